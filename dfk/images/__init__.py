@@ -1,0 +1,1 @@
+"""Pictures: bytes to pixels, faces, augmentation and self-blending."""

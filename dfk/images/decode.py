@@ -1,0 +1,100 @@
+"""The one road from a picture's bytes to the pixels a detector sees.
+
+Everything that scores a picture goes through `decode`: the TFDS builder, a
+folder of files, `dfk.predict` and the served graph. Pixels are rounded to
+whole numbers at its end, so that a picture stored losslessly after this road
+and one that has just come over the wire are the same tensor.
+"""
+
+import tensorflow as tf
+
+
+def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Decodes one picture and fits it to a square of `image_size` pixels.
+
+    Reads JPEG, PNG, WebP, BMP and GIF (the first frame), whether grey, with a
+    palette or with an alpha channel. The largest centred square is kept and
+    resized by antialiased bilinear interpolation.
+
+    Args:
+        image_bytes: string scalar, an encoded picture.
+        image_size: the side of the result, in pixels.
+
+    Returns:
+        uint8 `[image_size, image_size, 3]`, RGB in 0..255.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the bytes are no picture.
+
+    Example:
+        >>> decode(tf.io.read_file("face.jpg"), 128).shape
+        TensorShape([128, 128, 3])
+    """
+    pixels = tf.io.decode_image(
+        image_bytes, channels=3, expand_animations=False
+    )
+    return fit(pixels, image_size)
+
+
+def fit(pixels: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Cuts the centred square out of a picture and resizes it, antialiased.
+
+    Args:
+        pixels: uint8 `[H, W, 3]`.
+        image_size: the side of the result, in pixels.
+
+    Returns:
+        uint8 `[image_size, image_size, 3]`; the very same pixels if the
+        picture already has that size.
+    """
+    shape = tf.shape(pixels)
+    side = tf.minimum(shape[0], shape[1])
+    top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
+    square = pixels[top : top + side, left : left + side]
+    resized = tf.image.resize(square, [image_size, image_size], antialias=True)
+    return tf.saturate_cast(tf.round(resized), tf.uint8)
+
+
+def decode_batch(
+    image_bytes: tf.Tensor, image_size: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes a batch in which some entries may be no pictures.
+
+    It works inside a served graph: `tf.map_fn` would fail the whole batch on
+    one broken picture, so a `tf.data` pipeline drops the broken ones and the
+    others are scattered back to their places.
+
+    Args:
+        image_bytes: string `[N]`, encoded pictures.
+        image_size: the side of the results, in pixels.
+
+    Returns:
+        A pair: float32 `[N, image_size, image_size, 3]` in 0..255, zeros
+        where a picture is unreadable; and bool `[N]`, True where it is
+        readable.
+    """
+    count = tf.shape(image_bytes, out_type=tf.int64)[0]
+    shape = (image_size, image_size, 3)
+    # One extra row, which is dropped again: a batch needs an element even
+    # when no picture of it is readable.
+    last = tf.data.Dataset.from_tensors(
+        (tf.expand_dims(count, 0)[0], tf.zeros(shape, tf.uint8))
+    )
+    readable = (
+        tf.data.Dataset.from_tensor_slices((tf.range(count), image_bytes))
+        .map(
+            lambda i, data: (i, decode(data, image_size)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        .ignore_errors()
+        .concatenate(last)
+        .batch(count + 1)
+    )
+    indices, pixels = readable.get_single_element()
+    images = tf.scatter_nd(
+        indices[:, None], tf.cast(pixels, tf.float32), [count + 1, *shape]
+    )
+    ok = tf.scatter_nd(
+        indices[:, None], tf.ones_like(indices, tf.int32), [count + 1]
+    )
+    return images[:-1], tf.cast(ok[:-1], tf.bool)

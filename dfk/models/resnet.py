@@ -1,0 +1,58 @@
+"""ResNet50 with ImageNet weights, from Keras Applications.
+
+Its weights were trained on pixels in BGR order with the channel means taken
+off ("caffe" preprocessing). Feeding it 0..1 pixels, or freezing it to the end,
+is what holds public notebooks at 70 %.
+
+Reference:
+    He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
+"""
+
+import keras
+from keras import layers
+
+from dfk.models.imagenet import imagenet_loader
+from dfk.models.registry import register
+
+# Means of the ImageNet training set in RGB order, in 0..255.
+_MEANS = (123.68, 116.779, 103.939)
+
+STAGES = {
+    "stem": ("conv1_",),
+    "conv2": ("conv2_",),
+    "conv3": ("conv3_",),
+    "conv4": ("conv4_",),
+    "conv5": ("conv5_",),
+}
+
+
+@keras.saving.register_keras_serializable("dfk")
+class CaffePreprocessing(layers.Layer):
+    """RGB pixels in 0..255 to BGR with ImageNet's means taken off."""
+
+    def call(self, images):
+        """Subtracts the means, then reverses the channels."""
+        means = keras.ops.convert_to_tensor(_MEANS, images.dtype)
+        return keras.ops.flip(images - means, axis=-1)
+
+
+def _applications_model(x: keras.KerasTensor | None, weights: str | None):
+    return keras.applications.ResNet50(
+        include_top=False, weights=weights, input_tensor=x
+    )
+
+
+@register(
+    "resnet",
+    stages=STAGES,
+    weights={"imagenet": imagenet_loader(_applications_model)},
+    native_size=224,
+)
+def resnet(x: keras.KerasTensor) -> list[keras.KerasTensor]:
+    """ResNet50's backbone as a detector's."""
+    x = CaffePreprocessing(name="preprocess", dtype="float32")(x)
+    backbone = _applications_model(x, weights=None)
+    return [
+        backbone.get_layer(name).output
+        for name in ("conv3_block4_out", "conv4_block6_out", "conv5_block3_out")
+    ]

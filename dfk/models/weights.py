@@ -1,0 +1,81 @@
+"""Getting pretrained weights into a detector, whole or not at all."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import h5py
+import keras
+
+from dfk.errors import UserError
+
+HEAD = ("features_norm", "logit", "fake_probability")
+
+
+def backbone_layers(detector: keras.Model) -> list[keras.layers.Layer]:
+    """The layers of a detector's backbone that have weights, in graph order."""
+    return [
+        layer
+        for layer in detector.layers
+        if layer.weights and layer.name not in HEAD
+    ]
+
+
+def load_by_name(detector: keras.Model, path: Path) -> None:
+    """Loads a backbone's weights from a file by the names of its layers.
+
+    Args:
+        detector: the model to fill.
+        path: a `.keras` detector, or a Keras `.h5` weights or model file. The
+            file may hold more layers than the backbone, not fewer.
+
+    Raises:
+        UserError: the file is of another kind, or lacks layers.
+    """
+    if path.suffix == ".keras":
+        copy(keras.models.load_model(path).layers, detector, str(path))
+        return
+    try:
+        with h5py.File(path) as file:
+            root = file.get("model_weights", file)
+            held = {name for name, group in root.items() if len(group)}
+        _require(detector, held, str(path))
+        detector.load_weights(path, by_name=True)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} holds no weights for {detector.name} ({error}): pass a "
+            ".keras file of dfk, or a Keras .h5 file of that architecture."
+        ) from error
+
+
+def copy(
+    source: Iterable[keras.layers.Layer], detector: keras.Model, origin: str
+) -> None:
+    """Copies weights between layers of the same name.
+
+    Args:
+        source: layers that hold the weights.
+        detector: the model whose backbone is filled.
+        origin: where the weights came from, for the error's text.
+
+    Raises:
+        UserError: a layer of the backbone has no counterpart, or one of
+            another shape.
+    """
+    by_name = {layer.name: layer for layer in source if layer.weights}
+    _require(detector, by_name.keys(), origin)
+    for layer in backbone_layers(detector):
+        try:
+            layer.set_weights(by_name[layer.name].get_weights())
+        except ValueError as error:
+            raise UserError(
+                f"{origin} does not fit {detector.name}: {error}"
+            ) from error
+
+
+def _require(detector: keras.Model, held: Iterable[str], origin: str) -> None:
+    missing = {layer.name for layer in backbone_layers(detector)} - set(held)
+    if missing:
+        raise UserError(
+            f"{origin} does not fit {detector.name}: it lacks "
+            f"{len(missing)} of its layers, {min(missing)!r} among them."
+        )
