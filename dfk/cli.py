@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 
 from absl import app
@@ -35,6 +36,45 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
             return 130
 
     app.run(guarded)
+
+
+def no_arguments(argv: Sequence[str]) -> None:
+    """Refuses positional arguments, which would be ignored silently.
+
+    Raises:
+        UserError: there is one.
+    """
+    if len(argv) > 1:
+        raise UserError(
+            f"This command takes only flags, but got {argv[1]!r}: see --help."
+        )
+
+
+def start_tensorflow() -> None:
+    """Imports TensorFlow without its start-up notes on the user's screen.
+
+    A command calls it just before it imports what needs TensorFlow. The notes
+    come from C++ before any log level applies, so standard error itself is
+    held back; if the import fails, all that was held back is shown.
+    """
+    with tempfile.TemporaryFile() as notes:
+        sys.stderr.flush()
+        screen = os.dup(2)
+        os.dup2(notes.fileno(), 2)
+        try:
+            import keras
+            import tensorflow
+
+            del keras
+            # The first look for GPUs has notes of its own.
+            tensorflow.config.list_physical_devices()
+        except BaseException:
+            notes.seek(0)
+            os.write(screen, notes.read())
+            raise
+        finally:
+            os.dup2(screen, 2)
+            os.close(screen)
 
 
 def _quiet() -> None:

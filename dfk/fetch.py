@@ -94,6 +94,7 @@ def member(archive: Path, name: str, digest: str) -> Path:
     target = cache_dir() / f"{digest[:16]}-{Path(name).name}"
     if target.exists() and sha256(target) == digest:
         return target
+    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".partial")
     try:
         with _open_member(archive, name) as source, partial.open("wb") as sink:
@@ -132,7 +133,9 @@ def url(address: str, digest: str) -> Path:
         ):
             shutil.copyfileobj(source, sink)
     except OSError as error:
-        raise Unavailable(f"{address} could not be fetched ({error}).") from None
+        raise Unavailable(
+            f"{address} could not be fetched ({error})."
+        ) from None
     _check(partial, digest)
     partial.replace(target)
     return target

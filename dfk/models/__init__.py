@@ -10,10 +10,9 @@ Example:
 
 from dfk.models import cnn, efficientnet, efficientnet_lite, facenet, resnet
 from dfk.models.head import (
-    Calibration,
     CalibratedScore,
+    Calibration,
     embedder,
-    head,
     score_layer,
     verdicts,
 )
@@ -21,8 +20,8 @@ from dfk.models.registry import Detector, build, get, names
 from dfk.models.saved import load
 
 __all__ = [
-    "Calibration",
     "CalibratedScore",
+    "Calibration",
     "Detector",
     "build",
     "cnn",
@@ -31,7 +30,6 @@ __all__ = [
     "embedder",
     "facenet",
     "get",
-    "head",
     "load",
     "names",
     "resnet",

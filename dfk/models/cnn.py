@@ -38,8 +38,11 @@ def cnn(x: keras.KerasTensor) -> list[keras.KerasTensor]:
 
 def _normalize(x, name, activate=True):
     # Momentum .9: the moving statistics must settle within a few hundred
-    # steps, which is all that a small data set gives.
-    x = layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
+    # steps, which is all that a small data set gives. Synchronized: several
+    # devices then keep the same statistics as one would.
+    x = layers.BatchNormalization(
+        momentum=0.9, synchronized=True, name=f"{name}_bn"
+    )(x)
     return layers.Activation("relu", name=f"{name}_relu")(x) if activate else x
 
 

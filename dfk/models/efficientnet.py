@@ -41,7 +41,13 @@ def _applications_model(x: keras.KerasTensor | None, weights: str | None):
 def efficientnet(x: keras.KerasTensor) -> list[keras.KerasTensor]:
     """EfficientNetV2-B0's backbone as a detector's."""
     backbone = _applications_model(x, weights=None)
-    return [
-        backbone.get_layer(name).output
-        for name in ("block4c_add", "block5e_add", "block6h_add")
-    ]
+    ends = (
+        "block1a_project_activation",
+        "block2b_add",
+        "block3b_add",
+        "block4c_add",
+        "block5e_add",
+        "block6h_add",
+        "top_activation",
+    )
+    return [backbone.get_layer(name).output for name in ends]

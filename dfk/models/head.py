@@ -159,15 +159,3 @@ def embedder(detector: keras.Model) -> keras.Model:
         A model that shares the detector's layers.
     """
     return keras.Model(detector.inputs, detector.get_layer("features").output)
-
-
-def head(detector: keras.Model) -> keras.Model:
-    """The part of a detector from pooled features to `[N, 1]` scores.
-
-    Args:
-        detector: a model from `dfk.models.build` or `dfk.models.load`.
-
-    Returns:
-        A model that shares the detector's layers.
-    """
-    return keras.Model(detector.get_layer("features").output, detector.outputs)

@@ -38,6 +38,12 @@ class Detector:
     weights: dict[str, WeightLoader]
     native_size: int
 
+    def resolve(self, weights: str) -> str:
+        """Puts a name in place of `default`."""
+        if weights == "default":
+            return next(iter(self.weights), "none")
+        return weights
+
 
 _DETECTORS: dict[str, Detector] = {}
 
@@ -127,8 +133,7 @@ def build(
 
 
 def _load_weights(model: keras.Model, detector: Detector, weights: str) -> None:
-    if weights == "default":
-        weights = next(iter(detector.weights), "none")
+    weights = detector.resolve(weights)
     if weights == "none":
         return
     if weights in detector.weights:

@@ -52,7 +52,10 @@ def resnet(x: keras.KerasTensor) -> list[keras.KerasTensor]:
     """ResNet50's backbone as a detector's."""
     x = CaffePreprocessing(name="preprocess", dtype="float32")(x)
     backbone = _applications_model(x, weights=None)
-    return [
-        backbone.get_layer(name).output
-        for name in ("conv3_block4_out", "conv4_block6_out", "conv5_block3_out")
-    ]
+    ends = (
+        "conv2_block3_out",
+        "conv3_block4_out",
+        "conv4_block6_out",
+        "conv5_block3_out",
+    )
+    return [backbone.get_layer(name).output for name in ends]

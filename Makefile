@@ -1,0 +1,32 @@
+# `make quickstart` goes from nothing to verdicts served over gRPC;
+# `make test` installs what the tests need and runs them offline.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One installation for both uses, repeated only when its description changes.
+INSTALLED := $(VENV)/.installed
+
+.PHONY: quickstart test lint format clean
+
+quickstart: $(INSTALLED)
+	$(BIN)/python -m dfk.quickstart
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(INSTALLED): setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@

@@ -1,0 +1,1 @@
+"""TFDS builders. Import one, such as `dfk.datasets.real_fake_faces`."""

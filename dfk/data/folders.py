@@ -1,0 +1,50 @@
+"""Folders of pictures laid out `{train,valid,test}/{real,fake}/*`."""
+
+from pathlib import Path
+
+# What each split may be called; the first is what the Kaggle archive uses.
+SPLITS = {
+    "train": ("train",),
+    "validation": ("valid", "validation"),
+    "test": ("test",),
+}
+# The index is the label: `fake` is the positive class.
+LABELS = ("real", "fake")
+
+_NESTED = ("real_vs_fake/real-vs-fake", "real-vs-fake", ".")
+_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
+
+
+def root(folder: Path) -> Path | None:
+    """Finds where the splits lie, in a folder or in its archive's nesting.
+
+    Args:
+        folder: a folder, or an unpacked Kaggle archive.
+
+    Returns:
+        The folder that holds at least one split, or None.
+    """
+    for nested in _NESTED:
+        candidate = folder / nested
+        if any(split_folder(candidate, split) for split in SPLITS):
+            return candidate
+    return None
+
+
+def split_folder(root: Path, split: str) -> Path | None:
+    """The folder of one split, under any of its names, or None."""
+    for name in SPLITS[split]:
+        if (root / name).is_dir():
+            return root / name
+    return None
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The pictures directly in a folder, by name; other files are left."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+    )

@@ -1,0 +1,126 @@
+"""Kaggle's 140k real and fake faces: FFHQ photographs and StyleGAN faces."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import tensorflow as tf
+
+from dfk.data import folders
+from dfk.errors import UserError
+from dfk.images import decode
+
+HANDLE = "xhlulu/140k-real-and-fake-faces"
+# In each class of each split, as published.
+PUBLISHED = {"train": 50_000, "validation": 10_000, "test": 10_000}
+
+
+def find(manual_dir: Path | None) -> Path:
+    """Takes the archive from a folder, or downloads it with kagglehub.
+
+    Args:
+        manual_dir: where the unpacked archive may already lie.
+
+    Returns:
+        The folder that holds `train`, `valid` and `test`.
+
+    Raises:
+        UserError: it is not there and could not be downloaded.
+    """
+    root = manual_dir and folders.root(manual_dir)
+    if root:
+        return root
+    import kagglehub
+
+    try:
+        downloaded = Path(kagglehub.dataset_download(HANDLE))
+    except Exception as error:  # kagglehub's errors share no base class
+        raise UserError(
+            f"Kaggle's {HANDLE} could not be downloaded "
+            f"({type(error).__name__}): get the archive by hand and pass its "
+            "folder with --manual_dir, pass any folder of faces with "
+            "--data_dir, or use --dataset=real_fake_faces/sample."
+        ) from error
+    root = folders.root(downloaded)
+    if root is None:
+        raise UserError(
+            f"Kaggle's {HANDLE} was downloaded to {downloaded}, which has no "
+            "folder train: remove it to download it again."
+        )
+    return root
+
+
+def check_found(root: Path, published: Mapping[str, int]) -> None:
+    """Compares the numbers of images with the published ones.
+
+    Args:
+        root: the folder that holds the splits.
+        published: for each split, the number of images in each class.
+
+    Raises:
+        UserError: a class has more or fewer.
+    """
+    for split, expected in published.items():
+        for label in folders.LABELS:
+            found = len(_pictures(root, split, label))
+            if found != expected:
+                raise UserError(
+                    f"Found {found} {label} images in the {split} part of "
+                    f"{root} where {expected} were expected: complete the "
+                    "archive, or use it as it is with --data_dir."
+                )
+
+
+def examples(
+    root: Path, split: str, per_class: int, image_size: int
+) -> Iterator[dict]:
+    """Chooses, decodes and fits the images of one split, by turns real, fake.
+
+    The images whose names have the smallest SHA-256 are taken, so that the
+    choice depends neither on the listing's order nor on the other images.
+
+    Args:
+        root: the folder that holds the splits.
+        split: `train`, `validation` or `test`.
+        per_class: the number of real, and of fake images to take.
+        image_size: the side of the results, in pixels.
+
+    Yields:
+        Dictionaries with `image` (uint8 `[S, S, 3]`), `label`, `id`, `group`.
+
+    Raises:
+        UserError: an image could not be decoded, after all others.
+    """
+    chosen = [
+        sorted(_pictures(root, split, label), key=_rank)[:per_class]
+        for label in folders.LABELS
+    ]
+    skipped = []
+    for pair in zip(*chosen, strict=True):
+        for label, path in enumerate(pair):
+            try:
+                image = decode.decode(path.read_bytes(), image_size).numpy()
+            except tf.errors.InvalidArgumentError:
+                skipped.append(path)
+                continue
+            yield {
+                "image": image,
+                "label": label,
+                "id": path.name,
+                "group": path.name,
+            }
+    if skipped:
+        raise UserError(
+            f"Skipped {len(skipped)} broken images in the {split} part of "
+            f"{root} where 0 were expected, the first being {skipped[0]}: "
+            "replace them, or remove the folder to download it again."
+        )
+
+
+def _pictures(root: Path, split: str, label: str) -> list[Path]:
+    folder = folders.split_folder(root, split)
+    return folders.pictures(folder / label) if folder else []
+
+
+def _rank(path: Path) -> str:
+    return hashlib.sha256(path.name.encode()).hexdigest()

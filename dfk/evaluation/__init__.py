@@ -1,0 +1,1 @@
+"""How good a detector is: scores, metrics with intervals, calibration."""

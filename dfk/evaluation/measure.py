@@ -1,0 +1,182 @@
+"""Measures the detector of a run on one data set, and writes it all down."""
+
+import csv
+import dataclasses
+import itertools
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dfk import data, models
+from dfk.evaluation import metrics, plots
+from dfk.evaluation.provenance import provenance
+from dfk.evaluation.scores import BATCH_SIZE, Scores, score_split
+from dfk.models.head import Calibration
+from dfk.runs import Run, write_json
+
+SEED = 0
+
+
+def evaluate(
+    run_path: str | Path,
+    dataset: str | None = None,
+    data_dir: str | None = None,
+    split: str = "test",
+    batch_size: int = BATCH_SIZE,
+) -> dict[str, Any]:
+    """Scores a split with a run's detector and records what came out.
+
+    Writes into the run's folder, under one key per data set and split, so
+    that a second data set does not replace the first: the record, as
+    `results.json`'s `evaluation.<key>`; every image's score, as
+    `scores-<key>.csv`; and `plots/*-<key>.png`.
+
+    Args:
+        run_path: the folder of a finished run.
+        dataset: a TFDS name; by default what the run was trained on.
+        data_dir: a folder of images; by default what the run was trained on.
+        split: `test`, which is to be used once, after all choices were made;
+            or `validation` or `train`.
+        batch_size: how many images are scored at a time.
+
+    Returns:
+        The record: the `metrics` with 95 % intervals, `confusion` counts at
+        `threshold`, `verdicts`, `calibration`, and what they were measured
+        on, with what, where and when. `files` are relative to the run.
+
+    Raises:
+        UserError: no finished run, no such data, or no images to score.
+
+    Example:
+        >>> record = evaluate("runs/facenet", data_dir="other_faces")
+        >>> record["metrics"]["roc_auc"]["value"]
+        0.734
+    """
+    run = Run.finished(run_path)
+    if dataset is None and data_dir is None:
+        dataset, data_dir = run.config["dataset"], run.config["data_dir"]
+    detector = models.load(run.path)
+    faces = data.load(
+        dataset,
+        data_dir,
+        image_size=detector.input_shape[1],
+        splits=(split,),
+    ).splits[split]
+    with data.unreadable_files():
+        scores = score_split(detector, faces, batch_size)
+    calibration = models.score_layer(detector).calibration
+    verdicts = _verdicts(scores, calibration)
+
+    results = _read(run.results_path)
+    evaluations = results.setdefault("evaluation", {})
+    key = _key(dataset, data_dir, split, evaluations)
+    _write_csv(run.path / f"scores-{key}.csv", scores, verdicts)
+    pictures = plots.write_all(
+        run.path / "plots",
+        key,
+        scores.labels,
+        scores.probabilities,
+        (calibration.real_below, calibration.fake_above),
+    )
+    evaluations[key] = {
+        "dataset": dataset,
+        "data_dir": _absolute(data_dir),
+        "split": split,
+        "command": _command(run_path, dataset, data_dir, split),
+        **provenance(),
+        **_measurements(scores, verdicts, calibration),
+        "files": [
+            run.results_path.name,
+            f"scores-{key}.csv",
+            *(str(p.relative_to(run.path)) for p in pictures),
+        ],
+    }
+    write_json(run.results_path, results)
+    return evaluations[key]
+
+
+def _measurements(
+    scores: Scores, verdicts: np.ndarray, calibration: Calibration
+) -> dict[str, Any]:
+    labels, probabilities = scores.labels, scores.probabilities
+    return {
+        "images": len(labels),
+        "groups": len(np.unique(scores.groups)),
+        "seed": SEED,
+        "threshold": metrics.THRESHOLD,
+        "metrics": metrics.with_intervals(
+            labels, probabilities, scores.groups, seed=SEED
+        ),
+        "confusion": metrics.confusion(labels, probabilities),
+        "verdicts": metrics.verdict_table(labels, verdicts),
+        "calibration": dataclasses.asdict(calibration),
+    }
+
+
+def _verdicts(scores: Scores, calibration: Calibration) -> np.ndarray:
+    thresholds = tf.constant([calibration.real_below, calibration.fake_above])
+    words = models.verdicts(tf.constant(scores.probabilities), thresholds)
+    return np.char.decode(words.numpy().astype(bytes))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _key(
+    dataset: str | None,
+    data_dir: str | None,
+    split: str,
+    earlier: dict[str, Any],
+) -> str:
+    """`faces-test`, or `faces-2-test` after another folder called faces."""
+    plain = re.sub(r"[^\w.-]+", "-", dataset or Path(data_dir).resolve().name)
+    for number in itertools.count(1):
+        name = plain if number == 1 else f"{plain}-{number}"
+        key = f"{name}-{split}"
+        if key not in earlier or earlier[key]["data_dir"] == _absolute(
+            data_dir
+        ):
+            return key
+
+
+def _absolute(data_dir: str | None) -> str | None:
+    return str(Path(data_dir).resolve()) if data_dir else None
+
+
+def _command(
+    run_path: str | Path,
+    dataset: str | None,
+    data_dir: str | None,
+    split: str,
+) -> str:
+    """The command that repeats this, also if a program called `evaluate`."""
+    flags = {"dataset": dataset, "data_dir": data_dir, "split": split}
+    return shlex.join(
+        ["python", "-m", "dfk.evaluate", str(run_path)]
+        + [f"--{name}={value}" for name, value in flags.items() if value]
+    )
+
+
+def _write_csv(path: Path, scores: Scores, verdicts: np.ndarray) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "group", "label", "fake_probability", "verdict"])
+        writer.writerows(
+            zip(
+                scores.ids,
+                scores.groups,
+                np.array(metrics.CLASSES)[scores.labels],
+                scores.probabilities,
+                verdicts,
+                strict=True,
+            )
+        )
+    os.replace(partial, path)

@@ -1,0 +1,52 @@
+"""Where a number comes from: versions, machine and time."""
+
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+import dfk
+
+
+def provenance() -> dict[str, str | dict[str, str]]:
+    """What to write beside every measured number.
+
+    Returns:
+        `versions` by package, `machine` in words, and the `time` in UTC.
+
+    Example:
+        >>> provenance()["machine"]
+        'Intel(R) Xeon(R) Processor, 2 cores'
+    """
+    return {
+        "versions": {
+            "python": platform.python_version(),
+            "dfk": dfk.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        },
+        "machine": machine(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def machine() -> str:
+    """This machine in a few words: processor, cores, and GPUs if any."""
+    parts = [_processor(), f"{os.cpu_count()} cores"]
+    for gpu in tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(gpu)
+        parts.append(details.get("device_name", "a GPU"))
+    return ", ".join(parts)
+
+
+def _processor() -> str:
+    # Python itself only knows the architecture on Linux.
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,43 @@
+"""Exports a finished run for serving.
+
+    python -m dfk.export RUN [--name=NAME] [--saved_models=DIR]
+
+Writes a SavedModel to saved_models/<name>/<next version>/ with model.keras
+beside it, and lists the model in serving/models.config. A server that is
+running takes a new version up by itself.
+"""
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from dfk import cli
+from dfk.errors import UserError
+
+_SAVED_MODELS = flags.DEFINE_string(
+    "saved_models", "saved_models", "The folder of all exported models."
+)
+_NAME = flags.DEFINE_string(
+    "name", None, "The model's name for callers; default: the detector's."
+)
+_CONFIG = flags.DEFINE_string(
+    "config", "serving/models.config", "The list of models that are served."
+)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Exports the run named on the command line."""
+    if len(argv) != 2:
+        raise UserError(
+            f"One run must be named, but {len(argv) - 1} were: pass the "
+            "folder that `python -m dfk.train` named when it ended."
+        )
+    from dfk.serving.export import export
+
+    path = export(argv[1], _SAVED_MODELS.value, _NAME.value, _CONFIG.value)
+    print(f"Exported {path} and listed it in {_CONFIG.value}.")
+    print("Serve it: python -m dfk.serve")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,45 @@
+"""Asks a model server about pictures: real or fake?
+
+    python -m dfk.query IMAGE... [--server=HOST:PORT] [--model=NAME]
+
+Prints a table, or with --json one JSON object a line. The exit status is 1
+if a picture could not be answered; the others are answered all the same.
+"""
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from dfk import cli
+
+_SERVER = flags.DEFINE_string(
+    "server", "localhost:8500", "The gRPC address of the model server."
+)
+_MODEL = flags.DEFINE_string("model", "facenet", "The model's served name.")
+_VERSION = flags.DEFINE_integer(
+    "version",
+    None,
+    "The version to ask; default: the highest.",
+    lower_bound=0,
+    upper_bound=2**63 - 1,
+)
+_JSON = flags.DEFINE_bool("json", False, "Print JSON lines.")
+_FACES = flags.DEFINE_bool("faces", False, "Find faces and ask about each.")
+_TIMEOUT = flags.DEFINE_float(
+    "timeout", 60.0, "Seconds to wait for the answer to 32 pictures."
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Asks about the pictures named on the command line."""
+    from dfk.serving.client import Client
+    from dfk.serving.report import print_answers
+
+    with Client(
+        _SERVER.value, _MODEL.value, _VERSION.value, _TIMEOUT.value
+    ) as client:
+        return print_answers(client, argv[1:], _FACES.value, _JSON.value)
+
+
+if __name__ == "__main__":
+    cli.run(main)

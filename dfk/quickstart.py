@@ -1,0 +1,104 @@
+"""Goes the whole road once: from a data set to verdicts over gRPC.
+
+  python -m dfk.quickstart
+
+Builds the sample data set, trains the FaceNet detector on it, evaluates and
+exports it, starts a server, asks it about two pictures of the test split (its
+first real and its first fake one), and stops the server. Each step is a
+command that is printed before it runs, to be repeated at will.
+"""
+
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from absl import flags
+
+from dfk import cli
+from dfk.errors import UserError
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("workdir", "runs/quickstart", "Folder of the run.")
+
+_SERVER_START_S = 120
+
+
+def main(argv):
+    """Runs the commands one after the other."""
+    cli.no_arguments(argv)
+    started = time.monotonic()
+    run = FLAGS.workdir
+    _command("dfk.train", "--model=facenet", f"--workdir={run}")
+    _command("dfk.evaluate", run)
+    _command("dfk.export", run)
+    pictures = _test_pictures(Path(run, "pictures"))
+    port = _free_port()
+    server = subprocess.Popen(_show("dfk.serve", f"--port={port}"))
+    try:
+        _wait_until_open(port, server)
+        _command("dfk.query", *pictures, f"--server=localhost:{port}")
+    finally:
+        server.terminate()
+        server.wait()
+    print(f"From data to verdicts in {time.monotonic() - started:.0f} s.")
+    return 0
+
+
+def _show(module: str, *arguments: str) -> list[str]:
+    """Prints a command as a user would type it."""
+    print("\n$ " + shlex.join(["python", "-m", module, *arguments]), flush=True)
+    return [sys.executable, "-m", module, *arguments]
+
+
+def _command(module: str, *arguments: str) -> None:
+    status = subprocess.call(_show(module, *arguments))
+    if status:
+        raise UserError(
+            f"{module} ended with status {status}: mend what it said above, "
+            "then repeat this command, which goes on from there."
+        )
+
+
+def _test_pictures(folder: Path) -> list[str]:
+    """Writes the first real and the first fake test picture as PNG files."""
+    cli.start_tensorflow()
+    import tensorflow as tf
+
+    from dfk import data
+
+    split = data.load(splits=("test",)).splits["test"]
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {}
+    for example in split.examples:
+        label = ("real", "fake")[int(example["label"])]
+        if label not in paths:
+            paths[label] = str(folder / f"{label}.png")
+            tf.io.write_file(paths[label], tf.io.encode_png(example["image"]))
+        if len(paths) == 2:
+            break
+    return [paths["real"], paths["fake"]]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_until_open(port: int, server: subprocess.Popen) -> None:
+    for _ in range(_SERVER_START_S * 5):
+        if server.poll() is not None:
+            raise UserError("The server ended: mend what it said above.")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise UserError(f"The server was not ready after {_SERVER_START_S} s.")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,103 @@
+"""From a finished run to a versioned SavedModel that a server picks up."""
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from dfk import models
+from dfk.errors import UserError
+from dfk.runs import Run
+from dfk.serving import model_config, versions, warmup
+from dfk.serving.signatures import LABELS, signatures
+from dfk.serving.status import ServingError
+
+
+def export(
+    run_path: str | Path,
+    saved_models: str | Path = "saved_models",
+    name: str | None = None,
+    config: str | Path = "serving/models.config",
+) -> Path:
+    """Exports a run's detector as the next version of a served model.
+
+    The version's folder holds the SavedModel with the signatures of
+    `dfk.serving.signatures`, its labels (`assets/labels.txt`), warm-up
+    requests and `model.keras`. It is written beside its place and renamed, so
+    that a running server sees all of it or nothing, and an export that fails
+    leaves nothing behind.
+
+    Args:
+        run_path: the folder of a finished run.
+        saved_models: the folder that a server sees as `/models`.
+        name: the model's name for callers; the detector's if None.
+        config: the `models.config` that is to list the model.
+
+    Returns:
+        `saved_models/<name>/<version>`.
+
+    Raises:
+        UserError: no finished run, a name that is no folder's, or a
+            configuration that cannot be read.
+
+    Example:
+        >>> export("runs/facenet")
+        PosixPath('saved_models/facenet/1')
+    """
+    run = Run.finished(run_path)
+    name = name or run.config["model"]
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise UserError(
+            f"A model cannot be called {name!r}: use letters, digits, '_', "
+            "'-' and '.' for --name."
+        )
+    saved_models = Path(saved_models)
+    saved_models.mkdir(parents=True, exist_ok=True)
+    detector = models.load(run.path)
+    # Hidden and no number, so that no server takes it for a version.
+    staging = Path(tempfile.mkdtemp(prefix=".export-", dir=saved_models))
+    try:
+        version = staging / "version"
+        _write(detector, version, name)
+        shutil.copyfile(run.model_path, version / "model.keras")
+        return _publish(version, saved_models / name, config)
+    finally:
+        shutil.rmtree(staging)
+
+
+def _write(detector: keras.Model, version: Path, name: str) -> None:
+    """Writes the SavedModel and its warm-up requests."""
+    labels = version.parent / "labels.txt"
+    labels.write_text("".join(f"{label}\n" for label in LABELS))
+    module = tf.Module()
+    # The weights alone: tracking the Keras model would export its own
+    # functions as well.
+    module.detector_weights = [v.value for v in detector.variables]
+    module.labels = tf.saved_model.Asset(str(labels))
+    tf.saved_model.save(module, str(version), signatures(detector))
+    warmup.write(version, name, detector.input_shape[1])
+
+
+def _publish(version: Path, base_path: Path, config: str | Path) -> Path:
+    """Moves a complete version into place and lists its model."""
+    is_new = not base_path.exists()
+    base_path.mkdir(exist_ok=True)
+    final = base_path / str(max(versions.scan(base_path), default=0) + 1)
+    try:
+        os.rename(version, final)
+        model_config.add(config, base_path.name)
+    except BaseException as error:
+        shutil.rmtree(final, ignore_errors=True)
+        if is_new:
+            base_path.rmdir()
+        if isinstance(error, ServingError):
+            raise UserError(
+                f"Cannot list the model in {config} ({error.message}): "
+                "correct that file, or name another one with --config."
+            ) from error
+        raise
+    return final

@@ -1,0 +1,137 @@
+"""Starting a model server: TensorFlow Serving, or the stand-in for it."""
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from pathlib import Path
+from typing import NoReturn
+
+from google.protobuf import text_format
+
+from dfk.errors import UserError
+from dfk.serving import model_config
+from dfk.serving.status import ServingError
+
+MODEL_SERVER = "tensorflow_model_server"
+STAND_IN = (
+    "This is dfk's local stand-in for TensorFlow Serving, for development; "
+    f"{MODEL_SERVER} is not on PATH."
+)
+
+
+def serve(config: str, models_root: str, host: str, port: int) -> None:
+    """Serves until SIGINT or SIGTERM.
+
+    Args:
+        config: a `models.config`.
+        models_root: the folder that a container sees as `/models`.
+        host: the address that the stand-in listens on; TensorFlow Serving
+            listens on all of them.
+        port: the port for gRPC.
+
+    Raises:
+        UserError: there is nothing to serve, or the port is in use.
+    """
+    local = _local_config(config, models_root)
+    model_server = shutil.which(MODEL_SERVER)
+    if model_server:
+        _start(model_server, local, Path(config).parent, port)
+    else:
+        _stand_in(config, models_root, host, port)
+
+
+def _local_config(
+    config: str, models_root: str
+) -> model_config.ModelServerConfig:
+    """The configuration with this machine's paths, which must exist."""
+    try:
+        read = model_config.read(config)
+        listed = model_config.validate(read)
+    except ServingError as error:
+        raise UserError(
+            f"{config} cannot be served ({error.message}): pass --config with "
+            "a models.config, or make one with `python -m dfk.export RUN`."
+        ) from error
+    if not listed:
+        raise UserError(
+            f"Nothing to serve, since {config} lists no model: export one "
+            "with `python -m dfk.export RUN`."
+        )
+    local = model_config.localise(read, models_root)
+    for model in local.model_config_list.config:
+        if not Path(model.base_path).is_dir():
+            raise UserError(
+                f"{config} lists the model {model.name}, but there is no "
+                f"folder {model.base_path}: export it with `python -m "
+                "dfk.export RUN`, or pass --models_root."
+            )
+    return local
+
+
+def _start(
+    model_server: str,
+    config: model_config.ModelServerConfig,
+    settings: Path,
+    port: int,
+) -> NoReturn:
+    """Becomes TensorFlow Serving, with the settings beside `models.config`."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="dfk-", suffix=".models.config", delete=False
+    ) as file:
+        file.write(text_format.MessageToString(config))
+    arguments = [
+        model_server,
+        f"--port={port}",
+        f"--model_config_file={file.name}",
+        # Without it, a models.config with labels stops the server.
+        "--allow_version_labels_for_unavailable_models=true",
+    ]
+    batching = settings / "batching.config"
+    if batching.is_file():
+        arguments += [
+            "--enable_batching=true",
+            f"--batching_parameters_file={batching.resolve()}",
+        ]
+    monitoring = settings / "monitoring.config"
+    if monitoring.is_file():
+        arguments += [
+            f"--rest_api_port={port + 1}",
+            f"--monitoring_config_file={monitoring.resolve()}",
+        ]
+    print(f"Starting {' '.join(arguments)}", flush=True)
+    os.execv(model_server, arguments)
+
+
+def _stand_in(config: str, models_root: str, host: str, port: int) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    print(STAND_IN, flush=True)
+    with contextlib.suppress(_Stopped):
+        # Not earlier, since it imports TensorFlow.
+        from dfk.serving.server import serving
+
+        with serving(config, models_root, host, port) as server:
+            for name, model in server.manager.models().items():
+                versions = ", ".join(map(str, model.available()))
+                print(f"  {name}: version {versions}")
+            print(f"Serving on {_name(host)}:{server.port}", flush=True)
+            threading.Event().wait()
+    print("Stopped.")
+
+
+class _Stopped(BaseException):
+    """SIGINT or SIGTERM; no `except Exception` may swallow it."""
+
+
+def _stop(*_) -> NoReturn:
+    # A second signal, while requests are being finished, ends it at once.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    raise _Stopped
+
+
+def _name(host: str) -> str:
+    return "localhost" if host == "127.0.0.1" else host

@@ -1,0 +1,115 @@
+"""What a served detector answers to: four signatures, from bytes to words."""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from dfk import models
+from dfk.images.decode import decode_batch
+
+LABELS = ("real", "fake")
+UNREADABLE = float("nan")
+
+
+def signatures(detector: keras.Model) -> dict[str, Callable]:
+    """The functions that a detector is exported with.
+
+    Each takes a batch of any size, none included. A picture that cannot be
+    decoded gets NaN (and the verdict `unreadable`); the others of its batch
+    are answered all the same.
+
+    Args:
+        detector: a model from `dfk.models.build` or `dfk.models.load`, with
+            input `[N, S, S, 3]`.
+
+    Returns:
+        `tf.function`s by signature name:
+
+        * `serving_default`: `image_bytes`, string `[N]`, to
+          `fake_probability`, float32 `[N]` in 0..1, and `verdict`, string
+          `[N]`.
+        * `images`: `images`, float32 `[N, S, S, 3]`, RGB in 0..255, to the
+          same.
+        * `embed`: `image_bytes` to `embedding`, float32 `[N, D]` of length
+          1, a row of NaN for an unreadable picture.
+        * `classify`: `inputs`, string `[N]` of serialized `tf.Example` with
+          the bytes feature `image/encoded`, to `classes`, string `[N, 2]`,
+          and `scores`, float32 `[N, 2]`. An absent feature counts as an
+          unreadable picture.
+
+    Example:
+        >>> answer = signatures(detector)["serving_default"]
+        >>> answer(tf.constant([open("face.jpg", "rb").read()]))["verdict"]
+        <tf.Tensor: shape=(1,), dtype=string, numpy=array([b'fake'])>
+    """
+    size = detector.input_shape[1]
+    thresholds = models.score_layer(detector).thresholds
+    embedder = models.embedder(detector)
+
+    def probabilities(image_bytes: tf.Tensor) -> tf.Tensor:
+        images, readable = decode_batch(image_bytes, size)
+        scores = _run(detector, images)[:, 0]
+        return tf.where(readable, scores, UNREADABLE)
+
+    def answers(scores: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {
+            "fake_probability": scores,
+            "verdict": models.verdicts(scores, thresholds),
+        }
+
+    @tf.function(input_signature=[_strings("image_bytes")])
+    def serving_default(image_bytes):
+        return answers(probabilities(image_bytes))
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, size, size, 3], tf.float32, "images")
+        ]
+    )
+    def from_pixels(images):
+        return answers(_run(detector, images)[:, 0])
+
+    @tf.function(input_signature=[_strings("image_bytes")])
+    def embed(image_bytes):
+        images, readable = decode_batch(image_bytes, size)
+        vectors = tf.math.l2_normalize(_run(embedder, images), axis=1)
+        return {"embedding": tf.where(readable[:, None], vectors, UNREADABLE)}
+
+    @tf.function(input_signature=[_strings("inputs")])
+    def classify(inputs):
+        scores = probabilities(_encoded_images(inputs))
+        return {
+            "classes": tf.tile([LABELS], [tf.size(scores), 1]),
+            "scores": tf.stack([1 - scores, scores], axis=1),
+        }
+
+    return {
+        "serving_default": serving_default,
+        "images": from_pixels,
+        "embed": embed,
+        "classify": classify,
+    }
+
+
+def _strings(name: str) -> tf.TensorSpec:
+    return tf.TensorSpec([None], tf.string, name)
+
+
+def _run(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
+    """Runs a model on a batch that may be empty.
+
+    Fused convolutions refuse an empty batch, so it gets a row of zeros, which
+    is dropped again.
+    """
+    count = tf.shape(images)[0]
+    extra = tf.cast(tf.equal(count, 0), tf.int32)
+    padded = tf.pad(images, [[0, extra], [0, 0], [0, 0], [0, 0]])
+    return model(padded, training=False)[:count]
+
+
+def _encoded_images(examples: tf.Tensor) -> tf.Tensor:
+    """Serialized `tf.Example`s `[N]` to the bytes of their pictures `[N]`."""
+    feature = tf.io.FixedLenFeature([], tf.string, default_value="")
+    parsed = tf.io.parse_example(examples, {"image/encoded": feature})
+    return parsed["image/encoded"]

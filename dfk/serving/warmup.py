@@ -1,0 +1,120 @@
+"""Requests that are run before a model is called available.
+
+The first request to a fresh graph is slow; a model server runs the records
+in `assets.extra/tf_serving_warmup_requests` at load, so that no caller waits.
+"""
+
+from pathlib import Path
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from dfk.serving import classification, inference
+from dfk.serving.servable import Servable
+from dfk.serving.status import from_number, invalid
+from dfk.serving.stubs import classification_pb2, predict_pb2
+from dfk.serving.stubs import prediction_log_pb2 as log
+
+FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+_LIMIT = 1000
+_DATA_LOSS, _UNIMPLEMENTED = 15, 12
+
+
+def write(saved_model: Path, name: str, image_size: int) -> None:
+    """Writes warm-up requests for each signature of an exported detector.
+
+    Args:
+        saved_model: the folder with `saved_model.pb`.
+        name: the model's name.
+        image_size: the side of the pictures it takes, in pixels.
+    """
+    pictures = _pictures(image_size)
+    pixels = tf.zeros([1, image_size, image_size, 3])
+    records = [
+        _predict(name, "serving_default", "image_bytes", pictures),
+        _predict(name, "images", "images", pixels),
+        _predict(name, "embed", "image_bytes", pictures),
+        _classify(name, pictures),
+    ]
+    file = saved_model / FILE
+    file.parent.mkdir()
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for record in records:
+            writer.write(record.SerializeToString())
+
+
+def replay(servable: Servable) -> None:
+    """Runs a model's warm-up requests, if it has any.
+
+    Raises:
+        ServingError: a request fails, which makes the load fail.
+    """
+    file = servable.path / FILE
+    if not file.is_file():
+        return
+    try:
+        records = [
+            log.PredictionLog.FromString(record.numpy())
+            for record in tf.data.TFRecordDataset(str(file)).take(_LIMIT + 1)
+        ]
+    except DecodeError as error:
+        raise invalid(f"Failed to parse warmup record from {file}") from error
+    except tf.errors.DataLossError as error:
+        raise from_number(
+            _DATA_LOSS,
+            f"{error.message}. Please verify your warmup data is in TFRecord "
+            "format.",
+        ) from error
+    if len(records) > _LIMIT:
+        raise invalid(
+            f"Number of warmup records exceeds the maximum ({_LIMIT}) at {file}"
+        )
+    for record in records:
+        _run(servable, record)
+
+
+def _run(servable: Servable, record: log.PredictionLog) -> None:
+    match record.WhichOneof("log_type"):
+        case "predict_log":
+            inference.predict(servable, record.predict_log.request)
+        case "classify_log":
+            classification.classify(servable, record.classify_log.request)
+        case "regress_log":
+            classification.regress(servable, record.regress_log.request)
+        case "multi_inference_log":
+            classification.multi_inference(
+                servable, record.multi_inference_log.request
+            )
+        case kind:
+            raise from_number(
+                _UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind}"
+            )
+
+
+def _pictures(image_size: int) -> list[bytes]:
+    """A JPEG and a PNG of a colour gradient."""
+    ramp = tf.linspace(0.0, 255.0, image_size)
+    across, down = tf.meshgrid(ramp, ramp)
+    gradient = tf.stack([across, down, 255.0 - across], axis=-1)
+    pixels = tf.cast(gradient, tf.uint8)
+    encoded = [tf.io.encode_jpeg(pixels), tf.io.encode_png(pixels)]
+    return [image.numpy() for image in encoded]
+
+
+def _predict(name, signature, input_name, value) -> log.PredictionLog:
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = name
+    request.model_spec.signature_name = signature
+    request.inputs[input_name].CopyFrom(tf.make_tensor_proto(value))
+    return log.PredictionLog(predict_log=log.PredictLog(request=request))
+
+
+def _classify(name: str, pictures: list[bytes]) -> log.PredictionLog:
+    request = classification_pb2.ClassificationRequest()
+    request.model_spec.name = name
+    request.model_spec.signature_name = "classify"
+    for picture in pictures:
+        example = request.input.example_list.examples.add()
+        encoded = example.features.feature["image/encoded"]
+        encoded.bytes_list.value.append(picture)
+    return log.PredictionLog(classify_log=log.ClassifyLog(request=request))

@@ -1,0 +1,125 @@
+"""Trains a face-forgery detector.
+
+  python -m dfk.train                              # FaceNet on the sample data
+  python -m dfk.train --model=resnet --data_dir=FACES
+  python -m dfk.train --dataset=real_fake_faces/kaggle --seed=1
+
+FACES is a folder laid out {train,valid,test}/{real,fake}/*. Phase one fits the
+head on the frozen backbone, phase two fine-tunes the upper stages; the best
+epoch on validation is kept and calibrated. A run that was stopped goes on when
+its command is repeated.
+"""
+
+import sys
+
+from absl import flags
+
+from dfk import cli
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string(
+    "model",
+    "facenet",
+    "Detector: cnn, efficientnet, efficientnet_lite, facenet or resnet.",
+)
+flags.DEFINE_string(
+    "weights",
+    "default",
+    "Pretrained weights: default, a name (facenet knows ms-celeb-1m, vggface2 "
+    "and casia-webface), a file, or none for random ones.",
+)
+flags.DEFINE_string(
+    "dataset",
+    None,
+    "TFDS data set: real_fake_faces/sample (the default, 118 photographs and "
+    "their self-blended fakes), real_fake_faces/kaggle (the 16,000/800/4,000 "
+    "protocol) or real_fake_faces/kaggle_full.",
+)
+flags.DEFINE_string(
+    "data_dir",
+    None,
+    "Folder of pictures laid out {train,valid,test}/{real,fake}/*, instead of "
+    "--dataset.",
+)
+flags.DEFINE_string(
+    "manual_dir", None, "Where Kaggle's archive was unpacked by hand."
+)
+flags.DEFINE_integer(
+    "image_size",
+    None,
+    "Side of the pictures in pixels; by default the data set's own, 128 for a "
+    "folder.",
+    lower_bound=32,
+)
+flags.DEFINE_integer(
+    "limit",
+    None,
+    "Use only the first so many pictures of each split, for trying out.",
+    lower_bound=2,
+)
+flags.DEFINE_string(
+    "unfreeze",
+    None,
+    "First stage of the backbone that fine-tuning trains, with all after it; "
+    "all, or none to stop after the head. By default the recipe's.",
+)
+flags.DEFINE_integer(
+    "epochs", None, "Epochs of fine-tuning, at most.", lower_bound=1
+)
+flags.DEFINE_integer(
+    "batch_size", None, "Pictures a step, over all devices.", lower_bound=1
+)
+flags.DEFINE_float(
+    "learning_rate", None, "Peak learning rate of fine-tuning.", lower_bound=0
+)
+flags.DEFINE_string(
+    "strategy",
+    "auto",
+    "Devices: auto (every GPU, else the CPU), one_device, mirrored, or "
+    "multi_worker (reads TF_CONFIG).",
+)
+flags.DEFINE_string(
+    "precision", "float32", "float32, mixed_float16 or mixed_bfloat16."
+)
+flags.DEFINE_integer("seed", 0, "Seed of everything random.", lower_bound=0)
+flags.DEFINE_string(
+    "workdir",
+    None,
+    "Folder of the run; by default runs/<model>-<time>, or the unfinished run "
+    "there that had the same flags.",
+)
+
+
+def main(argv):
+    """Turns the flags into a configuration and trains."""
+    cli.no_arguments(argv)
+    if FLAGS.dataset is None and FLAGS.data_dir is None:
+        print(
+            "Data: the built-in sample. For the Kaggle protocol pass "
+            "--dataset=real_fake_faces/kaggle; for your own pictures, "
+            "--data_dir=FOLDER.",
+            flush=True,
+        )
+    cli.start_tensorflow()
+    import dataclasses
+
+    from dfk.training.experiment import Config, train
+
+    values = {
+        field.name: FLAGS[field.name].value
+        for field in dataclasses.fields(Config)
+    }
+    try:
+        train(Config(**values), FLAGS.workdir)
+    except KeyboardInterrupt:
+        print(
+            "\nInterrupted. The same command continues this run.",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,198 @@
+"""The fine-tuning loop: epochs, the best one, and going on where it stopped.
+
+Keras's `fit` does not train under `MultiWorkerMirroredStrategy` (Keras 3.15);
+this loop is the same for one device, several devices and several workers.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.progress import track
+
+from dfk.runs import write_json
+from dfk.training import strategies
+from dfk.training.batches import TrainingBatches
+
+Validate = Callable[[], dict[str, float]]
+
+
+class FineTuning:
+    """Trains what is trainable in a model, and keeps its best epoch.
+
+    Epoch 0 stands for the model as it comes: if no epoch of training beats
+    it on validation, it is what remains.
+
+    Args:
+        model: a detector, built under the strategy's scope.
+        optimizer: likewise.
+        strategy: the devices to train on.
+        folder: where checkpoints and the history are kept; every worker must
+            see it.
+        logs: where TensorBoard looks.
+        seed: of the dropout.
+        label_smoothing: labels are drawn towards 0.5 by half of this.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        strategy: tf.distribute.Strategy,
+        folder: Path,
+        logs: Path,
+        seed: int = 0,
+        label_smoothing: float = 0.0,
+    ):
+        self.history: list[dict[str, float]] = []
+        self._model = model
+        self._optimizer = optimizer
+        self._strategy = strategy
+        self._label_smoothing = label_smoothing
+        self._seed = seed
+        self._chief = strategies.is_chief(strategy)
+        self._history_path = folder / "history.json"
+        self._best_path = folder / "best.weights.h5"
+        self._next_epoch = tf.Variable(0, dtype=tf.int64)
+        with strategy.scope():
+            optimizer.build(model.trainable_variables)
+        self._checkpoints = tf.train.CheckpointManager(
+            tf.train.Checkpoint(
+                model=model, optimizer=optimizer, next_epoch=self._next_epoch
+            ),
+            str(folder),
+            max_to_keep=1,
+        )
+        self._writer = tf.summary.create_file_writer(str(logs))
+        self._step = tf.function(self._distributed_step)
+
+    def restore(self) -> bool:
+        """Goes back to the last finished epoch of an earlier process.
+
+        Returns:
+            Whether there was one.
+        """
+        latest = self._checkpoints.restore_or_initialize()
+        if latest:
+            rows = json.loads(self._history_path.read_text())["epochs"]
+            self.history = rows[: int(self._next_epoch)]
+        return bool(latest)
+
+    def run(
+        self,
+        batches: TrainingBatches,
+        validate: Validate,
+        epochs: int,
+        patience: int,
+    ) -> None:
+        """Trains until the epochs or the patience are used up.
+
+        The model then holds the weights of its best epoch.
+
+        Args:
+            batches: the training pictures.
+            validate: measures the model; its `val_auc` decides which epoch
+                is the best.
+            epochs: the last epoch's number.
+            patience: how many epochs without a better one end the training.
+        """
+        console = Console()
+        while (epoch := int(self._next_epoch)) <= epochs:
+            if epoch and epoch - self._best() > patience:
+                console.print(f"No better epoch in {patience}: done.")
+                break
+            start = time.monotonic()
+            row = {"epoch": epoch}
+            if epoch:
+                row["loss"] = self._train(batches, epoch)
+            row |= {
+                name: float(strategies.agree(self._strategy, value))
+                for name, value in validate().items()
+            }
+            row["seconds"] = round(time.monotonic() - start, 1)
+            self._end_epoch(row)
+            console.print(_describe(row, best=self._best() == epoch))
+        # Workers wait here for each other, so that the best weights are on
+        # disk before anyone reads them.
+        strategies.agree(self._strategy, 0.0)
+        self._model.load_weights(self._best_path)
+
+    def _best(self) -> int:
+        return int(np.argmax([row["val_auc"] for row in self.history]))
+
+    def _train(self, batches: TrainingBatches, epoch: int) -> float:
+        _reseed(self._model, [self._seed, epoch])
+        distributed = self._strategy.distribute_datasets_from_function(
+            lambda context: batches.epoch(epoch, context)
+        )
+        losses = [
+            self._step(images, labels)
+            for images, labels in track(
+                distributed,
+                description=f"epoch {epoch}",
+                total=batches.steps,
+                transient=True,
+            )
+        ]
+        return float(tf.reduce_mean(losses))
+
+    def _distributed_step(self, images, labels):
+        losses = self._strategy.run(self._replica_step, args=(images, labels))
+        return self._strategy.reduce("MEAN", losses, axis=None)
+
+    def _replica_step(self, images, labels):
+        variables = self._model.trainable_variables
+        with tf.GradientTape() as tape:
+            scores = self._model(images, training=True)
+            loss = tf.reduce_mean(
+                keras.losses.binary_crossentropy(
+                    labels, scores, label_smoothing=self._label_smoothing
+                )
+            )
+            # Gradients are summed over the replicas.
+            share = loss / self._strategy.num_replicas_in_sync
+            scaled = self._optimizer.scale_loss(share)
+        self._optimizer.apply(tape.gradient(scaled, variables), variables)
+        return loss
+
+    def _end_epoch(self, row: dict[str, float]) -> None:
+        self.history.append(row)
+        self._next_epoch.assign(row["epoch"] + 1)
+        if not self._chief:
+            return
+        with self._writer.as_default(step=row["epoch"]):
+            for name, value in row.items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()
+        if self._best() == row["epoch"]:
+            self._best_path.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._best_path.with_name("partial.weights.h5")
+            self._model.save_weights(partial)
+            os.replace(partial, self._best_path)
+        # The checkpoint comes last: it is what makes the epoch count.
+        write_json(self._history_path, {"epochs": self.history})
+        self._checkpoints.save()
+
+
+def _reseed(model: keras.Model, seed: list[int]) -> None:
+    """Sets the dropout's random state, as a function of the epoch alone."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
+            layer.seed_generator.state.assign(seed)
+
+
+def _describe(row: dict[str, float], best: bool) -> str:
+    numbers = "  ".join(
+        f"{name} {value:.4f}"
+        for name, value in row.items()
+        if name not in ("epoch", "seconds")
+    )
+    start = "frozen " if row["epoch"] == 0 else f"epoch {row['epoch']:2d}"
+    star = "  [green]best[/green]" if best else ""
+    return f"{start}  {numbers}  [dim]{row['seconds']:.0f} s[/dim]{star}"

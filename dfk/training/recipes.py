@@ -1,0 +1,107 @@
+"""How each detector is trained: one recipe each, every choice with a reason."""
+
+from dataclasses import dataclass
+
+import keras
+
+from dfk import models
+from dfk.errors import UserError
+from dfk.models.weights import backbone_layers
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of the two phases.
+
+    Args:
+        unfreeze: the first stage of the backbone that phase two trains, with
+            all that come after it; `all` or `none`.
+        epochs: how many epochs phase two has at most.
+        patience: phase two ends after so many epochs without a better
+            validation AUC.
+        learning_rate: the peak, after the warm-up and before the decay.
+        weight_decay: AdamW's.
+        label_smoothing: labels are drawn towards 0.5 by half of this.
+        batch_size: images a step, over all replicas.
+    """
+
+    unfreeze: str
+    epochs: int
+    patience: int
+    learning_rate: float
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.05
+    batch_size: int = 32
+
+
+# A small learning rate: the point is to bend features, not to replace them.
+# Patience is long, since the first epochs fall below the frozen features.
+RECIPES = {
+    "cnn": Recipe("all", epochs=40, patience=12, learning_rate=2e-3),
+    "efficientnet": Recipe("block4", 12, 6, learning_rate=2e-4),
+    "efficientnet_lite": Recipe("block4", 12, 6, learning_rate=2e-4),
+    "facenet": Recipe("block17", 10, 5, learning_rate=1e-4),
+    "resnet": Recipe("conv3", 12, 6, learning_rate=1e-4),
+}
+
+
+def trained_stages(detector: models.Detector, first_stage: str) -> list[str]:
+    """The stages of a backbone that phase two trains.
+
+    Args:
+        detector: a detector's entry in the registry.
+        first_stage: a stage's name, `all` or `none`.
+
+    Returns:
+        That stage and all after it, in order.
+
+    Raises:
+        UserError: the backbone has no stage of that name.
+    """
+    stages = list(detector.stages)
+    if first_stage == "all":
+        return stages
+    if first_stage == "none":
+        return []
+    if first_stage not in stages:
+        raise UserError(
+            f"--unfreeze={first_stage} is no stage of {detector.name}: pass "
+            f"all, none or one of {', '.join(stages)}."
+        )
+    return stages[stages.index(first_stage) :]
+
+
+def unfreeze(
+    model: keras.Model, detector: models.Detector, first_stage: str
+) -> None:
+    """Makes a backbone trainable from a stage on, and frozen before it.
+
+    Args:
+        model: a detector's model.
+        detector: its entry in the registry.
+        first_stage: a stage's name, `all` or `none`.
+
+    Raises:
+        UserError: the backbone has no stage of that name.
+    """
+    prefixes = tuple(
+        prefix
+        for stage in trained_stages(detector, first_stage)
+        for prefix in detector.stages[stage]
+    )
+    for layer in backbone_layers(model):
+        layer.trainable = layer.name.startswith(prefixes)
+
+
+def freeze_statistics(model: keras.Model) -> None:
+    """Runs a backbone's batch normalisations in inference mode for good.
+
+    Pretrained statistics come from millions of pictures; small batches of
+    another kind of picture would spoil them.
+
+    Args:
+        model: a detector's model.
+    """
+    for layer in backbone_layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False

@@ -1,0 +1,87 @@
+"""Which devices a run uses, and how they work together."""
+
+import os
+
+import tensorflow as tf
+
+from dfk.errors import UserError
+
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
+
+
+def choose(name: str = "auto") -> tf.distribute.Strategy:
+    """Picks a distribution strategy.
+
+    Args:
+        name: `auto` mirrors over all visible GPUs, or uses the only device
+            there is; `one_device` uses the first GPU or the CPU; `mirrored`
+            mirrors over the GPUs, or over the logical CPUs where there are
+            none; `multi_worker` is one of several processes, as `TF_CONFIG`
+            says.
+
+    Returns:
+        The strategy. GPU memory is set to grow as needed.
+
+    Raises:
+        UserError: an unknown name, or `multi_worker` without `TF_CONFIG`.
+    """
+    if name not in STRATEGIES:
+        raise UserError(
+            f"--strategy={name} is unknown: pass one of "
+            f"{', '.join(STRATEGIES)}."
+        )
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if name == "multi_worker":
+        if not os.environ.get("TF_CONFIG"):
+            raise UserError(
+                "--strategy=multi_worker needs the environment variable "
+                "TF_CONFIG with the cluster's workers and this task: see "
+                "https://www.tensorflow.org/guide/distributed_training"
+                "#setting_up_the_tf_config_environment_variable."
+            )
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == "mirrored" or (name == "auto" and len(gpus) > 1):
+        devices = tf.config.list_logical_devices("GPU" if gpus else "CPU")
+        return tf.distribute.MirroredStrategy([d.name for d in devices])
+    return tf.distribute.get_strategy()
+
+
+def describe(strategy: tf.distribute.Strategy) -> str:
+    """Says in a few words what a strategy computes on.
+
+    Example:
+        >>> describe(choose("one_device"))
+        '1 CPU'
+    """
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    replicas = strategy.num_replicas_in_sync
+    words = f"{replicas} {kind}{'s' if replicas > 1 else ''}"
+    return words
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes the run's files."""
+    resolver = strategy.cluster_resolver
+    return resolver is None or not resolver.task_id
+
+
+def agree(strategy: tf.distribute.Strategy, value):
+    """The mean of a value over all replicas, equal to the last bit on each.
+
+    Workers compute validation metrics and frozen features on their own, and
+    may differ by rounding. What decides about the run must not.
+
+    Args:
+        strategy: the run's strategy.
+        value: float or float32 array, this worker's.
+
+    Returns:
+        NumPy float32 scalar or array.
+    """
+    tensor = tf.convert_to_tensor(value, tf.float32)
+    if strategy.num_replicas_in_sync == 1:
+        return tensor.numpy()
+    values = strategy.run(tf.identity, args=(tensor,))
+    return strategy.reduce("MEAN", values, axis=None).numpy()

@@ -1,0 +1,60 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from dfk.models.head import Calibration, attach, score_layer
+
+SIZE = 16
+
+
+@pytest.fixture(scope="session")
+def face_folder(tmp_path_factory):
+    """Makes a folder of pictures: reals are dark and fakes are bright."""
+
+    def make(name="faces", classes=("real", "fake"), count=8):
+        folder = tmp_path_factory.mktemp("data") / name
+        generator = np.random.default_rng(0)
+        for split in ("train", "valid", "test"):
+            for label in classes:
+                here = folder / split / label
+                here.mkdir(parents=True)
+                for i in range(count):
+                    level = generator.uniform(20, 90)
+                    level += 120 if label == "fake" else 0
+                    pixels = generator.normal(level, 9, (SIZE, SIZE, 3))
+                    image = Image.fromarray(pixels.astype(np.uint8))
+                    image.save(here / f"{split}-{label}-{i}.png")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def detector():
+    """A detector that calls bright pictures fake."""
+    images = keras.Input((SIZE, SIZE, 3), name="images")
+    maps = keras.layers.Rescaling(1 / 255)(images)
+    model = attach(images, [maps], "tiny")
+    # The mean of the three channels, 0.5 between dark and bright, times 20.
+    model.get_layer("logit").set_weights(
+        [np.full((3, 1), 20 / 3), np.array([-10.0])]
+    )
+    score_layer(model).calibration = Calibration(2.0, 0.4, 0.6)
+    return model
+
+
+@pytest.fixture(scope="session")
+def make_run(tmp_path_factory, detector):
+    """Makes the folder of a finished run on a folder of pictures."""
+
+    def make(data_dir):
+        run = tmp_path_factory.mktemp("run")
+        config = {"model": "tiny", "dataset": None, "data_dir": str(data_dir)}
+        (run / "config.json").write_text(json.dumps(config))
+        detector.save(run / "model.keras")
+        return run
+
+    return make

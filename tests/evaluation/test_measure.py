@@ -1,0 +1,163 @@
+import csv
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from dfk.errors import UserError
+from dfk.evaluation.measure import evaluate
+from dfk.evaluation.metrics import NAMES
+
+
+@pytest.fixture
+def run(make_run, face_folder):
+    return make_run(face_folder())
+
+
+@pytest.fixture(scope="module")
+def measured(make_run, face_folder):
+    """A run and the record of its one evaluation."""
+    run = make_run(face_folder())
+    return run, evaluate(run)
+
+
+def evaluations(run):
+    return json.loads((run / "results.json").read_text())["evaluation"]
+
+
+def test_a_run_is_measured_on_its_own_test_split(measured):
+    run, record = measured
+    assert evaluations(run) == {"faces-test": record}
+    assert record["split"] == "test"
+    assert (record["images"], record["groups"]) == (16, 16)
+    assert set(record["metrics"]) == set(NAMES)
+    perfect = {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert record["metrics"]["roc_auc"] == pytest.approx(perfect)
+    assert record["confusion"]["fake"] == {"real": 0, "fake": 8}
+    assert record["verdicts"]["all"]["wrong"] == 0
+    assert record["calibration"] == pytest.approx(
+        {"temperature": 2.0, "real_below": 0.4, "fake_above": 0.6}
+    )
+
+
+def test_the_record_says_where_its_numbers_come_from(measured):
+    run, record = measured
+    data_dir = record["data_dir"]
+    assert record["command"] == (
+        f"python -m dfk.evaluate {run} --data_dir={data_dir} --split=test"
+    )
+    assert set(record["versions"]) == {"python", "dfk", "tensorflow", "keras"}
+    assert "cores" in record["machine"]
+    assert record["time"].endswith("+00:00")
+    assert (record["seed"], record["threshold"]) == (0, 0.5)
+
+
+def test_every_file_named_is_there(measured):
+    run, record = measured
+    assert set(record["files"]) == {
+        "results.json",
+        "scores-faces-test.csv",
+        "plots/confusion-faces-test.png",
+        "plots/precision-recall-faces-test.png",
+        "plots/roc-faces-test.png",
+        "plots/scores-faces-test.png",
+    }
+    assert all((run / name).is_file() for name in record["files"])
+    assert not list(run.rglob("*.partial"))
+
+
+def test_the_scores_of_every_image_are_listed(measured):
+    run, _ = measured
+    with (run / "scores-faces-test.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 16
+    for row in rows:
+        score = float(row["fake_probability"])
+        assert row["label"] == ("fake" if score > 0.5 else "real")
+        decided = "real" if score < 0.4 else "fake" if score > 0.6 else None
+        assert row["verdict"] == (decided or "uncertain")
+        assert row["label"] in row["id"]
+
+
+def test_measuring_again_replaces_itself_with_the_same_numbers(
+    measured, tmp_path
+):
+    original, record = measured
+    run = shutil.copytree(original, tmp_path / "copy")
+    assert evaluate(run)["metrics"] == record["metrics"]
+    assert list(evaluations(run)) == ["faces-test"]
+
+
+def test_what_others_wrote_is_kept(run):
+    earlier = {
+        "training": {"epochs": 3},
+        "evaluation": {"faces-test": {"data_dir": "/another/faces"}},
+    }
+    (run / "results.json").write_text(json.dumps(earlier))
+    record = evaluate(run)
+    earlier["evaluation"]["faces-2-test"] = record
+    assert json.loads((run / "results.json").read_text()) == earlier
+    assert "scores-faces-2-test.csv" in record["files"]
+
+
+def test_a_folder_of_reals_only_has_an_accuracy(run, face_folder):
+    reals = face_folder("reals", classes=("real",))
+    record = evaluate(run, data_dir=reals, split="validation")
+    assert list(evaluations(run)) == ["reals-validation"]
+    assert record["metrics"]["accuracy"]["value"] == 1.0
+    assert record["metrics"]["roc_auc"]["value"] is None
+    assert record["verdicts"]["fake"]["images"] == 0
+
+
+def test_an_unfinished_run_is_refused(run):
+    (run / "model.keras").unlink()
+    with pytest.raises(UserError, match="has not finished"):
+        evaluate(run)
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "dfk.evaluate", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_prints_the_record(run):
+    done = command(run)
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "16 images in 16 groups",
+        "above a probability of 0.5",
+        "equal error rate",
+        "1.000 to 1.000",
+        "plots/roc-faces-test.png",
+    ):
+        assert words in done.stdout
+
+
+def test_a_wrong_path_is_one_sentence(tmp_path):
+    done = command(tmp_path / "nowhere")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: No run at")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_command_wants_one_run():
+    done = command()
+    assert done.returncode == 1
+    assert "Name one run" in done.stderr
+
+
+def test_help_does_not_import_tensorflow():
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "dfk.evaluate", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Measures how good" in done.stdout
+    assert "tensorflow" not in done.stderr

@@ -1,0 +1,184 @@
+import math
+import time
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from dfk.evaluation import metrics
+
+
+def faces(count=400, seed=0):
+    """Labels and overlapping float32 scores, some of them equal."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 2, count)
+    logits = 2 * labels - 1 + generator.normal(size=count)
+    scores = np.round(1 / (1 + np.exp(-logits)), 2).astype(np.float32)
+    return labels, scores
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_metrics_equal_those_of_scikit_learn(weighted):
+    labels, scores = faces()
+    weights = np.random.default_rng(1).poisson(1.0, len(labels)) * 1.0
+    ours = metrics.measure(labels, scores, 0.4, weights if weighted else None)
+    how = {"sample_weight": weights} if weighted else {}
+    called = scores > 0.4
+    theirs = {
+        "accuracy": sk.accuracy_score(labels, called, **how),
+        "balanced_accuracy": sk.balanced_accuracy_score(labels, called, **how),
+        "roc_auc": sk.roc_auc_score(labels, scores, **how),
+        "average_precision": sk.average_precision_score(labels, scores, **how),
+        "f1": sk.f1_score(labels, called, **how),
+    }
+    assert {name: ours[name] for name in theirs} == pytest.approx(theirs)
+
+
+def test_weights_count_images_as_often_as_repeating_them():
+    labels, scores = faces(60)
+    times = np.random.default_rng(2).integers(0, 4, 60)
+    weighted = metrics.measure(labels, scores, weights=times * 1.0)
+    repeated = metrics.measure(labels.repeat(times), scores.repeat(times))
+    assert weighted == pytest.approx(repeated)
+
+
+def test_equal_error_rate_lies_between_two_points_of_the_curve():
+    # fpr 0 at a miss rate of 0.2, then the straight line to (1, 1): the rates
+    # meet where x = 0.2 (1 - x).
+    eer = metrics.equal_error_rate(np.array([0, 0, 1]), np.array([0, 0.8, 1]))
+    assert eer == pytest.approx(1 / 6)
+
+
+def test_equal_error_rate_of_two_normal_distributions():
+    generator = np.random.default_rng(0)
+    labels = np.arange(40_000) % 2
+    scores = generator.normal(size=len(labels)) + 2 * labels
+    expected = 0.5 * math.erfc(1 / math.sqrt(2))  # P(normal > 1)
+    measured = metrics.measure(labels, scores)["eer"]
+    assert measured == pytest.approx(expected, abs=0.005)
+
+
+def test_perfect_and_inverted_scores():
+    labels = np.array([0, 0, 1, 1])
+    perfect = metrics.measure(labels, np.array([0.1, 0.2, 0.8, 0.9]))
+    assert perfect == dict.fromkeys(metrics.NAMES, 1.0) | {"eer": 0.0}
+    inverted = metrics.measure(labels, np.array([0.9, 0.8, 0.2, 0.1]))
+    assert (inverted["roc_auc"], inverted["eer"]) == (0.0, 1.0)
+
+
+def test_half_is_not_called_fake():
+    assert metrics.confusion(np.array([0, 1]), np.array([0.5, 0.5])) == {
+        "real": {"real": 1, "fake": 0},
+        "fake": {"real": 1, "fake": 0},
+    }
+
+
+@pytest.mark.parametrize(("label", "accuracy"), [(0, 0.75), (1, 0.25)])
+def test_one_class_has_an_accuracy_and_nothing_else(label, accuracy):
+    measured = metrics.with_intervals(
+        np.full(4, label), np.array([0.1, 0.2, 0.3, 0.9]), np.arange(4)
+    )
+    nothing = {"value": None, "low": None, "high": None}
+    assert measured.pop("accuracy")["value"] == accuracy
+    assert list(measured.values()) == [nothing] * 5
+
+
+def test_interval_of_independent_images_is_the_binomial_one():
+    generator = np.random.default_rng(3)
+    labels = np.arange(2000) % 2
+    right = generator.random(2000) < 0.8
+    scores = np.where(right, labels, 1 - labels) * 0.8 + 0.1
+    measured = metrics.with_intervals(labels, scores, np.arange(2000))
+    accuracy = measured["accuracy"]
+    half = 1.96 * math.sqrt(accuracy["value"] * (1 - accuracy["value"]) / 2000)
+    assert accuracy["value"] == pytest.approx(right.mean())
+    assert accuracy["value"] - accuracy["low"] == pytest.approx(half, rel=0.1)
+    assert accuracy["high"] - accuracy["value"] == pytest.approx(half, rel=0.1)
+
+
+def test_interval_widens_with_groups_that_err_together():
+    generator = np.random.default_rng(4)
+    videos = np.arange(100).repeat(16)
+    right = (generator.random(100) < 0.8)[videos]
+
+    def width(groups):
+        low, high = metrics.bootstrap(
+            lambda weights: {"accuracy": np.average(right, weights=weights)},
+            groups,
+        )["accuracy"]
+        return high - low
+
+    # Sixteen copies tell nothing new: the width is that of 100 images.
+    ratio = width(videos) / width(np.arange(1600))
+    assert ratio == pytest.approx(4, rel=0.15)
+
+
+def test_intervals_repeat_with_their_seed():
+    labels, scores = faces(100)
+    groups = np.array([f"person {i}" for i in range(50)]).repeat(2)
+
+    def intervals(seed):
+        return metrics.with_intervals(
+            labels, scores, groups, resamples=50, seed=seed
+        )
+
+    assert intervals(7) == intervals(7)
+    assert intervals(7) != intervals(8)
+
+
+def test_a_single_group_has_no_interval():
+    labels, scores = faces(30)
+    measured = metrics.with_intervals(
+        labels, scores, np.zeros(30), resamples=20
+    )
+    assert all(
+        m["low"] is None and m["high"] is None for m in measured.values()
+    )
+
+
+def test_resamples_that_lose_a_class_are_left_out():
+    # Without the only group of fakes, all but the accuracy is undefined.
+    labels, groups = np.array([0, 0, 1]), np.array(["a", "b", "c"])
+    measured = metrics.with_intervals(
+        labels, np.array([0.1, 0.6, 0.9]), groups, resamples=200
+    )
+    assert measured["roc_auc"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert measured["balanced_accuracy"]["low"] == 0.5
+
+
+def test_intervals_of_4000_images_take_seconds():
+    labels, scores = faces(4000)
+    start = time.process_time()
+    metrics.with_intervals(labels, scores, np.arange(4000), resamples=100)
+    assert time.process_time() - start < 2
+
+
+def test_verdict_table_counts_uncertain_right_and_wrong():
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    verdicts = np.array(
+        ["real", "real", "fake", "uncertain"] + ["uncertain"] * 2
+    )
+    table = metrics.verdict_table(labels, verdicts)
+    assert table["real"] == {
+        "images": 4,
+        "uncertain": 0.25,
+        "accuracy": pytest.approx(2 / 3),
+        "wrong": 0.25,
+    }
+    assert table["fake"] == {
+        "images": 2,
+        "uncertain": 1.0,
+        "accuracy": None,
+        "wrong": 0.0,
+    }
+    assert table["all"]["images"] == 6
+
+
+def test_verdict_table_of_one_class_leaves_the_other_empty():
+    table = metrics.verdict_table(np.array([1]), np.array(["fake"]))
+    assert table["real"] == {
+        "images": 0,
+        "uncertain": None,
+        "accuracy": None,
+        "wrong": None,
+    }

@@ -1,0 +1,113 @@
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from dfk.images import decode
+
+
+@pytest.fixture
+def picture():
+    smooth = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
+    return Image.fromarray(smooth).resize((50, 40), Image.Resampling.BICUBIC)
+
+
+def encoded(picture, kind, **options):
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def png_16_bit():
+    levels = np.arange(0, 65536, 32, np.uint16)[:1600].reshape(40, 40)
+    return tf.io.encode_png(levels[..., None]).numpy()
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        ("RGB", "JPEG"),
+        ("CMYK", "JPEG"),
+        ("L", "JPEG"),
+        ("RGB", "PNG"),
+        ("L", "PNG"),
+        ("LA", "PNG"),
+        ("RGBA", "PNG"),
+        ("P", "PNG"),
+        ("P", "GIF"),
+        ("RGB", "BMP"),
+        ("RGB", "WEBP"),
+        ("RGBA", "WEBP"),
+    ],
+)
+def test_every_format_becomes_rgb(picture, mode, kind):
+    converted = picture.convert(mode)
+    pixels = decode.decode(encoded(converted, kind), 32)
+    assert pixels.shape == (32, 32, 3)
+    assert pixels.dtype == tf.uint8
+    expected = decode.fit(np.array(converted.convert("RGB")), 32)
+    difference = np.abs(pixels.numpy().astype(int) - expected.numpy())
+    # JPEG and WebP lose some; a channel swapped or inverted differs by more.
+    assert difference.mean() < 6
+
+
+def test_16_bits_become_8():
+    pixels = decode.decode(png_16_bit(), 40).numpy()
+    assert pixels.min() == 0
+    assert pixels.max() == 32 * 1599 // 256
+
+
+def test_the_first_frame_of_an_animation_counts(picture):
+    later = [Image.new("RGB", picture.size, "red")]
+    gif = encoded(picture, "GIF", save_all=True, append_images=later)
+    assert decode.decode(gif, 32).numpy().std() > 10
+
+
+@pytest.mark.parametrize("size", [(90, 30), (30, 90)])
+def test_the_centred_square_of_a_picture_is_kept(size):
+    picture = Image.new("RGB", size, "red")
+    left, top = (size[0] - 30) // 2, (size[1] - 30) // 2
+    picture.paste("blue", (left, top, left + 30, top + 30))
+    pixels = decode.decode(encoded(picture, "PNG"), 16).numpy()
+    assert (pixels == [0, 0, 255]).all()
+
+
+def test_a_decoded_picture_stored_as_png_decodes_to_itself(picture):
+    pixels = decode.decode(encoded(picture, "JPEG"), 24)
+    again = decode.decode(tf.io.encode_png(pixels), 24)
+    np.testing.assert_array_equal(again, pixels)
+
+
+def test_reducing_is_antialiased():
+    stripes = np.zeros((256, 256, 3), np.uint8)
+    stripes[:, ::2] = 255
+    assert decode.fit(stripes, 32).numpy().std() < 8
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_broken_bytes_are_an_error(picture, kind):
+    for data in (b"", b"no picture", encoded(picture, kind)[:60]):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            decode.decode(data, 32)
+
+
+def test_a_broken_picture_leaves_its_batch_alone(picture):
+    good = encoded(picture, "PNG")
+    batch = tf.constant([b"", good, b"no picture", good])
+    images, readable = tf.function(decode.decode_batch)(batch, 32)
+    assert readable.numpy().tolist() == [False, True, False, True]
+    np.testing.assert_array_equal(images[0], np.zeros((32, 32, 3)))
+    np.testing.assert_array_equal(
+        images[1], tf.cast(decode.decode(good, 32), tf.float32)
+    )
+    np.testing.assert_array_equal(images[1], images[3])
+
+
+@pytest.mark.parametrize("data", [[], [b""], [b"no", b"pictures"]])
+def test_a_batch_without_a_readable_picture_is_no_error(data):
+    batch = tf.constant(data, tf.string, [len(data)])
+    images, readable = decode.decode_batch(batch, 8)
+    assert images.shape == (len(data), 8, 8, 3)
+    assert not readable.numpy().any()

@@ -1,0 +1,132 @@
+"""Every registered detector passes through the same few tests."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dfk import models
+from dfk.errors import UserError
+from dfk.models.weights import backbone_layers
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module", params=models.names())
+def detector(request):
+    keras.utils.set_random_seed(0)
+    return models.build(request.param, image_size=SIZE, weights="none")
+
+
+@pytest.fixture(scope="module")
+def images():
+    return (
+        np.random.default_rng(0)
+        .uniform(0, 255, (3, SIZE, SIZE, 3))
+        .astype("float32")
+    )
+
+
+def test_scores_are_probabilities(detector, images):
+    scores = detector(images).numpy()
+    assert scores.shape == (3, 1)
+    assert ((scores >= 0) & (scores <= 1)).all()
+
+
+def test_whole_and_fractional_pixel_types_score_alike(detector, images):
+    whole = images.astype("uint8")
+    np.testing.assert_allclose(
+        detector(whole), detector(whole.astype("float32")), atol=1e-6
+    )
+
+
+def test_every_weight_gets_a_gradient(detector, images):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(detector(images, training=True))
+    gradients = tape.gradient(loss, detector.trainable_variables)
+    assert all(gradient is not None for gradient in gradients)
+
+
+def test_reloads_from_keras_file_in_safe_mode(detector, images, tmp_path):
+    models.score_layer(detector).calibration = models.Calibration(2, 0.3, 0.7)
+    detector.save(tmp_path / "model.keras")
+    again = models.load(tmp_path / "model.keras")
+    np.testing.assert_allclose(again(images), detector(images), atol=1e-6)
+    fitted = models.score_layer(again).calibration
+    assert fitted == models.Calibration(
+        2, pytest.approx(0.3), pytest.approx(0.7)
+    )
+
+
+def test_every_weighted_layer_belongs_to_one_stage(detector):
+    stages = models.get(detector.name).stages
+    for layer in backbone_layers(detector):
+        owners = [
+            s for s, names in stages.items() if layer.name.startswith(names)
+        ]
+        assert len(owners) == 1, layer.name
+
+
+def test_weights_travel_from_one_keras_file_to_another(detector, tmp_path):
+    detector.save(tmp_path / "model.keras")
+    other = models.build(
+        detector.name, SIZE, weights=str(tmp_path / "model.keras")
+    )
+    for ours, theirs in zip(
+        backbone_layers(other), backbone_layers(detector), strict=True
+    ):
+        for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_small_pictures_are_enlarged_inside():
+    assert "enlarge" in [
+        l.name for l in models.build("facenet", 128, "none").layers
+    ]
+    assert "enlarge" not in [
+        l.name for l in models.build("facenet", 160, "none").layers
+    ]
+
+
+def test_unknown_name_is_answered_with_the_closest():
+    with pytest.raises(UserError, match="did you mean 'resnet'"):
+        models.build("resnt")
+
+
+def test_unknown_weights_name_what_is_known():
+    with pytest.raises(UserError, match="default, ms-celeb-1m, vggface2"):
+        models.build("facenet", weights="imagnet")
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path):
+    models.build("cnn", SIZE, "none").save(tmp_path / "cnn.keras")
+    with pytest.raises(UserError, match="does not fit resnet: it lacks"):
+        models.build("resnet", SIZE, weights=str(tmp_path / "cnn.keras"))
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path):
+    file = tmp_path / "model.keras"
+    file.write_text("no model")
+    with pytest.raises(UserError, match="is not a detector"):
+        models.load(file)
+
+
+def test_the_calibration_divides_the_logit():
+    layer = models.CalibratedScore(dtype="float32")
+    layer.build((None, 1))
+    layer.calibration = models.Calibration(temperature=2.0)
+    np.testing.assert_allclose(
+        layer(tf.constant([[3.0]])), 1 / (1 + np.exp(-1.5)), rtol=1e-6
+    )
+
+
+def test_verdicts_name_the_zones_between_thresholds():
+    words = models.verdicts(
+        tf.constant([0.1, 0.5, 0.9, np.nan]), tf.constant([0.3, 0.7])
+    )
+    assert [w.decode() for w in words.numpy()] == [
+        "real",
+        "uncertain",
+        "fake",
+        "unreadable",
+    ]

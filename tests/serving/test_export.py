@@ -1,0 +1,182 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.config import model_server_config_pb2
+from tiny import build_tiny
+
+from dfk.errors import UserError
+from dfk.serving import export as export_module
+from dfk.serving.export import export
+
+CONTRACT = {
+    "serving_default": (
+        {"image_bytes": (tf.string, [-1])},
+        {
+            "fake_probability": (tf.float32, [-1]),
+            "verdict": (tf.string, [-1]),
+        },
+    ),
+    "images": (
+        {"images": (tf.float32, [-1, 32, 32, 3])},
+        {
+            "fake_probability": (tf.float32, [-1]),
+            "verdict": (tf.string, [-1]),
+        },
+    ),
+    "embed": (
+        {"image_bytes": (tf.string, [-1])},
+        {"embedding": (tf.float32, [-1, 10])},
+    ),
+    "classify": (
+        {"inputs": (tf.string, [-1])},
+        {"classes": (tf.string, [-1, 2]), "scores": (tf.float32, [-1, 2])},
+    ),
+}
+
+
+def meta_graph(saved_model):
+    file = saved_model / "saved_model.pb"
+    return saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs[
+        0
+    ]
+
+
+def read_config(file):
+    config = model_server_config_pb2.ModelServerConfig()
+    return text_format.Parse(Path(file).read_text(), config)
+
+
+def files_below(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_signature_has_the_names_that_callers_depend_on(place, name):
+    signature = meta_graph(place / "saved_models/tiny/1").signature_def[name]
+    for got, expected in zip(
+        (signature.inputs, signature.outputs), CONTRACT[name], strict=True
+    ):
+        assert {
+            alias: (
+                tf.as_dtype(info.dtype),
+                [d.size for d in info.tensor_shape.dim],
+            )
+            for alias, info in got.items()
+        } == expected
+
+
+def test_graph_has_only_core_operations(place):
+    graph = meta_graph(place / "saved_models/tiny/1").graph_def
+    nodes = [*graph.node]
+    for function in graph.library.function:
+        nodes += function.node_def
+        assert not function.attr["_XlaMustCompile"].b
+    functions = {f.signature.name for f in graph.library.function}
+    operations = {node.op for node in nodes} - functions
+    unknown = {o for o in operations if not hasattr(tf.raw_ops, o)}
+    assert unknown <= {"_Arg", "_Retval"}
+    assert not {o for o in operations if "PyFunc" in o}
+
+
+def test_folder_holds_labels_warm_up_and_the_keras_model(place, run):
+    version = place / "saved_models/tiny/1"
+    assert (version / "assets/labels.txt").read_text() == "real\nfake\n"
+    warm_up = version / "assets.extra/tf_serving_warmup_requests"
+    records = [
+        prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        for record in tf.data.TFRecordDataset(str(warm_up))
+    ]
+    assert {
+        r.predict_log.request.model_spec.signature_name
+        or r.classify_log.request.model_spec.signature_name
+        for r in records
+    } == set(CONTRACT)
+    original = (run / "model.keras").read_bytes()
+    assert (version / "model.keras").read_bytes() == original
+
+
+def test_each_export_is_the_next_version(run, tmp_path):
+    config = tmp_path / "serving/models.config"
+    (tmp_path / "saved_models/mine/v9").mkdir(parents=True)
+    (tmp_path / "saved_models/mine/0007").mkdir()
+    path = export(run, tmp_path / "saved_models", "mine", config)
+    assert path == tmp_path / "saved_models/mine/8"
+    listed = read_config(config).model_config_list.config
+    assert [(m.name, m.base_path, m.model_platform) for m in listed] == [
+        ("mine", "/models/mine", "tensorflow")
+    ]
+
+
+def test_other_models_and_the_header_stay_in_the_config(run, tmp_path):
+    config = tmp_path / "models.config"
+    config.write_text(
+        "# Ours.\n\nmodel_config_list { config { name: 'other' "
+        "base_path: '/models/other' model_platform: 'tensorflow' "
+        "model_version_policy { specific { versions: 4 } } "
+        "version_labels { key: 'stable' value: 4 } } }\n"
+    )
+    export(run, tmp_path / "saved_models", config=config)
+    assert config.read_text().startswith("# Ours.\n\nmodel_config_list {")
+    other, tiny = read_config(config).model_config_list.config
+    assert list(other.model_version_policy.specific.versions) == [4]
+    assert other.version_labels["stable"] == 4
+    assert tiny.name == "tiny"
+
+
+def test_a_listed_model_leaves_the_config_untouched(place, run):
+    before = (place / "models.config").read_text()
+    export(run, place / "saved_models", config=place / "models.config")
+    assert (place / "models.config").read_text() == before
+    shutil.rmtree(place / "saved_models/tiny/2")
+
+
+@pytest.mark.parametrize("stage", ["_write", "_publish"])
+def test_an_interrupted_export_leaves_nothing_behind(
+    run, tmp_path, monkeypatch, stage
+):
+    real = getattr(export_module, stage)
+
+    def interrupted(*args):
+        if stage == "_write":
+            real(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export_module, stage, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(run, tmp_path / "models", config=tmp_path / "models.config")
+    assert files_below(tmp_path) == ["models"]
+
+
+def test_an_unreadable_config_leaves_nothing_behind(run, tmp_path):
+    config = tmp_path / "models.config"
+    config.write_text("model_config_list { nonsense }")
+    with pytest.raises(UserError, match="Invalid protobuf file"):
+        export(run, tmp_path / "saved_models", config=config)
+    assert files_below(tmp_path) == ["models.config", "saved_models"]
+
+
+def test_a_run_must_have_finished(tmp_path):
+    with pytest.raises(UserError, match="No run at"):
+        export(tmp_path / "nowhere", tmp_path / "saved_models")
+    (tmp_path / "config.json").write_text(json.dumps({"model": "tiny"}))
+    with pytest.raises(UserError, match="has not finished"):
+        export(tmp_path, tmp_path / "saved_models")
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "a b"])
+def test_a_name_must_be_a_folders(run, tmp_path, name):
+    with pytest.raises(UserError, match="cannot be called"):
+        export(run, tmp_path, name, tmp_path / "models.config")
+
+
+def test_exporting_does_not_change_the_detector(place):
+    saved = tf.saved_model.load(str(place / "saved_models/tiny/1"))
+    pixels = tf.random.uniform([4, 32, 32, 3], 0, 255, seed=3)
+    served = saved.signatures["images"](images=pixels)["fake_probability"]
+    tf.debugging.assert_near(served, build_tiny()(pixels)[:, 0], atol=1e-6)

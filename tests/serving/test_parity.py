@@ -1,0 +1,72 @@
+"""One file, one score, whichever road it takes."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import build_tiny, make_pictures, save_run
+
+from dfk import models
+from dfk.images.decode import decode
+from dfk.serving import local
+from dfk.serving.client import Client
+from dfk.serving.export import export
+from dfk.serving.server import serving
+
+IMAGE_SIZE = 64
+
+
+def build(name):
+    if name == "tiny":
+        return build_tiny()
+    keras.utils.set_random_seed(2)
+    detector = models.build(name, image_size=IMAGE_SIZE, weights="none")
+    models.score_layer(detector).calibration = models.Calibration(
+        temperature=1.7, real_below=0.3, fake_above=0.6
+    )
+    return detector
+
+
+def pixels_of(pictures, detector):
+    size = detector.input_shape[1]
+    return np.stack([decode(picture, size) for picture in pictures])
+
+
+def over_grpc(config, saved_models, name, pictures):
+    with (
+        serving(config, saved_models, port=0) as server,
+        Client(f"localhost:{server.port}", name) as client,
+    ):
+        return client.predict(pictures)
+
+
+@pytest.mark.parametrize("name", ["tiny", *models.names()])
+def test_every_road_gives_the_same_score(name, tmp_path):
+    detector = build(name)
+    pictures = make_pictures(3)
+    pixels = pixels_of(pictures, detector).astype(np.float32)
+    expected = detector(pixels, training=False).numpy()[:, 0]
+
+    save_run(detector, tmp_path / "run")
+    config = tmp_path / "models.config"
+    saved = export(tmp_path / "run", tmp_path / "saved", config=config)
+    batch = tf.constant(pictures)
+    signature = tf.saved_model.load(str(saved)).signatures["serving_default"]
+    layer = keras.layers.TFSMLayer(str(saved), call_endpoint="serving_default")
+    served = over_grpc(config, tmp_path / "saved", name, pictures)
+    roads = {
+        ".keras": models.load(saved / "model.keras")(pixels)[:, 0],
+        "SavedModel": signature(image_bytes=batch)["fake_probability"],
+        "TFSMLayer": layer(batch)["fake_probability"],
+        "gRPC": [answer.fake_probability for answer in served],
+    }
+    for kind, path in {
+        "predict, run": tmp_path / "run",
+        "predict, .keras": saved / "model.keras",
+        "predict, SavedModel": tmp_path / "saved" / name,
+    }.items():
+        answers = local.load(path).predict(pictures)
+        roads[kind] = [answer.fake_probability for answer in answers]
+        assert [a.verdict for a in answers] == [a.verdict for a in served]
+    for road, scores in roads.items():
+        np.testing.assert_allclose(scores, expected, atol=1e-5, err_msg=road)

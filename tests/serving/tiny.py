@@ -1,0 +1,92 @@
+"""A tiny detector, exported and served for real. Fixtures for two folders."""
+
+import io
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from dfk import models
+from dfk.models.head import attach
+from dfk.serving import export as export_module
+
+SIZE = 32
+
+
+def build_tiny(seed: int = 1) -> keras.Model:
+    """A detector of two convolutions, with a calibration of its own."""
+    keras.utils.set_random_seed(seed)
+    images = keras.Input((SIZE, SIZE, 3), name="images")
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(images)
+    early = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(x)
+    late = keras.layers.Conv2D(6, 3, strides=2, activation="relu")(early)
+    detector = attach(images, [early, late], "tiny")
+    detector.get_layer("logit").bias.assign([0.1])
+    models.score_layer(detector).calibration = models.Calibration(
+        temperature=0.05, real_below=0.4, fake_above=0.6
+    )
+    return detector
+
+
+def encode(pixels: np.ndarray, kind: str = "png", mode: str = "RGB") -> bytes:
+    """A picture file's bytes."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(file, kind)
+    return file.getvalue()
+
+
+def make_pictures(count: int = 6) -> list[bytes]:
+    """Pictures of several sizes and formats, the same at each call."""
+    random = np.random.default_rng(7)
+    pictures = []
+    for number in range(count):
+        height, width = random.integers(20, 90, 2)
+        light = random.integers(40, 250)
+        pixels = random.integers(0, light, (height, width, 3), np.uint8)
+        pictures.append(encode(pixels, ("png", "jpeg")[number % 2]))
+    return pictures
+
+
+def save_run(detector: keras.Model, folder) -> None:
+    """Writes what a finished run consists of."""
+    folder.mkdir(parents=True)
+    config = {"model": detector.name, "image_size": SIZE}
+    (folder / "config.json").write_text(json.dumps(config))
+    detector.save(folder / "model.keras")
+
+
+@pytest.fixture(scope="session")
+def detector():
+    return build_tiny()
+
+
+@pytest.fixture(scope="session")
+def pictures():
+    return make_pictures()
+
+
+@pytest.fixture(scope="session")
+def run(detector, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    save_run(detector, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _exported_once(run, tmp_path_factory):
+    place = tmp_path_factory.mktemp("exported")
+    export_module.export(
+        run, place / "saved_models", config=place / "models.config"
+    )
+    return place
+
+
+@pytest.fixture(scope="module")
+def place(_exported_once, tmp_path_factory):
+    """A folder with saved_models/tiny/1 and models.config."""
+    copy = tmp_path_factory.mktemp("place") / "place"
+    shutil.copytree(_exported_once, copy)
+    return copy

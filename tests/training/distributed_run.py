@@ -1,0 +1,45 @@
+"""One process of a distributed run: strategy, faces, run, where weights go."""
+
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from dfk.training import experiment
+
+
+def main(strategy, faces, workdir, weights_path):
+    if strategy == "mirrored":
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        halves = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(cpu, halves)
+
+    built = {}
+    build = experiment._build
+
+    def build_and_keep(*args):
+        built["model"], built["tuning"] = build(*args)
+        return built["model"], built["tuning"]
+
+    experiment._build = build_and_keep
+    experiment.train(
+        experiment.Config(
+            "cnn",
+            data_dir=faces,
+            image_size=40,
+            epochs=3,
+            batch_size=16,
+            strategy=strategy,
+        ),
+        workdir,
+    )
+    arrays = {
+        f"weight{number}": value
+        for number, value in enumerate(built["model"].get_weights())
+    }
+    losses = [row["loss"] for row in built["tuning"].history[1:]]
+    np.savez(weights_path, losses=losses, **arrays)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,167 @@
+"""Whole runs of the small detector on small files."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from dfk import models
+from dfk.errors import UserError
+from dfk.runs import Run
+from dfk.training.experiment import Config, train
+
+
+@pytest.fixture(scope="module")
+def config(faces_dir):
+    return Config(
+        "cnn", data_dir=str(faces_dir), image_size=40, epochs=3, batch_size=16
+    )
+
+
+@pytest.fixture(scope="module")
+def run(config, tmp_path_factory):
+    """A run that nothing disturbed."""
+    return train(config, str(tmp_path_factory.mktemp("runs") / "whole"))
+
+
+def _weights(run):
+    return models.load(run.path).get_weights()
+
+
+def test_a_run_is_a_folder(run):
+    assert run.config["model"] == "cnn"
+    assert run.config["weights"] == "none"
+    assert list(run.logs.glob("events*"))
+    results = json.loads(run.results_path.read_text())
+    assert [e["epoch"] for e in results["training"]["epochs"]] == [0, 1, 2, 3]
+    assert models.load(run.path).input_shape == (None, 40, 40, 3)
+
+
+def test_the_detector_carries_what_validation_fitted(run):
+    fitted = models.score_layer(models.load(run.path)).calibration
+    assert fitted.temperature != 1
+    assert fitted.real_below <= fitted.fake_above
+
+
+def test_a_finished_run_is_left_as_it_is(run, config, capsys):
+    before = run.model_path.stat().st_mtime_ns
+    train(config, str(run.path))
+    assert "finished already" in capsys.readouterr().out
+    assert run.model_path.stat().st_mtime_ns == before
+
+
+def test_other_settings_do_not_mix_into_a_run(run, config):
+    with pytest.raises(UserError, match="seed 0, not 1"):
+        train(dataclasses.replace(config, seed=1), str(run.path))
+
+
+def test_a_killed_run_ends_as_an_undisturbed_one(run, config, tmp_path):
+    killed = Run(tmp_path / "killed")
+    command = [sys.executable, "-m", "dfk.train", f"--workdir={killed.path}"]
+    command += [
+        f"--{name}={value}"
+        for name, value in dataclasses.asdict(config).items()
+        if value is not None
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _wait_for_epoch(killed, 1, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not killed.model_path.exists()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    for ours, theirs in zip(_weights(killed), _weights(run), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def _wait_for_epoch(run, epoch, process):
+    for _ in range(1200):
+        assert process.poll() is None, "the run ended before it was killed"
+        history = run.checkpoints / "history.json"
+        if (
+            history.exists()
+            and json.loads(history.read_text())["epochs"][epoch:]
+        ):
+            return
+        time.sleep(0.05)
+    raise AssertionError("no epoch ended within a minute")
+
+
+def test_pretrained_weights_get_their_head_from_frozen_features(
+    run, config, tmp_path
+):
+    transfer = dataclasses.replace(
+        config, weights=str(run.model_path), unfreeze="none"
+    )
+    again = train(transfer, str(tmp_path / "transfer"))
+    before, after = models.load(run.path), models.load(again.path)
+    for layer in ("stem_conv", "stem_bn", "stage4_b_conv"):
+        for ours, theirs in zip(
+            after.get_layer(layer).get_weights(),
+            before.get_layer(layer).get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+    history = json.loads(again.results_path.read_text())["training"]["epochs"]
+    assert history[0]["val_auc"] > 0.9
+
+
+def test_only_the_stages_asked_for_are_trained(run, config, tmp_path):
+    upper = dataclasses.replace(
+        config, weights=str(run.model_path), unfreeze="stage4", epochs=1
+    )
+    train(upper, str(tmp_path / "upper"))
+    tuned = models.build("cnn", 40, str(run.model_path))
+    from dfk.training import recipes
+
+    recipes.unfreeze(tuned, models.get("cnn"), "stage4")
+    recipes.freeze_statistics(tuned)
+    trainable = {layer.name for layer in tuned.layers if layer.trainable}
+    assert "stage4_a_conv" in trainable
+    assert "stage3_a_conv" not in trainable
+    assert "stage4_a_bn" not in trainable
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"strategy": "fast"}, "--strategy=fast is unknown"),
+        ({"strategy": "multi_worker"}, "needs the environment variable"),
+        ({"precision": "int8"}, "--precision=int8 is unknown"),
+        ({"model": "cnm"}, "did you mean 'cnn'"),
+        ({"unfreeze": "block9", "weights": "x.keras"}, "is no stage of cnn"),
+        ({"weights": "nowhere.h5"}, "no file has that path"),
+        ({"data_dir": "nowhere"}, "nowhere"),
+    ],
+)
+def test_mistakes_are_answered_with_a_sentence(
+    config, tmp_path, change, message
+):
+    with pytest.raises(UserError, match=message):
+        train(dataclasses.replace(config, **change), str(tmp_path / "run"))
+
+
+def test_a_broken_picture_is_named(config, tmp_path):
+    import shutil
+
+    shutil.copytree(config.data_dir, tmp_path / "faces")
+    (tmp_path / "faces/train/real/real003.png").write_bytes(b"no picture")
+    broken = dataclasses.replace(config, data_dir=str(tmp_path / "faces"))
+    with pytest.raises(UserError, match=r"real003\.png"):
+        train(broken, str(tmp_path / "run"))
+
+
+def test_the_same_command_goes_on_with_the_unfinished_run(
+    config, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    short = dataclasses.replace(config, epochs=1)
+    first = train(short)
+    os.remove(first.model_path)
+    assert train(short).path == first.path
+    assert train(dataclasses.replace(short, seed=5)).path != first.path
