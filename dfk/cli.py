@@ -5,7 +5,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 
-from absl import app
+from absl import app, flags, logging
 
 from dfk.errors import UserError
 
@@ -26,6 +26,8 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
     _quiet()
 
     def guarded(argv: Sequence[str]) -> int | None:
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.ERROR)
         try:
             return main(argv)
         except UserError as error:
@@ -68,6 +70,7 @@ def start_tensorflow() -> None:
             del keras
             # The first look for GPUs has notes of its own.
             tensorflow.config.list_physical_devices()
+            tensorflow.get_logger().setLevel("ERROR")
         except BaseException:
             notes.seek(0)
             os.write(screen, notes.read())

@@ -63,6 +63,7 @@ def main(argv: Sequence[str]) -> None:
     Run.finished(argv[1])
     from rich.console import Console
 
+    cli.start_tensorflow()
     from dfk.evaluation.measure import evaluate
 
     record = evaluate(argv[1], _DATASET.value, _DATA_DIR.value, _SPLIT.value)

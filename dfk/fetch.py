@@ -13,7 +13,7 @@ from pathlib import Path
 from dfk.errors import UserError
 
 
-class Unavailable(UserError):
+class UnavailableError(UserError):
     """A file could not be had: no network, or not the file that was meant."""
 
 
@@ -43,7 +43,7 @@ def pypi_archive(requirement: str, digest: str) -> Path:
         The archive's path in the cache.
 
     Raises:
-        Unavailable: pip is missing, or the archive could not be downloaded.
+        UnavailableError: pip is missing, or it could not download it.
 
     Example:
         >>> archive = pypi_archive("package==1.0", "653bae2d37...")
@@ -58,15 +58,18 @@ def pypi_archive(requirement: str, digest: str) -> Path:
         pins.write_text(f"{requirement} --hash=sha256:{digest}\n")
         downloads = Path(scratch, "downloads")
         result = subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-            + ["--disable-pip-version-check", "--require-hashes"]
-            + ["--requirement", str(pins), "--dest", str(downloads)],
+            [
+                *(sys.executable, "-m", "pip", "download", "--quiet"),
+                *("--no-deps", "--disable-pip-version-check"),
+                *("--require-hashes", "--requirement", str(pins)),
+                *("--dest", str(downloads)),
+            ],
             capture_output=True,
             text=True,
         )
         if result.returncode:
             reason = (result.stderr.strip() or "no reason given").splitlines()
-            raise Unavailable(
+            raise UnavailableError(
                 f"pip could not download {requirement} ({reason[-1].strip()}): "
                 "check that this Python has pip and that it reaches a package "
                 "index."
@@ -89,7 +92,7 @@ def member(archive: Path, name: str, digest: str) -> Path:
         The extracted file's path.
 
     Raises:
-        Unavailable: the archive has no such file, or it has another content.
+        UnavailableError: no such file is there, or another one is.
     """
     target = cache_dir() / f"{digest[:16]}-{Path(name).name}"
     if target.exists() and sha256(target) == digest:
@@ -100,7 +103,7 @@ def member(archive: Path, name: str, digest: str) -> Path:
         with _open_member(archive, name) as source, partial.open("wb") as sink:
             shutil.copyfileobj(source, sink)
     except KeyError:
-        raise Unavailable(f"{archive} has no file {name}.") from None
+        raise UnavailableError(f"{archive} has no file {name}.") from None
     _check(partial, digest)
     partial.replace(target)
     return target
@@ -117,7 +120,7 @@ def url(address: str, digest: str) -> Path:
         The file's path in the cache.
 
     Raises:
-        Unavailable: the server could not be reached or sent another file.
+        UnavailableError: the server could not be reached or sent another file.
     """
     import urllib.request
 
@@ -133,7 +136,7 @@ def url(address: str, digest: str) -> Path:
         ):
             shutil.copyfileobj(source, sink)
     except OSError as error:
-        raise Unavailable(
+        raise UnavailableError(
             f"{address} could not be fetched ({error})."
         ) from None
     _check(partial, digest)
@@ -151,7 +154,7 @@ def _check(path: Path, digest: str) -> None:
     found = sha256(path)
     if found != digest:
         path.unlink()
-        raise Unavailable(
+        raise UnavailableError(
             f"{path.name} is not the file that was expected: its SHA-256 is "
             f"{found}, not {digest}."
         )

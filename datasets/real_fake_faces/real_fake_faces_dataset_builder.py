@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import tensorflow_datasets as tfds
 from rich.console import Console
@@ -64,14 +65,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     pkg_dir_path = code_path.parent
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First release."}
+    RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "The Kaggle configurations are downloaded with kagglehub. Without "
         f"it, unpack https://www.kaggle.com/datasets/{kaggle.HANDLE} so that "
         "manual_dir holds "
         "real_vs_fake/real-vs-fake/{train,valid,test}/{real,fake}."
     )
-    BUILDER_CONFIGS = [  # noqa: RUF012 (TFDS reads a plain class attribute)
+    BUILDER_CONFIGS: ClassVar = [
         SampleConfig(
             name="sample",
             description="117 photographs of 5 people, self-blended.",

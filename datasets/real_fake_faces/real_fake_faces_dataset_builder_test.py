@@ -6,6 +6,7 @@ import os
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import ClassVar
 from unittest import mock
 
 import matplotlib.cbook
@@ -25,7 +26,7 @@ REQUIREMENT = "photographs==1.0"
 
 class KaggleTest(tfds.testing.DatasetBuilderTestCase):
     DATASET_CLASS = Builder
-    SPLITS = {"train": 6, "validation": 2, "test": 4}  # noqa: RUF012
+    SPLITS: ClassVar = {"train": 6, "validation": 2, "test": 4}
 
     @classmethod
     def setUpClass(cls):
@@ -45,7 +46,7 @@ class KaggleTest(tfds.testing.DatasetBuilderTestCase):
 
 class SampleTest(tfds.testing.DatasetBuilderTestCase):
     DATASET_CLASS = Builder
-    SPLITS = {"train": 4, "validation": 4, "test": 4}  # noqa: RUF012
+    SPLITS: ClassVar = {"train": 4, "validation": 4, "test": 4}
 
     @classmethod
     def setUpClass(cls):
@@ -69,10 +70,9 @@ class SampleTest(tfds.testing.DatasetBuilderTestCase):
         super().setUpClass()
 
 
-class ChecksumsTest(tfds.testing.TestCase):
-    def test_the_recorded_checksum_is_the_one_that_is_checked(self):
-        recorded = Builder.url_infos[sample.REQUIREMENT]
-        self.assertEqual(recorded.checksum, sample.DIGEST)
+def test_the_recorded_checksum_is_the_one_that_is_checked():
+    recorded = Builder.url_infos[sample.REQUIREMENT]
+    assert recorded.checksum == sample.DIGEST
 
 
 def write_kaggle_archive(folder: Path, per_class: int) -> None:

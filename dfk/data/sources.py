@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import difflib
 import io
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ DEFAULT = "real_fake_faces/sample"
 _FOLDER_IMAGE_SIZE = 128
 # Small enough for a broken picture to be met before much is decoded.
 _FILES_AT_ONCE = 16
-_UNREADABLE = "dfk cannot decode "
+_UNREADABLE = "dfk cannot decode"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +133,7 @@ def unreadable_files() -> Iterator[None]:
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        path = re.search(rf'{_UNREADABLE}.*?"(.*?)"', str(error), re.DOTALL)
+        path = re.search(rf"\[{_UNREADABLE}\] \[(.*)\]", str(error))
         if path is None:
             raise
         raise UserError(
@@ -270,7 +271,10 @@ def _built(dataset: str, manual_dir: str | None):
             "real_vs_fake/real-vs-fake/{train,valid,test}/{real,fake}."
         )
     with _quiet():
-        builder = tfds.builder(dataset)
+        # TFDS itself reads the variable once, when it is imported.
+        builder = tfds.builder(
+            dataset, data_dir=os.environ.get("TFDS_DATA_DIR")
+        )
         if not builder.is_prepared():
             builder.download_and_prepare(
                 download_config=tfds.download.DownloadConfig(

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import tensorflow as tf
-from rich.console import Console
-from rich.progress import track
 
 from dfk.data import FaceSplit
 from dfk.errors import UserError
+from dfk.progress import track
 
 BATCH_SIZE = 64
 
@@ -106,9 +105,5 @@ def _batches(
     split: FaceSplit, batch_size: int
 ) -> Iterator[dict[str, tf.Tensor]]:
     batches = split.examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-    yield from track(
-        batches,
-        f"Scoring {split.name}",
-        total=-(-split.size // batch_size),
-        console=Console(stderr=True),
-    )
+    steps = -(-split.size // batch_size)
+    yield from track(batches, f"scoring {split.name}", steps)

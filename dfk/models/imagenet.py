@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import keras
 
-from dfk.fetch import Unavailable
+from dfk.fetch import UnavailableError
 from dfk.models import weights as weights_lib
 
 Architecture = Callable[[keras.KerasTensor | None, str | None], keras.Model]
@@ -18,7 +18,7 @@ def imagenet_loader(architecture: Architecture) -> Callable:
             the weights of a name.
 
     Returns:
-        A function of the detector to fill, which raises `Unavailable` when
+        A function of the detector to fill, which raises `UnavailableError` when
         Keras cannot download the weights.
     """
 
@@ -28,7 +28,7 @@ def imagenet_loader(architecture: Architecture) -> Callable:
         # Keras reports a failed download as a bare Exception.
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
-            raise Unavailable(
+            raise UnavailableError(
                 f"Keras could not download them ({reason})."
             ) from error
         weights_lib.copy(source.layers, detector, "Keras's ImageNet model")

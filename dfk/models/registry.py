@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 
 from dfk.errors import UserError
-from dfk.fetch import Unavailable
+from dfk.fetch import UnavailableError
 from dfk.models import head
 
 Backbone = Callable[[keras.KerasTensor], list[keras.KerasTensor]]
@@ -139,7 +139,7 @@ def _load_weights(model: keras.Model, detector: Detector, weights: str) -> None:
     if weights in detector.weights:
         try:
             detector.weights[weights](model)
-        except Unavailable as error:
+        except UnavailableError as error:
             raise UserError(
                 f"The weights {weights!r} of {detector.name} cannot be had: "
                 f"{error} Or pass --weights=none to train from random weights, "

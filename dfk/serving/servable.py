@@ -1,6 +1,7 @@
 """One version of one model, loaded, as TensorFlow Serving loads it."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ class Servable:
             raise not_found(_NO_SAVED_MODEL.format(path=path))
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
-            with self._session.graph.as_default():
+            with self._session.graph.as_default(), _errors_only():
                 meta_graph = tf.compat.v1.saved_model.load(
                     self._session, ["serve"], str(path)
                 )
@@ -88,6 +89,18 @@ class Servable:
         except ValueError as error:
             # The session's own check of shapes against the placeholders.
             raise invalid(str(error)) from error
+
+
+@contextlib.contextmanager
+def _errors_only() -> Iterator[None]:
+    """Silences TensorFlow's note that sessions are its older interface."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _check_type(value: np.ndarray, wanted: int) -> None:

@@ -44,12 +44,15 @@ def signatures(detector: keras.Model) -> dict[str, Callable]:
         <tf.Tensor: shape=(1,), dtype=string, numpy=array([b'fake'])>
     """
     size = detector.input_shape[1]
+    pixels = tf.TensorSpec([None, size, size, 3], tf.float32, "images")
     thresholds = models.score_layer(detector).thresholds
-    embedder = models.embedder(detector)
+    # One function inside all four, so that the network is traced, and stored
+    # in the SavedModel, once.
+    run = tf.function(_runner(detector), input_signature=[pixels])
 
     def probabilities(image_bytes: tf.Tensor) -> tf.Tensor:
         images, readable = decode_batch(image_bytes, size)
-        scores = _run(detector, images)[:, 0]
+        _, scores = run(images)
         return tf.where(readable, scores, UNREADABLE)
 
     def answers(scores: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -62,18 +65,16 @@ def signatures(detector: keras.Model) -> dict[str, Callable]:
     def serving_default(image_bytes):
         return answers(probabilities(image_bytes))
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, size, size, 3], tf.float32, "images")
-        ]
-    )
+    @tf.function(input_signature=[pixels])
     def from_pixels(images):
-        return answers(_run(detector, images)[:, 0])
+        _, scores = run(images)
+        return answers(scores)
 
     @tf.function(input_signature=[_strings("image_bytes")])
     def embed(image_bytes):
         images, readable = decode_batch(image_bytes, size)
-        vectors = tf.math.l2_normalize(_run(embedder, images), axis=1)
+        features, _ = run(images)
+        vectors = tf.math.l2_normalize(features, axis=1)
         return {"embedding": tf.where(readable[:, None], vectors, UNREADABLE)}
 
     @tf.function(input_signature=[_strings("inputs")])
@@ -96,16 +97,22 @@ def _strings(name: str) -> tf.TensorSpec:
     return tf.TensorSpec([None], tf.string, name)
 
 
-def _run(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
-    """Runs a model on a batch that may be empty.
+def _runner(detector: keras.Model) -> Callable:
+    """From images `[N, S, S, 3]` to features `[N, D]` and scores `[N]`."""
+    network = keras.Model(
+        detector.inputs, [models.embedder(detector).output, detector.output]
+    )
 
-    Fused convolutions refuse an empty batch, so it gets a row of zeros, which
-    is dropped again.
-    """
-    count = tf.shape(images)[0]
-    extra = tf.cast(tf.equal(count, 0), tf.int32)
-    padded = tf.pad(images, [[0, extra], [0, 0], [0, 0], [0, 0]])
-    return model(padded, training=False)[:count]
+    def run(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # Fused convolutions refuse an empty batch, so it gets a row of zeros,
+        # which is dropped again.
+        count = tf.shape(images)[0]
+        extra = tf.cast(tf.equal(count, 0), tf.int32)
+        padded = tf.pad(images, [[0, extra], [0, 0], [0, 0], [0, 0]])
+        features, scores = network(padded, training=False)
+        return features[:count], scores[:count, 0]
+
+    return run
 
 
 def _encoded_images(examples: tf.Tensor) -> tf.Tensor:

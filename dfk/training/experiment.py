@@ -140,7 +140,8 @@ def _train(config: Config, strategy, run: Run) -> None:
     console.print(
         f"{faces.name}: {training.size} training and {validation.size} "
         f"validation pictures of {faces.image_size} pixels; "
-        f"{config.model} ({config.weights}) on {strategies.describe(strategy)}"
+        f"{config.model} ({config.weights}) on {strategies.describe(strategy)}",
+        soft_wrap=True,
     )
     model, tuning = _build(config, faces.image_size, training, strategy, run)
     if strategies.is_chief(strategy):
@@ -149,7 +150,8 @@ def _train(config: Config, strategy, run: Run) -> None:
         fitted = fit_head(model, training, validation, strategy)
         console.print(
             "The head is a logistic regression on {features} frozen features "
-            "(C = {penalty:g}).".format(**fitted)
+            "(C = {penalty:g}).".format(**fitted),
+            soft_wrap=True,
         )
     validate = _Validation(model, validation)
     tuning.run(
@@ -300,5 +302,5 @@ def _summarize(console, run: Run, model, history, seconds) -> None:
     ):
         table.add_row(name, value)
     console.print(table)
-    console.print(f"Run: {run.path}")
-    console.print(f"Next: python -m dfk.evaluate {run.path}")
+    print(f"Run: {run.path}")
+    print(f"Next: python -m dfk.evaluate {run.path}")

@@ -8,13 +8,12 @@ The backbone sees every training picture and its mirror image once.
 import keras
 import numpy as np
 import tensorflow as tf
-from rich.console import Console
-from rich.progress import track
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from dfk.data import FaceSplit
 from dfk.models import embedder
+from dfk.progress import track
 from dfk.training import strategies
 
 # Inverse strengths of the L2 penalty, of which validation chooses one.
@@ -76,13 +75,8 @@ def _features(
         views.append(lambda images: images[:, :, ::-1])
     features, labels = [], []
     batches = split.examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-    for batch in track(
-        batches,
-        description=f"features of {split.name}",
-        total=-(-split.size // batch_size),
-        transient=True,
-        console=Console(),
-    ):
+    steps = -(-split.size // batch_size)
+    for batch in track(batches, f"features of {split.name}", steps):
         images = tf.cast(batch["image"], tf.float32)
         for view in views:
             features.append(backbone(view(images), training=False).numpy())

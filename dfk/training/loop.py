@@ -14,8 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
-from rich.progress import track
 
+from dfk.progress import track
 from dfk.runs import write_json
 from dfk.training import strategies
 from dfk.training.batches import TrainingBatches
@@ -117,7 +117,9 @@ class FineTuning:
             }
             row["seconds"] = round(time.monotonic() - start, 1)
             self._end_epoch(row)
-            console.print(_describe(row, best=self._best() == epoch))
+            console.print(
+                _describe(row, best=self._best() == epoch), soft_wrap=True
+            )
         # Workers wait here for each other, so that the best weights are on
         # disk before anyone reads them.
         strategies.agree(self._strategy, 0.0)
@@ -134,10 +136,7 @@ class FineTuning:
         losses = [
             self._step(images, labels)
             for images, labels in track(
-                distributed,
-                description=f"epoch {epoch}",
-                total=batches.steps,
-                transient=True,
+                distributed, f"epoch {epoch}", batches.steps
             )
         ]
         return float(tf.reduce_mean(losses))

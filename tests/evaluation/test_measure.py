@@ -102,15 +102,6 @@ def test_what_others_wrote_is_kept(run):
     assert "scores-faces-2-test.csv" in record["files"]
 
 
-def test_a_folder_of_reals_only_has_an_accuracy(run, face_folder):
-    reals = face_folder("reals", classes=("real",))
-    record = evaluate(run, data_dir=reals, split="validation")
-    assert list(evaluations(run)) == ["reals-validation"]
-    assert record["metrics"]["accuracy"]["value"] == 1.0
-    assert record["metrics"]["roc_auc"]["value"] is None
-    assert record["verdicts"]["fake"]["images"] == 0
-
-
 def test_an_unfinished_run_is_refused(run):
     (run / "model.keras").unlink()
     with pytest.raises(UserError, match="has not finished"):

@@ -10,7 +10,8 @@ from dfk.evaluation.scores import score_split
 @pytest.fixture(scope="module")
 def split(face_folder):
     folder = face_folder()
-    return data.load(None, folder, image_size=16, splits=("test",))["test"]
+    faces = data.load(None, folder, image_size=16, splits=("test",))
+    return faces.splits["test"]
 
 
 def test_scores_are_the_detectors_own(detector, split):
@@ -33,7 +34,7 @@ def test_every_image_keeps_its_name_and_label(detector, split):
 def test_images_of_another_size_are_refused(detector, face_folder):
     faces = data.load(None, face_folder(), image_size=20, splits=("test",))
     with pytest.raises(UserError, match="image_size=16"):
-        score_split(detector, faces["test"])
+        score_split(detector, faces.splits["test"])
 
 
 def test_scores_that_are_no_numbers_are_refused(detector, split):

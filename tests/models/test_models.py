@@ -79,13 +79,10 @@ def test_weights_travel_from_one_keras_file_to_another(detector, tmp_path):
             np.testing.assert_array_equal(a, b)
 
 
-def test_small_pictures_are_enlarged_inside():
-    assert "enlarge" in [
-        l.name for l in models.build("facenet", 128, "none").layers
-    ]
-    assert "enlarge" not in [
-        l.name for l in models.build("facenet", 160, "none").layers
-    ]
+@pytest.mark.parametrize(("size", "enlarged"), [(128, True), (160, False)])
+def test_small_pictures_are_enlarged_inside(size, enlarged):
+    detector = models.build("facenet", size, "none")
+    assert ("enlarge" in [layer.name for layer in detector.layers]) == enlarged
 
 
 def test_unknown_name_is_answered_with_the_closest():

@@ -1,5 +1,7 @@
 """One file, one score, whichever road it takes."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import tensorflow as tf
 from tiny import build_tiny, make_pictures, save_run
 
 from dfk import models
+from dfk.errors import UserError
 from dfk.images.decode import decode
 from dfk.serving import local
 from dfk.serving.client import Client
@@ -60,13 +63,43 @@ def test_every_road_gives_the_same_score(name, tmp_path):
         "TFSMLayer": layer(batch)["fake_probability"],
         "gRPC": [answer.fake_probability for answer in served],
     }
-    for kind, path in {
-        "predict, run": tmp_path / "run",
-        "predict, .keras": saved / "model.keras",
-        "predict, SavedModel": tmp_path / "saved" / name,
-    }.items():
-        answers = local.load(path).predict(pictures)
-        roads[kind] = [answer.fake_probability for answer in answers]
-        assert [a.verdict for a in answers] == [a.verdict for a in served]
     for road, scores in roads.items():
         np.testing.assert_allclose(scores, expected, atol=1e-5, err_msg=road)
+
+
+def test_predict_gives_the_same_answers_from_every_kind_of_file(
+    place, run, pictures
+):
+    served = over_grpc(
+        place / "models.config", place / "saved_models", "tiny", pictures
+    )
+    saved = place / "saved_models/tiny"
+    for path in (run, run / "model.keras", saved, saved / "1"):
+        answers = local.load(path).predict(pictures)
+        assert [a.verdict for a in answers] == [a.verdict for a in served]
+        np.testing.assert_allclose(
+            [a.fake_probability for a in answers],
+            [a.fake_probability for a in served],
+            atol=1e-5,
+        )
+
+
+def test_predict_takes_the_highest_version(place):
+    saved = place / "saved_models/tiny"
+    (saved / "2").mkdir()
+    (saved / "11").mkdir()
+    shutil.copytree(saved / "1", saved / "10")
+    assert local.load(saved).version == 10
+    assert local.load(saved).model == "tiny"
+    assert local.load(saved / "1").version == 1
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "spoilt"])
+def test_predict_says_what_is_no_detector(tmp_path, what):
+    path = tmp_path / what
+    if what != "missing":
+        path.mkdir()
+    if what == "spoilt":
+        (path / "saved_model.pb").write_bytes(b"not a graph")
+    with pytest.raises(UserError, match=str(path)):
+        local.load(path)

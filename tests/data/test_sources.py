@@ -1,0 +1,207 @@
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from dfk.data import sources
+from dfk.errors import UserError
+from dfk.images import decode
+
+SIZES = {"train": (5, 3), "valid": (2, 2), "test": (2, 3)}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for split, sizes in SIZES.items():
+        for label, size in zip(("real", "fake"), sizes, strict=True):
+            part = tmp_path / split / label
+            part.mkdir(parents=True)
+            for index in range(size):
+                noise = rng.integers(0, 256, (30, 40, 3), np.uint8)
+                Image.fromarray(noise).save(part / f"{index}.jpg")
+    return tmp_path
+
+
+def read(split):
+    return list(split.examples.as_numpy_iterator())
+
+
+def column(split, name):
+    return [row[name] for row in read(split)]
+
+
+def test_a_folder_has_its_splits(folder):
+    data = sources.load(data_dir=str(folder))
+    assert data.image_size == 128
+    assert {name: split.size for name, split in data.splits.items()} == {
+        "train": 8,
+        "validation": 4,
+        "test": 5,
+    }
+    for split in data.splits.values():
+        assert len(read(split)) == len(split.examples) == split.size
+        spec = split.examples.element_spec
+        assert spec["image"] == tf.TensorSpec([128, 128, 3], tf.uint8)
+        assert spec["label"] == tf.TensorSpec([], tf.int64)
+
+
+def test_real_and_fake_images_take_turns(folder):
+    data = sources.load(data_dir=str(folder), image_size=8)
+    assert column(data.splits["train"], "label") == [0, 1, 0, 1, 0, 1, 0, 0]
+    assert column(data.splits["test"], "label") == [0, 1, 0, 1, 1]
+
+
+def test_images_go_down_the_one_road(folder):
+    data = sources.load(data_dir=str(folder), image_size=24, splits=["test"])
+    for row in read(data.splits["test"]):
+        file = tf.io.read_file(str(folder / row["id"].decode()))
+        np.testing.assert_array_equal(row["image"], decode.decode(file, 24))
+
+
+def test_a_limit_takes_the_first_and_keeps_the_balance(folder):
+    whole = sources.load(data_dir=str(folder), image_size=8)
+    part = sources.load(data_dir=str(folder), image_size=8, limit=4)
+    assert {split.size for split in part.splits.values()} == {4}
+    assert column(part.splits["train"], "label") == [0, 1, 0, 1]
+    assert (
+        column(part.splits["train"], "id")
+        == column(whole.splits["train"], "id")[:4]
+    )
+
+
+def test_the_kaggle_nesting_is_accepted(folder, tmp_path_factory):
+    outer = tmp_path_factory.mktemp("archive")
+    shutil.copytree(folder, outer / "real_vs_fake" / "real-vs-fake")
+    data = sources.load(str(outer), image_size=8)
+    assert data.splits["validation"].size == 4
+    assert column(data.splits["test"], "id")[0] == b"test/real/0.jpg"
+
+
+def test_a_split_may_be_called_validation(folder):
+    (folder / "valid").rename(folder / "validation")
+    data = sources.load(str(folder), splits=["validation"])
+    assert data.splits["validation"].size == 4
+
+
+def test_groups_come_from_the_table(folder):
+    data = sources.load(str(folder), image_size=8, splits=["test"])
+    split = data.splits["test"]
+    assert column(split, "group") == column(split, "id")
+    (folder / "groups.csv").write_text("path,group\ntest/fake/0.jpg,a\n")
+    data = sources.load(str(folder), image_size=8, splits=["test"])
+    groups = column(data.splits["test"], "group")
+    assert groups[:2] == [b"test/real/0.jpg", b"a"]
+
+
+def test_a_table_without_its_columns_is_refused(folder):
+    (folder / "groups.csv").write_text("file;video\n")
+    with pytest.raises(UserError, match=r"groups\.csv.*path,group"):
+        sources.load(str(folder))
+
+
+def test_other_files_are_left_alone(folder):
+    (folder / "test" / "real" / "notes.txt").write_text("no picture")
+    (folder / "test" / "real" / ".hidden.jpg").write_text("no picture")
+    data = sources.load(str(folder), splits=["test"])
+    assert data.splits["test"].size == 5
+
+
+def test_a_missing_split_is_named(folder):
+    shutil.rmtree(folder / "valid")
+    with pytest.raises(UserError, match="no split validation"):
+        sources.load(str(folder))
+    assert sources.load(str(folder), splits=["test"]).splits["test"].size == 5
+
+
+def test_a_missing_or_empty_class_is_named(folder):
+    shutil.rmtree(folder / "test" / "fake")
+    with pytest.raises(UserError, match="test/fake holds no pictures"):
+        sources.load(str(folder))
+    (folder / "test" / "fake").mkdir()
+    with pytest.raises(UserError, match="test/fake holds no pictures"):
+        sources.load(str(folder))
+
+
+def test_a_broken_file_is_named_when_its_turn_comes(folder):
+    broken = folder / "test" / "fake" / "1.jpg"
+    broken.write_bytes(b"no picture")
+    data = sources.load(str(folder), splits=["test"])
+    with (
+        pytest.raises(UserError, match=f"^{broken} is no picture"),
+        sources.unreadable_files(),
+    ):
+        read(data.splits["test"])
+
+
+def test_other_failures_of_a_pipeline_stay_what_they_are():
+    with (
+        pytest.raises(tf.errors.InvalidArgumentError),
+        sources.unreadable_files(),
+    ):
+        tf.io.decode_image(b"no picture")
+
+
+@pytest.mark.parametrize("dataset", ["./nowhere", "~/nowhere", "/nowhere"])
+def test_a_missing_folder_is_named(dataset):
+    with pytest.raises(UserError, match=r"^No folder .*nowhere"):
+        sources.load(dataset)
+
+
+def test_an_unknown_name_gets_the_closest():
+    with pytest.raises(UserError, match="did you mean real_fake_faces/kaggle"):
+        sources.load("real_fake_faces/kagle")
+    with pytest.raises(UserError, match="did you mean real_fake_faces/sample"):
+        sources.load("sample")
+
+
+def test_a_manual_dir_without_the_archive_is_refused(tmp_path):
+    with pytest.raises(UserError, match="--manual_dir must hold"):
+        sources.load("real_fake_faces/kaggle", manual_dir=str(tmp_path))
+
+
+@pytest.fixture
+def small_kaggle(folder, monkeypatch):
+    """The `kaggle` configuration, with numbers that fit `folder`."""
+    from dfk.datasets import real_fake_faces as package
+
+    for split, sizes in SIZES.items():
+        for label, size in zip(("real", "fake"), sizes, strict=True):
+            for path in (folder / split / label).iterdir():
+                path.rename(path.with_name(f"{label}{path.name}"))
+            for index in range(2, size):
+                (folder / split / label / f"{label}{index}.jpg").unlink()
+    numbers = {"train": 2, "validation": 2, "test": 2}
+    config = package.real_fake_faces_dataset_builder.KaggleConfig(
+        name="kaggle", image_size=16, found=numbers, taken=numbers
+    )
+    configs = package.Builder.builder_configs
+    monkeypatch.setitem(configs, "kaggle", config)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(folder / "tfds"))
+    return str(folder)
+
+
+def test_a_tfds_data_set_is_built_once(small_kaggle, capsys):
+    first = sources.load("real_fake_faces/kaggle", manual_dir=small_kaggle)
+    assert capsys.readouterr().out == ""
+    shutil.rmtree(f"{small_kaggle}/train")
+    second = sources.load("real_fake_faces/kaggle", limit=3, image_size=8)
+    assert first.image_size == 16
+    assert second.image_size == 8
+    train, part = first.splits["train"], second.splits["train"]
+    assert column(train, "label") == [0, 1, 0, 1]
+    assert column(part, "id") == column(train, "id")[:3]
+    assert column(part, "group") == column(part, "id")
+    assert read(train)[0]["image"].shape == (16, 16, 3)
+    np.testing.assert_array_equal(
+        read(part)[0]["image"], decode.fit(read(train)[0]["image"], 8)
+    )
+
+
+def test_importing_the_data_sets_package_needs_no_tensorflow():
+    code = "import dfk.datasets, sys; assert 'tensorflow' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,101 @@
+import math
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from dfk.errors import UserError
+from dfk.serving import tensors
+from dfk.serving.client import Client
+from dfk.serving.server import serving
+from dfk.serving.stubs import tensor_pb2
+
+
+@pytest.fixture(scope="module")
+def address(place):
+    with serving(
+        place / "models.config", place / "saved_models", port=0
+    ) as server:
+        yield f"localhost:{server.port}"
+
+
+def test_more_pictures_than_a_request_holds(address, pictures):
+    many = [pictures[i % len(pictures)] for i in range(70)]
+    with Client(address, "tiny") as client:
+        answers = client.predict(many)
+        few = client.predict(pictures)
+        assert client.version == 1
+    assert len(answers) == 70
+    for answer, expected in zip(answers[:6], few, strict=True):
+        assert answer.verdict == expected.verdict
+        assert answer.fake_probability == pytest.approx(
+            expected.fake_probability, abs=1e-6
+        )
+
+
+def test_a_request_larger_than_grpcs_limit(address):
+    with Client(address, "tiny") as client:
+        (answer,) = client.predict([bytes(6 * 2**20)])
+    assert math.isnan(answer.fake_probability)
+
+
+def test_no_pictures_need_no_server():
+    with Client("localhost:1", "tiny") as client:
+        assert client.predict([]) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "other"}, "serves no model 'other'"),
+        ({"version": 7}, r"no version 7 of 'tiny': .* \(1\)"),
+        ({"server": "localhost:1"}, "No model server answers at localhost:1"),
+        ({"server": "nonsense"}, "No model server answers at nonsense"),
+        ({"timeout": 1e-4}, "did not answer within 0.0001 seconds"),
+    ],
+)
+def test_an_error_is_one_sentence(address, pictures, changes, message):
+    arguments = {"server": address, "model": "tiny", **changes}
+    with (
+        Client(**arguments) as client,
+        pytest.raises(UserError, match=message) as caught,
+    ):
+        client.predict(pictures)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_never_answers(pictures):
+    with socket.create_server(("localhost", 0)) as silent:
+        address = f"localhost:{silent.getsockname()[1]}"
+        with (
+            Client(address, "tiny", timeout=0.5) as client,
+            pytest.raises(UserError, match="did not answer"),
+        ):
+            client.predict(pictures)
+
+
+def test_packed_numbers_are_read():
+    packed = tensor_pb2.TensorProto(tensor_content=b"\0\0\x80\x3f\0\0\0\x40")
+    assert tensors.to_floats(packed) == [1.0, 2.0]
+
+
+def test_the_client_does_without_tensorflow_and_leaves_it_usable():
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, dfk.serving.client, dfk.serving.report\n"
+            "from dfk.serving.stubs import tensor_pb2\n"
+            "assert 'tensorflow' not in sys.modules\n"
+            "assert 'numpy' not in sys.modules\n"
+            "import tensorflow as tf\n"
+            "made = tf.make_tensor_proto([1.5])\n"
+            "assert type(made) is tensor_pb2.TensorProto\n"
+            "assert tf.make_ndarray(made)[0] == 1.5\n",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
