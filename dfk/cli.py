@@ -37,7 +37,18 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
             print("\nInterrupted.", file=sys.stderr)
             return 130
 
-    app.run(guarded)
+    app.run(guarded, flags_parser=_parse)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    """Parses flags as absl does, but lets a call for help end well."""
+    argv = ["--help" if argument == "-h" else argument for argument in argv]
+    try:
+        return app.parse_flags_with_usage(argv)
+    except SystemExit:
+        if any(argument.lstrip("-").startswith("help") for argument in argv):
+            sys.exit(0)
+        raise
 
 
 def no_arguments(argv: Sequence[str]) -> None:

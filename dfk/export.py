@@ -32,6 +32,7 @@ def main(argv: Sequence[str]) -> None:
             f"One run must be named, but {len(argv) - 1} were: pass the "
             "folder that `python -m dfk.train` named when it ended."
         )
+    cli.start_tensorflow()
     from dfk.serving.export import export
 
     path = export(argv[1], _SAVED_MODELS.value, _NAME.value, _CONFIG.value)

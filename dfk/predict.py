@@ -29,6 +29,7 @@ def main(argv: Sequence[str]) -> int:
             "No detector was named: pass --model with a run, a folder below "
             "saved_models, or a .keras file."
         )
+    cli.start_tensorflow()
     from dfk.serving import local
     from dfk.serving.report import print_answers
 

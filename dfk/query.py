@@ -32,6 +32,8 @@ _TIMEOUT = flags.DEFINE_float(
 
 def main(argv: Sequence[str]) -> int:
     """Asks about the pictures named on the command line."""
+    if _FACES.value:
+        cli.start_tensorflow()
     from dfk.serving.client import Client
     from dfk.serving.report import print_answers
 

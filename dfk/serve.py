@@ -7,6 +7,7 @@ with this project's settings. Otherwise a local stand-in for development takes
 its place. Ctrl-C stops either. serving/README.md says how to serve in earnest.
 """
 
+import os
 from collections.abc import Sequence
 
 from absl import flags
@@ -29,7 +30,9 @@ _MODELS_ROOT = flags.DEFINE_string(
 
 def main(argv: Sequence[str]) -> None:
     """Starts TensorFlow Serving, or the stand-in."""
-    del argv
+    cli.no_arguments(argv)
+    # A port in use is said in a sentence; gRPC would print its own above it.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from dfk.serving import launch
 
     launch.serve(_CONFIG.value, _MODELS_ROOT.value, _HOST.value, _PORT.value)

@@ -10,6 +10,7 @@ import keras
 from dfk.errors import UserError
 from dfk.fetch import UnavailableError
 from dfk.models import head
+from dfk.models.enlarge import Enlarge
 
 Backbone = Callable[[keras.KerasTensor], list[keras.KerasTensor]]
 WeightLoader = Callable[[keras.Model], None]
@@ -121,12 +122,7 @@ def build(
     images = keras.Input((image_size, image_size, 3), name="images")
     x = images
     if image_size < detector.native_size:
-        x = keras.layers.Resizing(
-            detector.native_size,
-            detector.native_size,
-            dtype="float32",
-            name="enlarge",
-        )(x)
+        x = Enlarge(detector.native_size, dtype="float32", name="enlarge")(x)
     model = head.attach(images, detector.backbone(x), name)
     _load_weights(model, detector, weights)
     return model

@@ -6,11 +6,13 @@ import shutil
 import signal
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from google.protobuf import text_format
 
+from dfk import cli
 from dfk.errors import UserError
 from dfk.serving import model_config
 from dfk.serving.status import ServingError
@@ -106,19 +108,24 @@ def _start(
 
 
 def _stand_in(config: str, models_root: str, host: str, port: int) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    # There is nothing to finish while models load, and an exception in the
+    # middle of an import would end as some other error.
+    _on_signal(lambda *_: os._exit(0))
     print(STAND_IN, flush=True)
-    with contextlib.suppress(_Stopped):
-        # Not earlier, since it imports TensorFlow.
-        from dfk.serving.server import serving
+    # Not earlier, since a model server does without.
+    cli.start_tensorflow()
+    from dfk.serving.server import serving
 
-        with serving(config, models_root, host, port) as server:
-            for name, model in server.manager.models().items():
-                versions = ", ".join(map(str, model.available()))
-                print(f"  {name}: version {versions}")
-            print(f"Serving on {_name(host)}:{server.port}", flush=True)
-            threading.Event().wait()
+    with (
+        contextlib.suppress(_Stopped),
+        serving(config, models_root, host, port) as server,
+    ):
+        _on_signal(_stop)
+        for name, model in server.manager.models().items():
+            versions = ", ".join(map(str, model.available()))
+            print(f"  {name}: version {versions}")
+        print(f"Serving on {_name(host)}:{server.port}", flush=True)
+        threading.Event().wait()
     print("Stopped.")
 
 
@@ -126,10 +133,14 @@ class _Stopped(BaseException):
     """SIGINT or SIGTERM; no `except Exception` may swallow it."""
 
 
+def _on_signal(handler: Callable) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
 def _stop(*_) -> NoReturn:
     # A second signal, while requests are being finished, ends it at once.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+    _on_signal(signal.SIG_DFL)
     raise _Stopped
 
 

@@ -1,7 +1,6 @@
 """One version of one model, loaded, as TensorFlow Serving loads it."""
 
-import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +45,7 @@ class Servable:
             raise not_found(_NO_SAVED_MODEL.format(path=path))
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
-            with self._session.graph.as_default(), _errors_only():
+            with self._session.graph.as_default():
                 meta_graph = tf.compat.v1.saved_model.load(
                     self._session, ["serve"], str(path)
                 )
@@ -89,18 +88,6 @@ class Servable:
         except ValueError as error:
             # The session's own check of shapes against the placeholders.
             raise invalid(str(error)) from error
-
-
-@contextlib.contextmanager
-def _errors_only() -> Iterator[None]:
-    """Silences TensorFlow's note that sessions are its older interface."""
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel("ERROR")
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _check_type(value: np.ndarray, wanted: int) -> None:

@@ -37,10 +37,10 @@ class Recipe:
 # A small learning rate: the point is to bend features, not to replace them.
 # Patience is long, since the first epochs fall below the frozen features.
 RECIPES = {
-    "cnn": Recipe("all", epochs=40, patience=12, learning_rate=2e-3),
+    "cnn": Recipe("all", epochs=20, patience=10, learning_rate=2e-3),
     "efficientnet": Recipe("block4", 12, 6, learning_rate=2e-4),
-    "efficientnet_lite": Recipe("block4", 12, 6, learning_rate=2e-4),
-    "facenet": Recipe("block17", 10, 5, learning_rate=1e-4),
+    "efficientnet_lite": Recipe("block4", 10, 6, learning_rate=2e-4),
+    "facenet": Recipe("block17", 8, 5, learning_rate=1e-4),
     "resnet": Recipe("conv3", 12, 6, learning_rate=1e-4),
 }
 

@@ -40,6 +40,13 @@ def test_whole_and_fractional_pixel_types_score_alike(detector, images):
     )
 
 
+def test_scoring_changes_nothing(detector, images):
+    before = detector.get_weights()
+    np.testing.assert_allclose(detector(images), detector(images))
+    for ours, theirs in zip(detector.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_every_weight_gets_a_gradient(detector, images):
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(detector(images, training=True))

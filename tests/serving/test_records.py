@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,9 +52,7 @@ def test_every_picture_is_answered_in_the_order_given(scorer, files):
     assert all(round(r.fake_probability, 5) == scores[r.image] for r in records)
 
 
-def test_what_cannot_be_read_is_an_error_among_answers(
-    scorer, files, tmp_path
-):
+def test_what_cannot_be_read_is_an_error_among_answers(scorer, files, tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("no picture")
     bad = [str(tmp_path / "gone.png"), str(tmp_path), str(text)]
@@ -87,7 +86,7 @@ def test_each_face_gets_a_record(scorer, files, monkeypatch):
     records = list(ask(scorer, files[:2], faces=True))
     assert [r.image for r in records] == [files[0]] * 2 + [files[1]] * 2
     assert records[0].face == {"box": [2, 3, 16, 18], "confidence": 0.99}
-    crops = faces.face_crops(open(files[0], "rb").read())
+    crops = faces.face_crops(Path(files[0]).read_bytes())
     expected = scorer.predict([png for _, png in crops])
     assert [r.fake_probability for r in records[:2]] == pytest.approx(
         [a.fake_probability for a in expected], abs=1e-6
