@@ -8,6 +8,10 @@ and one that has just come over the wire are the same tensor.
 
 import tensorflow as tf
 
+# A small file can claim a picture that would fill a server's memory: 67
+# million pixels are three times what a professional camera takes.
+MAX_PIXELS = 1 << 26
+
 
 def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
     """Decodes one picture and fits it to a square of `image_size` pixels.
@@ -24,16 +28,55 @@ def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
         uint8 `[image_size, image_size, 3]`, RGB in 0..255.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are no picture.
+        tf.errors.InvalidArgumentError: the bytes are no picture, or one of
+            more than `MAX_PIXELS` pixels.
 
     Example:
         >>> decode(tf.io.read_file("face.jpg"), 128).shape
         TensorShape([128, 128, 3])
     """
-    pixels = tf.io.decode_image(
-        image_bytes, channels=3, expand_animations=False
+    claimed = tf.reduce_prod(_claimed_shape(image_bytes))
+    too_large = tf.debugging.assert_less_equal(
+        claimed, tf.constant(MAX_PIXELS, tf.int64), "too many pixels"
     )
+    with tf.control_dependencies([too_large]):
+        pixels = tf.io.decode_image(
+            image_bytes, channels=3, expand_animations=False
+        )
     return fit(pixels, image_size)
+
+
+def _claimed_shape(image_bytes: tf.Tensor) -> tf.Tensor:
+    """The height and width in a picture's header, int64, read without decoding.
+
+    Zeros for BMP, whose files are as large as their pictures, and for WebP,
+    which ends at 16,383 pixels a side.
+    """
+
+    def png():
+        sides = tf.strings.substr(image_bytes, 16, 8)
+        return tf.io.decode_raw(sides, tf.int32, little_endian=False)
+
+    def gif():
+        sides = tf.strings.substr(image_bytes, 6, 4)
+        return tf.cast(tf.io.decode_raw(sides, tf.uint16), tf.int32)
+
+    def jpeg():
+        return tf.io.extract_jpeg_shape(image_bytes)[:2]
+
+    def starts_with(signature: bytes) -> tf.Tensor:
+        start = tf.strings.substr(image_bytes, 0, len(signature))
+        return tf.equal(start, signature)
+
+    shape = tf.case(
+        [
+            (starts_with(b"\x89PNG"), png),
+            (starts_with(b"GIF8"), gif),
+            (starts_with(b"\xff\xd8\xff"), jpeg),
+        ],
+        default=lambda: tf.zeros([2], tf.int32),
+    )
+    return tf.cast(shape, tf.int64)
 
 
 def fit(pixels: tf.Tensor, image_size: int) -> tf.Tensor:

@@ -111,3 +111,13 @@ def test_a_batch_without_a_readable_picture_is_no_error(data):
     images, readable = decode.decode_batch(batch, 8)
     assert images.shape == (len(data), 8, 8, 3)
     assert not readable.numpy().any()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "JPEG"])
+def test_a_picture_of_too_many_pixels_is_refused_undecoded(kind):
+    # Just over 2 ** 26 pixels of one colour: a few hundred kilobytes.
+    bomb = encoded(Image.new("L", (8192, 8193)), kind)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="too many"):
+        decode.decode(bomb, 32)
+    _, readable = decode.decode_batch(tf.constant([bomb]), 32)
+    assert not readable.numpy().any()
