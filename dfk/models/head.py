@@ -1,9 +1,12 @@
 """The head that every detector ends in, and the calibration it carries."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
+
+from dfk.models.views import BothViews, Enlarge, MeanOfViews
 
 VERDICTS = ("real", "fake", "uncertain", "unreadable")
 
@@ -103,13 +106,14 @@ def verdicts(probability: tf.Tensor, thresholds: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.math.is_nan(probability), unreadable, decided)
 
 
-def attach(
-    images: keras.KerasTensor,
-    feature_maps: list[keras.KerasTensor],
+def assemble(
     name: str,
+    image_size: int,
+    backbone: Callable[[keras.KerasTensor], list[keras.KerasTensor]],
+    native_size: int = 0,
     dropout: float = 0.3,
 ) -> keras.Model:
-    """Ends a detector: pools its feature maps and scores them.
+    """Puts a detector together: both views, the backbone, and the head.
 
     Early stages carry a generator's traces and late ones what it painted, so
     the head sees the channel means of several stages side by side.
@@ -118,21 +122,32 @@ def attach(
     normalisation that never trains.
 
     Args:
-        images: the detector's input, `[N, S, S, 3]`.
-        feature_maps: `[N, h, w, c]` each, from early to late.
         name: the detector's name.
+        image_size: the side S of the pictures it takes, in pixels.
+        backbone: from pixels `[N, S, S, 3]` in 0..255 to feature maps
+            `[N, h, w, c]`, from early to late.
+        native_size: smaller pictures are enlarged to this side.
         dropout: the rate of dropout in front of the last layer.
 
     Returns:
         A model from images to `[N, 1]` probabilities of fake, with the layers
         `features`, `features_norm`, `features_dropout`, `logit` and
         `fake_probability` at its end.
+
+    Example:
+        >>> conv = keras.layers.Conv2D(8, 3)
+        >>> assemble("tiny", 32, lambda x: [conv(x)]).output_shape
+        (None, 1)
     """
-    pooled = [keras.layers.GlobalAveragePooling2D()(m) for m in feature_maps]
-    # A concatenation even of one, so that "features" exists in every detector.
-    features = keras.layers.Concatenate(name="features", dtype="float32")(
-        pooled
-    )
+    images = keras.Input((image_size, image_size, 3), name="images")
+    x = images
+    if image_size < native_size:
+        x = Enlarge(native_size, dtype="float32", name="enlarge")(x)
+    x = BothViews(dtype="float32", name="both_views")(x)
+    pooled = [keras.layers.GlobalAveragePooling2D()(m) for m in backbone(x)]
+    # A concatenation even of one, so that every detector has this layer.
+    x = keras.layers.Concatenate(name="pooled", dtype="float32")(pooled)
+    features = MeanOfViews(name="features", dtype="float32")(x)
     x = keras.layers.BatchNormalization(
         center=False,
         scale=False,

@@ -10,7 +10,6 @@ import keras
 from dfk.errors import UserError
 from dfk.fetch import UnavailableError
 from dfk.models import head
-from dfk.models.enlarge import Enlarge
 
 Backbone = Callable[[keras.KerasTensor], list[keras.KerasTensor]]
 WeightLoader = Callable[[keras.Model], None]
@@ -119,11 +118,9 @@ def build(
         TensorShape([1, 1])
     """
     detector = get(name)
-    images = keras.Input((image_size, image_size, 3), name="images")
-    x = images
-    if image_size < detector.native_size:
-        x = Enlarge(detector.native_size, dtype="float32", name="enlarge")(x)
-    model = head.attach(images, detector.backbone(x), name)
+    model = head.assemble(
+        name, image_size, detector.backbone, detector.native_size
+    )
     _load_weights(model, detector, weights)
     return model
 

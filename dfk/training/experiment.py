@@ -147,7 +147,7 @@ def _train(config: Config, strategy, run: Run) -> None:
     if strategies.is_chief(strategy):
         write_json(run.config_path, dataclasses.asdict(config))
     if not tuning.restore() and config.weights != "none":
-        fitted = fit_head(model, training, validation, strategy)
+        fitted = fit_head(model, training, strategy)
         console.print(
             "The head is a logistic regression on {features} frozen features "
             "(C = {penalty:g}).".format(**fitted),

@@ -4,10 +4,11 @@ Keras's `fit` does not train under `MultiWorkerMirroredStrategy` (Keras 3.15);
 this loop is the same for one device, several devices and several workers.
 """
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -22,12 +23,18 @@ from dfk.training.batches import TrainingBatches
 
 Validate = Callable[[], dict[str, float]]
 
+# How much of the moving average each step keeps.
+_AVERAGING = 0.99
+
 
 class FineTuning:
     """Trains what is trainable in a model, and keeps its best epoch.
 
-    Epoch 0 stands for the model as it comes: if no epoch of training beats
-    it on validation, it is what remains.
+    What is validated and kept is a moving average of the weights, which lies
+    in a flatter place than the weights of any one step (Polyak & Juditsky,
+    "Acceleration of Stochastic Approximation by Averaging", 1992). Epoch 0
+    stands for the model as it comes: if no epoch of training beats it on
+    validation, it is what remains.
 
     Args:
         model: a detector, built under the strategy's scope.
@@ -62,9 +69,22 @@ class FineTuning:
         self._next_epoch = tf.Variable(0, dtype=tf.int64)
         with strategy.scope():
             optimizer.build(model.trainable_variables)
+        # With the statistics of the batch normalisations that train.
+        self._averaged = [
+            weight
+            for layer in model.layers
+            if layer.trainable_weights
+            for weight in layer.weights
+        ]
+        self._averages = [
+            tf.Variable(weight.numpy()) for weight in self._averaged
+        ]
         self._checkpoints = tf.train.CheckpointManager(
             tf.train.Checkpoint(
-                model=model, optimizer=optimizer, next_epoch=self._next_epoch
+                model=model,
+                optimizer=optimizer,
+                averages=self._averages,
+                next_epoch=self._next_epoch,
             ),
             str(folder),
             max_to_keep=1,
@@ -103,6 +123,8 @@ class FineTuning:
             patience: how many epochs without a better one end the training.
         """
         console = Console()
+        if not self.history:
+            self._reset_averages()
         while (epoch := int(self._next_epoch)) <= epochs:
             if epoch and epoch - self._best() > patience:
                 console.print(f"No better epoch in {patience}: done.")
@@ -111,12 +133,14 @@ class FineTuning:
             row = {"epoch": epoch}
             if epoch:
                 row["loss"] = self._train(batches, epoch)
-            row |= {
-                name: float(strategies.agree(self._strategy, value))
-                for name, value in validate().items()
-            }
-            row["seconds"] = round(time.monotonic() - start, 1)
-            self._end_epoch(row)
+            with self._averages_in_place():
+                row |= {
+                    name: float(strategies.agree(self._strategy, value))
+                    for name, value in validate().items()
+                }
+                row["seconds"] = round(time.monotonic() - start, 1)
+                self._record(row)
+            self._checkpoint()
             console.print(
                 _describe(row, best=self._best() == epoch), soft_wrap=True
             )
@@ -124,6 +148,22 @@ class FineTuning:
         # disk before anyone reads them.
         strategies.agree(self._strategy, 0.0)
         self._model.load_weights(self._best_path)
+
+    def _reset_averages(self) -> None:
+        for average, weight in zip(self._averages, self._averaged, strict=True):
+            average.assign(weight.numpy())
+
+    @contextlib.contextmanager
+    def _averages_in_place(self) -> Iterator[None]:
+        """The model with the averaged weights, for a while."""
+        trained = [weight.numpy() for weight in self._averaged]
+        for weight, average in zip(self._averaged, self._averages, strict=True):
+            weight.assign(average.numpy())
+        try:
+            yield
+        finally:
+            for weight, value in zip(self._averaged, trained, strict=True):
+                weight.assign(value)
 
     def _best(self) -> int:
         return int(np.argmax([row["val_auc"] for row in self.history]))
@@ -143,6 +183,11 @@ class FineTuning:
 
     def _distributed_step(self, images, labels):
         losses = self._strategy.run(self._replica_step, args=(images, labels))
+        # Short at first, so that the start is forgotten within a few steps.
+        step = tf.cast(self._optimizer.iterations.value, tf.float32)
+        keep = tf.minimum(_AVERAGING, (1 + step) / (10 + step))
+        for average, weight in zip(self._averages, self._averaged, strict=True):
+            average.assign(keep * average + (1 - keep) * weight.value)
         return self._strategy.reduce("MEAN", losses, axis=None)
 
     def _replica_step(self, images, labels):
@@ -160,9 +205,8 @@ class FineTuning:
         self._optimizer.apply(tape.gradient(scaled, variables), variables)
         return loss
 
-    def _end_epoch(self, row: dict[str, float]) -> None:
+    def _record(self, row: dict[str, float]) -> None:
         self.history.append(row)
-        self._next_epoch.assign(row["epoch"] + 1)
         if not self._chief:
             return
         with self._writer.as_default(step=row["epoch"]):
@@ -174,9 +218,13 @@ class FineTuning:
             partial = self._best_path.with_name("partial.weights.h5")
             self._model.save_weights(partial)
             os.replace(partial, self._best_path)
-        # The checkpoint comes last: it is what makes the epoch count.
         write_json(self._history_path, {"epochs": self.history})
-        self._checkpoints.save()
+
+    def _checkpoint(self) -> None:
+        """Comes last: it is what makes the epoch count."""
+        self._next_epoch.assign(len(self.history))
+        if self._chief:
+            self._checkpoints.save()
 
 
 def _reseed(model: keras.Model, seed: list[int]) -> None:

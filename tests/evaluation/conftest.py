@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfk.models.head import Calibration, attach, score_layer
+from dfk.models.head import Calibration, assemble, score_layer
 
 SIZE = 16
 
@@ -35,9 +35,8 @@ def face_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def detector():
     """A detector that calls bright pictures fake."""
-    images = keras.Input((SIZE, SIZE, 3), name="images")
-    maps = keras.layers.Rescaling(1 / 255)(images)
-    model = attach(images, [maps], "tiny")
+    rescale = keras.layers.Rescaling(1 / 255)
+    model = assemble("tiny", SIZE, lambda images: [rescale(images)])
     # The mean of the three channels, 0.5 between dark and bright, times 20.
     model.get_layer("logit").set_weights(
         [np.full((3, 1), 20 / 3), np.array([-10.0])]

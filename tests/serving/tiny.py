@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dfk import models
-from dfk.models.head import attach
+from dfk.models.head import assemble
 from dfk.serving import export as export_module
 
 SIZE = 32
@@ -19,16 +19,19 @@ SIZE = 32
 def build_tiny(seed: int = 1) -> keras.Model:
     """A detector of two convolutions, with a calibration of its own."""
     keras.utils.set_random_seed(seed)
-    images = keras.Input((SIZE, SIZE, 3), name="images")
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(images)
-    early = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(x)
-    late = keras.layers.Conv2D(6, 3, strides=2, activation="relu")(early)
-    detector = attach(images, [early, late], "tiny")
+    detector = assemble("tiny", SIZE, _two_convolutions)
     detector.get_layer("logit").bias.assign([0.1])
     models.score_layer(detector).calibration = models.Calibration(
         temperature=0.05, real_below=0.4, fake_above=0.6
     )
     return detector
+
+
+def _two_convolutions(images):
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(images)
+    early = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(x)
+    late = keras.layers.Conv2D(6, 3, strides=2, activation="relu")(early)
+    return [early, late]
 
 
 def encode(pixels: np.ndarray, kind: str = "png", mode: str = "RGB") -> bytes:

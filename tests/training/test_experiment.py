@@ -34,6 +34,11 @@ def _weights(run):
     return models.load(run.path).get_weights()
 
 
+def _best_auc(run):
+    epochs = json.loads(run.results_path.read_text())["training"]["epochs"]
+    return max(epoch["val_auc"] for epoch in epochs)
+
+
 def test_a_run_is_a_folder(run):
     assert run.config["model"] == "cnn"
     assert run.config["weights"] == "none"
@@ -107,8 +112,8 @@ def test_pretrained_weights_get_their_head_from_frozen_features(
             strict=True,
         ):
             np.testing.assert_array_equal(ours, theirs)
-    history = json.loads(again.results_path.read_text())["training"]["epochs"]
-    assert history[0]["val_auc"] > 0.9
+    # Solved exactly, the head makes more of features than a few steps did.
+    assert _best_auc(again) > _best_auc(run)
 
 
 def test_only_the_stages_asked_for_are_trained(run, config, tmp_path):

@@ -1,0 +1,58 @@
+"""How a picture is shown to a backbone: large enough, and from both sides."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("dfk")
+class Enlarge(keras.layers.Layer):
+    """Resizes pictures `[N, S, S, 3]` to `[N, size, size, 3]`, bilinearly.
+
+    `keras.layers.Resizing` would do, but in Keras 3.15 it passes its own
+    `training=True` on to the layers after it, so that merely calling a
+    detector would change the statistics of its batch normalisations.
+
+    Args:
+        size: the side of the result, in pixels.
+    """
+
+    def __init__(self, size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, images):
+        """Resizes a batch."""
+        return ops.image.resize(images, (self.size, self.size))
+
+    def get_config(self):
+        """The configuration, for saving."""
+        return super().get_config() | {"size": self.size}
+
+
+@keras.saving.register_keras_serializable("dfk")
+class BothViews(keras.layers.Layer):
+    """Puts the mirror images of a batch behind it: `[N, ...]` to `[2N, ...]`.
+
+    With `MeanOfViews` at the other end of the backbone, a picture and its
+    mirror image get the very same score, and a better one than either alone.
+    In training a picture comes by itself: mirroring is part of the
+    augmentation there, and two views would cost twice as much.
+    """
+
+    def call(self, images, training=None):
+        """Adds the mirror images, except in training."""
+        if training:
+            return images
+        return ops.concatenate([images, ops.flip(images, axis=2)], axis=0)
+
+
+@keras.saving.register_keras_serializable("dfk")
+class MeanOfViews(keras.layers.Layer):
+    """Averages what a backbone made of both views: `[2N, D]` to `[N, D]`."""
+
+    def call(self, features, training=None):
+        """Averages the two halves of the batch, except in training."""
+        if training:
+            return features
+        views = ops.reshape(features, (2, -1, features.shape[-1]))
+        return ops.mean(views, axis=0)
