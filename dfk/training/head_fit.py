@@ -48,7 +48,7 @@ def fit_head(
     regression = LogisticRegressionCV(
         Cs=PENALTIES,
         cv=list(folds.split(standardized, labels, groups)),
-        scoring="roc_auc",
+        scoring="neg_log_loss",
         l1_ratios=(0,),
         use_legacy_attributes=False,
         max_iter=1000,
