@@ -1,8 +1,8 @@
 """From raw logits to honest probabilities and verdicts, on validation data.
 
-Temperature changes how sure the scores are, never their order. So a verdict
-depends only on where an image's logit ranks among those of validation, and
-fitting temperature and thresholds on the same images leaves the thresholds'
+Temperature and bias change how sure the scores are, never their order. So a
+verdict depends only on where an image's logit ranks among those of validation,
+and fitting scaling and thresholds on the same images leaves the thresholds'
 promise intact.
 """
 
@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import optimize
+from scipy import optimize, special
 
 from dfk.errors import UserError
 
@@ -35,7 +35,7 @@ def fit(
             verdict.
 
     Returns:
-        Temperature and thresholds, to be set as `score_layer(detector)
+        Temperature, bias and thresholds, to be set as `score_layer(detector)
         .calibration`.
 
     Raises:
@@ -47,45 +47,48 @@ def fit(
     from dfk.models.head import CalibratedScore, Calibration
 
     logits, labels = np.ravel(logits).astype(np.float32), np.ravel(labels)
-    temperature = fit_temperature(logits, labels)
+    temperature, bias = fit_scaling(logits, labels)
     # The layer itself computes the probabilities, so that the thresholds are
     # compared later with numbers rounded in the very same way.
     layer = CalibratedScore()
     layer.build((None, 1))
-    layer.calibration = Calibration(temperature)
+    layer.calibration = Calibration(temperature, bias=bias)
     probabilities = np.asarray(layer(logits[:, None]))[:, 0]
     thresholds = conformal_thresholds(probabilities, labels, error_rate)
-    return Calibration(temperature, *thresholds)
+    return Calibration(temperature, *thresholds, bias=bias)
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Finds the temperature that makes logits the least surprised by labels.
+def fit_scaling(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Finds how logits must be scaled to be the least surprised by labels.
 
-    Minimises the negative log-likelihood of `logits / temperature`. Platt's
-    targets, `(n + 1) / (n + 2)` for a class of n images instead of 1, keep
-    the minimum finite where the classes are perfectly separated: plain labels
-    would ask for a temperature of zero, and scores of exactly 0 and 1.
+    Minimises the negative log-likelihood of `logits / temperature + bias`:
+    Platt scaling. A temperature alone cannot help a detector that leans to
+    one side. Platt's targets, `(n + 1) / (n + 2)` for a class of n images
+    instead of 1, keep the minimum finite where the classes are perfectly
+    separated: plain labels would ask for a temperature of zero, and scores of
+    exactly 0 and 1.
 
     Args:
         logits: float `[N]`.
         labels: int `[N]`, 0 for real and 1 for fake.
 
     Returns:
-        The temperature, within `TEMPERATURES`. It ends at the upper bound for
-        logits that know nothing about the labels.
+        The temperature, within `TEMPERATURES`, and the bias. The temperature
+        ends at its upper bound for logits that know nothing about the labels.
 
     Raises:
         UserError: a class has no images.
 
     Reference:
-        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017;
-        Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
+        Platt, "Probabilistic Outputs for Support Vector Machines", 1999;
+        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 
     Example:
         >>> logits = np.array([-4.0, 4.0] * 50)  # as if right 98 times of 100
         >>> labels = np.array([0, 1] * 40 + [1, 0] * 10)  # right 80 times
-        >>> round(fit_temperature(logits, labels), 1)
-        3.0
+        >>> temperature, bias = fit_scaling(logits, labels)
+        >>> round(temperature, 1), round(abs(bias), 1)
+        (3.0, 0.0)
     """
     logits = np.asarray(logits, np.float64)
     fakes = int(np.sum(labels))
@@ -93,15 +96,23 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     _need_both(reals, fakes)
     targets = np.where(labels, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
 
-    def surprise(log_temperature: float) -> float:
-        x = logits / math.exp(log_temperature)
-        return float(np.mean(np.logaddexp(0, x) - targets * x))
+    # In slope and bias the problem is convex; in temperature it is not.
+    def surprise(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        slope, bias = parameters
+        x = slope * logits + bias
+        error = special.expit(x) - targets
+        gradient = np.array([np.mean(error * logits), np.mean(error)])
+        return float(np.mean(np.logaddexp(0, x) - targets * x)), gradient
 
-    # Convex in 1 / temperature, and so with one minimum on a log scale.
-    best = optimize.minimize_scalar(
-        surprise, bounds=np.log(TEMPERATURES), method="bounded"
-    )
-    return float(math.exp(best.x))
+    low, high = TEMPERATURES
+    slope, bias = optimize.minimize(
+        surprise,
+        x0=[1.0, 0.0],
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(1 / high, 1 / low), (None, None)],
+    ).x
+    return float(1 / slope), float(bias)
 
 
 def conformal_thresholds(

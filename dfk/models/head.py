@@ -21,19 +21,23 @@ class Calibration:
         real_below: a probability of fake below this is a verdict `real`.
         fake_above: a probability of fake above this is a verdict `fake`.
             What lies between the two is `uncertain`.
+        bias: is added to the divided logit, for a detector that leans to one
+            side (Platt, "Probabilistic Outputs for Support Vector Machines",
+            1999).
     """
 
     temperature: float = 1.0
     real_below: float = 0.5
     fake_above: float = 0.5
+    bias: float = 0.0
 
 
 @keras.saving.register_keras_serializable("dfk")
 class CalibratedScore(keras.layers.Layer):
     """Logit `[N, 1]` to calibrated probability of fake `[N, 1]`, float32.
 
-    Temperature and thresholds are weights that no optimizer touches, so that
-    they travel inside `.keras` files and SavedModels.
+    Temperature, bias and thresholds are weights that no optimizer touches, so
+    that they travel inside `.keras` files and SavedModels.
 
     Example:
         >>> layer = CalibratedScore(dtype="float32")
@@ -42,12 +46,13 @@ class CalibratedScore(keras.layers.Layer):
     """
 
     def build(self, input_shape):
-        """Creates the temperature and the two thresholds."""
+        """Creates the temperature, the bias and the two thresholds."""
         del input_shape
         start = Calibration()
         self.temperature = self.add_weight(
             (), keras.initializers.Constant(start.temperature), trainable=False
         )
+        self.bias = self.add_weight((), "zeros", trainable=False)
         self.thresholds = self.add_weight(
             (2,),
             keras.initializers.Constant(start.real_below),
@@ -55,22 +60,24 @@ class CalibratedScore(keras.layers.Layer):
         )
 
     def call(self, logits):
-        """Divides by the temperature and applies the logistic function."""
-        return keras.ops.sigmoid(logits / self.temperature)
+        """Divides by the temperature, adds the bias, and squashes."""
+        return keras.ops.sigmoid(logits / self.temperature + self.bias)
 
     @property
     def calibration(self) -> Calibration:
-        """The current temperature and thresholds, as plain numbers."""
+        """The current temperature, thresholds and bias, as plain numbers."""
         real_below, fake_above = keras.ops.convert_to_numpy(self.thresholds)
         return Calibration(
             float(keras.ops.convert_to_numpy(self.temperature)),
             float(real_below),
             float(fake_above),
+            float(keras.ops.convert_to_numpy(self.bias)),
         )
 
     @calibration.setter
     def calibration(self, new: Calibration) -> None:
         self.temperature.assign(new.temperature)
+        self.bias.assign(new.bias)
         self.thresholds.assign([new.real_below, new.fake_above])
 
 

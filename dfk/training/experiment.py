@@ -297,6 +297,7 @@ def _summarize(console, run: Run, model, history, seconds) -> None:
         ("ROC AUC", f"{best['val_auc']:.4f}"),
         ("accuracy", f"{best['val_accuracy']:.2%}"),
         ("temperature", f"{fitted.temperature:.2f}"),
+        ("bias", f"{fitted.bias:.2f}"),
         ("real below", f"{fitted.real_below:.3f}"),
         ("fake above", f"{fitted.fake_above:.3f}"),
     ):

@@ -3,7 +3,7 @@ import pytest
 
 from dfk.errors import UserError
 from dfk.evaluation import calibration
-from dfk.evaluation.calibration import conformal_thresholds, fit_temperature
+from dfk.evaluation.calibration import conformal_thresholds, fit_scaling
 
 
 def sigmoid(x):
@@ -17,32 +17,36 @@ def faces(generator, count, separation=2.0):
     return labels, sigmoid(logits)
 
 
+@pytest.mark.parametrize("bias", [-1.0, 0.0, 0.7])
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_temperature_is_recovered(temperature):
+def test_temperature_and_bias_are_recovered(temperature, bias):
     generator = np.random.default_rng(0)
     logits = generator.normal(scale=2, size=20_000)
     labels = generator.random(20_000) < 1 / (1 + np.exp(-logits))
-    fitted = fit_temperature(logits * temperature, labels.astype(int))
-    assert fitted == pytest.approx(temperature, rel=0.05)
+    raw = (logits - bias) * temperature
+    fitted = fit_scaling(raw, labels.astype(int))
+    assert fitted[0] == pytest.approx(temperature, rel=0.05)
+    assert fitted[1] == pytest.approx(bias, abs=0.05)
 
 
 def test_temperature_of_separated_classes_stays_moderate():
     # Platt's target for 50 images of a class is 51/52, whose logit is log 51.
     labels = np.arange(100) % 2
-    fitted = fit_temperature(5.0 * (2 * labels - 1), labels)
-    assert fitted == pytest.approx(5 / np.log(51), rel=1e-3)
+    temperature, bias = fit_scaling(5.0 * (2 * labels - 1), labels)
+    assert temperature == pytest.approx(5 / np.log(51), rel=1e-3)
+    assert bias == pytest.approx(0, abs=1e-3)
 
 
 def test_temperature_of_useless_logits_ends_at_its_bound():
     labels = np.arange(100) % 2
-    fitted = fit_temperature(5.0 * (1 - 2 * labels), labels)
-    assert fitted == pytest.approx(calibration.TEMPERATURES[1], rel=0.01)
+    temperature, _ = fit_scaling(5.0 * (1 - 2 * labels), labels)
+    assert temperature == pytest.approx(calibration.TEMPERATURES[1], rel=0.01)
 
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_calibration_needs_both_classes(label):
     with pytest.raises(UserError, match="both classes"):
-        fit_temperature(np.ones(9), np.full(9, label))
+        fit_scaling(np.ones(9), np.full(9, label))
     with pytest.raises(UserError, match="both classes"):
         conformal_thresholds(np.ones(9), np.full(9, label))
 
@@ -152,8 +156,9 @@ def test_fit_gives_what_the_layer_of_a_detector_needs():
     layer.build((None, 1))
     layer.calibration = calibration.fit(logits[:, None], labels)
 
-    assert layer.calibration.temperature == pytest.approx(
-        fit_temperature(logits, labels)
+    fitted = layer.calibration
+    assert (fitted.temperature, fitted.bias) == pytest.approx(
+        fit_scaling(logits, labels)
     )
     scores = layer(logits[:, None].astype(np.float32))[:, 0]
     words = verdicts(scores, layer.thresholds).numpy().astype(str)

@@ -38,7 +38,7 @@ def test_a_run_is_measured_on_its_own_test_split(measured):
     assert record["confusion"]["fake"] == {"real": 0, "fake": 8}
     assert record["verdicts"]["all"]["wrong"] == 0
     assert record["calibration"] == pytest.approx(
-        {"temperature": 2.0, "real_below": 0.4, "fake_above": 0.6}
+        {"temperature": 2.0, "real_below": 0.4, "fake_above": 0.6, "bias": 0.0}
     )
 
 
