@@ -32,7 +32,8 @@ def main(argv):
     cli.no_arguments(argv)
     started = time.monotonic()
     run = FLAGS.workdir
-    _command("dfk.train", "--model=facenet", f"--workdir={run}")
+    # Fewer epochs than the recipe's: 117 photographs do not teach more.
+    _command("dfk.train", "--model=facenet", "--epochs=3", f"--workdir={run}")
     _command("dfk.evaluate", run)
     _command("dfk.export", run)
     pictures = _test_pictures(Path(run, "pictures"))
