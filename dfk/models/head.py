@@ -180,4 +180,4 @@ def embedder(detector: keras.Model) -> keras.Model:
     Returns:
         A model that shares the detector's layers.
     """
-    return keras.Model(detector.inputs, detector.get_layer("features").output)
+    return keras.Model(detector.input, detector.get_layer("features").output)

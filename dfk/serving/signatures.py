@@ -100,7 +100,7 @@ def _strings(name: str) -> tf.TensorSpec:
 def _runner(detector: keras.Model) -> Callable:
     """From images `[N, S, S, 3]` to features `[N, D]` and scores `[N]`."""
     network = keras.Model(
-        detector.inputs, [models.embedder(detector).output, detector.output]
+        detector.input, [models.embedder(detector).output, detector.output]
     )
 
     def run(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

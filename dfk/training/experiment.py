@@ -249,7 +249,7 @@ class _Validation:
 
     def __init__(self, model: keras.Model, split: data.FaceSplit):
         self._batches = in_memory(split).batch(64)
-        logits = keras.Model(model.inputs, model.get_layer("logit").output)
+        logits = keras.Model(model.input, model.get_layer("logit").output)
         self._logits = tf.function(logits, reduce_retracing=True)
 
     def logits_and_labels(self) -> tuple[np.ndarray, np.ndarray]:

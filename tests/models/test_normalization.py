@@ -18,7 +18,7 @@ def _pixels(size):
 
 def _up_to(detector, layer, images):
     """What a layer makes of the pictures themselves, without their mirrors."""
-    part = keras.Model(detector.inputs, detector.get_layer(layer).output)
+    part = keras.Model(detector.input, detector.get_layer(layer).output)
     return part(images)[: len(images)]
 
 
