@@ -1,0 +1,45 @@
+"""What every command promises before it does any work."""
+
+import subprocess
+import sys
+
+import pytest
+
+COMMANDS = (
+    *("train", "evaluate", "export", "predict"),
+    *("serve", "query", "quickstart"),
+)
+HELP = """
+import runpy, sys
+sys.argv = ["dfk", "--help"]
+try:
+    runpy.run_module("dfk.{command}", run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    assert end.code == 0, end.code
+assert "tensorflow" not in sys.modules
+"""
+
+
+def _python(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_answers_without_importing_tensorflow(command):
+    result = _python(HELP.format(command=command))
+    assert result.returncode == 0, result.stderr
+
+
+def test_importing_dfk_imports_no_tensorflow():
+    code = "import sys, dfk; assert 'tensorflow' not in sys.modules"
+    assert _python(code).returncode == 0
+
+
+def test_the_help_of_train_names_every_detector():
+    from dfk import models
+
+    result = _python(HELP.format(command="train"))
+    for name in models.names():
+        assert name in result.stdout
