@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
-import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
-from sklearn.metrics import log_loss, roc_auc_score
 
 from dfk import data, models
 from dfk.errors import UserError
@@ -19,9 +16,10 @@ from dfk.evaluation import calibration
 from dfk.evaluation.provenance import provenance
 from dfk.runs import Run, write_json
 from dfk.training import recipes, strategies
-from dfk.training.batches import TrainingBatches, in_memory
+from dfk.training.batches import TrainingBatches
 from dfk.training.head_fit import fit_head
 from dfk.training.loop import FineTuning
+from dfk.training.validation import Validation
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
@@ -153,7 +151,7 @@ def _train(config: Config, strategy, run: Run) -> None:
             "(C = {penalty:g}).".format(**fitted),
             soft_wrap=True,
         )
-    validate = _Validation(model, validation)
+    validate = Validation(model, validation)
     tuning.run(
         TrainingBatches(training, config.batch_size, config.seed),
         validate,
@@ -242,31 +240,6 @@ def _build(config, image_size, training, strategy, run):
         recipe.label_smoothing,
     )
     return model, tuning
-
-
-class _Validation:
-    """Measures a model on the validation split, again and again."""
-
-    def __init__(self, model: keras.Model, split: data.FaceSplit):
-        self._batches = in_memory(split).batch(64)
-        logits = keras.Model(model.input, model.get_layer("logit").output)
-        self._logits = tf.function(logits, reduce_retracing=True)
-
-    def logits_and_labels(self) -> tuple[np.ndarray, np.ndarray]:
-        logits, labels = [], []
-        for images, truth in self._batches:
-            images = tf.cast(images, tf.float32)
-            logits.append(self._logits(images, training=False).numpy()[:, 0])
-            labels.append(truth.numpy())
-        return np.concatenate(logits), np.concatenate(labels)
-
-    def __call__(self) -> dict[str, float]:
-        logits, labels = self.logits_and_labels()
-        return {
-            "val_auc": roc_auc_score(labels, logits),
-            "val_accuracy": np.mean((logits > 0) == labels),
-            "val_loss": log_loss(labels, tf.sigmoid(logits).numpy()),
-        }
 
 
 def _finish(run: Run, model, history, seconds) -> None:

@@ -1,0 +1,45 @@
+"""How good a model is on the validation split, between epochs."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.metrics import log_loss, roc_auc_score
+
+from dfk.data import FaceSplit
+from dfk.training.batches import in_memory
+
+
+class Validation:
+    """Measures a model on the validation split, again and again.
+
+    Args:
+        model: a detector.
+        split: the validation split.
+
+    Example:
+        >>> Validation(detector, faces.splits["validation"])()["val_auc"]
+        0.97
+    """
+
+    def __init__(self, model: keras.Model, split: FaceSplit):
+        self._batches = in_memory(split).batch(64)
+        logits = keras.Model(model.input, model.get_layer("logit").output)
+        self._logits = tf.function(logits, reduce_retracing=True)
+
+    def logits_and_labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """The raw logits, float32 `[N]`, and the labels, int64 `[N]`."""
+        logits, labels = [], []
+        for images, truth in self._batches:
+            images = tf.cast(images, tf.float32)
+            logits.append(self._logits(images, training=False).numpy()[:, 0])
+            labels.append(truth.numpy())
+        return np.concatenate(logits), np.concatenate(labels)
+
+    def __call__(self) -> dict[str, float]:
+        """`val_auc`, and `val_accuracy` and `val_loss` as yet uncalibrated."""
+        logits, labels = self.logits_and_labels()
+        return {
+            "val_auc": roc_auc_score(labels, logits),
+            "val_accuracy": np.mean((logits > 0) == labels),
+            "val_loss": log_loss(labels, tf.sigmoid(logits).numpy()),
+        }
