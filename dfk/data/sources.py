@@ -4,15 +4,17 @@ import contextlib
 import csv
 import dataclasses
 import difflib
+import hashlib
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 from absl import logging
 
+import dfk
 from dfk.data import folders
 from dfk.errors import UserError
 from dfk.images import decode
@@ -36,11 +38,14 @@ class FaceSplit:
         examples: dictionaries with `image` (uint8 `[S, S, 3]`), `label`
             (int64, 0 is real and 1 is fake), `id` and `group` (strings), by
             turns real and fake and always in the same order.
+        version: changes when what `examples` gives changes: a digest of the
+            files' names, sizes and times, the image size and the limit.
     """
 
     name: str
     size: int
     examples: tf.data.Dataset
+    version: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,7 +196,8 @@ def _folder_split(
         .unbatch()
         .apply(tf.data.experimental.assert_cardinality(len(paths)))
     )
-    return FaceSplit(name, len(paths), examples)
+    version = _digest(paths, image_size, *ids, *files["group"])
+    return FaceSplit(name, len(paths), examples, version)
 
 
 def _classes(root: Path, name: str) -> list[list[Path]]:
@@ -236,6 +242,23 @@ def _read(paths: tf.Tensor, image_size: int) -> tf.Tensor:
         return tf.ensure_shape(
             tf.cast(images, tf.uint8), [None, image_size, image_size, 3]
         )
+
+
+def _digest(files: Iterable[Path], *settings: str | int) -> str:
+    """What a split's examples come from, as 64 hexadecimal digits.
+
+    Times stand for contents, as in make: reading them is quick.
+    """
+    states = [(file, file.stat()) for file in files]
+    parts = [
+        *(
+            (file.name, state.st_size, state.st_mtime_ns)
+            for file, state in states
+        ),
+        *settings,
+        dfk.__version__,
+    ]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _groups(root: Path) -> dict[str, str]:
@@ -328,4 +351,6 @@ def _tfds_split(
         )
         .apply(tf.data.experimental.assert_cardinality(size))
     )
-    return FaceSplit(name, size, examples)
+    records = map(Path, builder.info.splits[name].filepaths)
+    version = _digest(records, image_size, builder.info.full_name, size)
+    return FaceSplit(name, size, examples, version)

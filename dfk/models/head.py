@@ -6,7 +6,13 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from dfk.models.views import BothViews, Enlarge, MeanOfViews
+from dfk.models.views import (
+    BothViews,
+    Enlarge,
+    MeanOfViews,
+    MomentPooling,
+    SideBySide,
+)
 
 VERDICTS = ("real", "fake", "uncertain", "unreadable")
 
@@ -123,7 +129,8 @@ def assemble(
     """Puts a detector together: both views, the backbone, and the head.
 
     Early stages carry a generator's traces and late ones what it painted, so
-    the head sees the channel means of several stages side by side.
+    the head sees means and deviations of the channels of several stages side
+    by side.
     `features_norm` standardises them with statistics of the training data,
     which lets one learning rate suit every detector; it is a batch
     normalisation that never trains.
@@ -151,7 +158,7 @@ def assemble(
     if image_size < native_size:
         x = Enlarge(native_size, dtype="float32", name="enlarge")(x)
     x = BothViews(dtype="float32", name="both_views")(x)
-    pooled = [keras.layers.GlobalAveragePooling2D()(m) for m in backbone(x)]
+    pooled = [MomentPooling(dtype="float32")(maps) for maps in backbone(x)]
     # A concatenation even of one, so that every detector has this layer.
     x = keras.layers.Concatenate(name="pooled", dtype="float32")(pooled)
     features = MeanOfViews(name="features", dtype="float32")(x)
@@ -181,3 +188,17 @@ def embedder(detector: keras.Model) -> keras.Model:
         A model that shares the detector's layers.
     """
     return keras.Model(detector.input, detector.get_layer("features").output)
+
+
+def pooled_views(detector: keras.Model) -> keras.Model:
+    """The part of a detector from images to the features of both views.
+
+    Args:
+        detector: a model from `dfk.models.build` or `dfk.models.load`.
+
+    Returns:
+        A model that shares the detector's layers and gives `[N, 2, D]`: the
+        features of each picture, and those of its mirror image.
+    """
+    pooled = detector.get_layer("pooled").output
+    return keras.Model(detector.input, SideBySide(name="views")(pooled))

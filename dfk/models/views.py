@@ -1,4 +1,4 @@
-"""How a picture is shown to a backbone: large enough, and from both sides."""
+"""How a picture is shown to a backbone, and what is kept of the answer."""
 
 import keras
 from keras import ops
@@ -47,6 +47,23 @@ class BothViews(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("dfk")
+class MomentPooling(keras.layers.Layer):
+    """Mean and deviation of each channel: `[N, h, w, c]` to `[N, 2c]`.
+
+    The mean says how much of a pattern a picture has; the deviation, whether
+    it has it everywhere, as a camera's noise, or in places, as an artefact
+    (Huang & Belongie, "Arbitrary Style Transfer in Real-time with Adaptive
+    Instance Normalization", ICCV 2017, use the same two as a picture's style).
+    """
+
+    def call(self, maps):
+        """Pools over both sides."""
+        mean, variance = ops.moments(maps, axes=(1, 2))
+        # Where a channel is dead, the gradient of a bare root is infinite.
+        return ops.concatenate([mean, ops.sqrt(variance + 1e-5)], axis=-1)
+
+
+@keras.saving.register_keras_serializable("dfk")
 class MeanOfViews(keras.layers.Layer):
     """Averages what a backbone made of both views: `[2N, D]` to `[N, D]`."""
 
@@ -56,3 +73,13 @@ class MeanOfViews(keras.layers.Layer):
             return features
         views = ops.reshape(features, (2, -1, features.shape[-1]))
         return ops.mean(views, axis=0)
+
+
+@keras.saving.register_keras_serializable("dfk")
+class SideBySide(keras.layers.Layer):
+    """Puts both views of a picture side by side: `[2N, D]` to `[N, 2, D]`."""
+
+    def call(self, features):
+        """Regroups the two halves of the batch."""
+        views = ops.reshape(features, (2, -1, features.shape[-1]))
+        return ops.transpose(views, (1, 0, 2))

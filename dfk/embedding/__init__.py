@@ -1,0 +1,1 @@
+"""What a network makes of pictures: features, kept, grouped and shown."""

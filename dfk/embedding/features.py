@@ -1,0 +1,107 @@
+"""A split's features, computed once and then read from disk."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dfk.data import FaceSplit
+from dfk.data.caching import arrays
+from dfk.progress import track
+
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a network made of each picture of a split.
+
+    Args:
+        values: float32 `[N, ...]`, the network's outputs.
+        labels: int64 `[N]`, 0 for real and 1 for fake.
+        ids: str `[N]`, the pictures' names.
+        groups: str `[N]`, pictures of one group are not independent.
+    """
+
+    values: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+    groups: np.ndarray
+
+
+def features(
+    extractor: keras.Model, split: FaceSplit, batch_size: int = BATCH_SIZE
+) -> Features:
+    """Runs a network over a split, or reads what it gave the last time.
+
+    They are kept on disk under a digest of all that they depend on: the
+    network with its weights and image size, and the version of the data.
+
+    Args:
+        extractor: from pixels `[N, S, S, 3]` in 0..255 to `[N, ...]`.
+        split: pictures of that size.
+        batch_size: pictures at a time.
+
+    Returns:
+        The features, in the order of the split.
+
+    Raises:
+        UserError: inside `dfk.data.unreadable_files`, a broken picture.
+
+    Example:
+        >>> features(dfk.models.embedder(detector), faces.splits["train"])
+    """
+    stored = arrays(
+        "features",
+        _key(extractor, split),
+        lambda: asdict(_compute(extractor, split, batch_size)),
+    )
+    return Features(**stored)
+
+
+def _key(extractor: keras.Model, split: FaceSplit) -> str:
+    digest = hashlib.sha256(split.version.encode())
+    # The class, not only the configuration: a function has no other name.
+    structure = keras.saving.serialize_keras_object(extractor)
+    digest.update(json.dumps(_without_names(structure)).encode())
+    for weight in extractor.weights:
+        digest.update(np.ascontiguousarray(weight.numpy()))
+    return digest.hexdigest()
+
+
+def _without_names(config):
+    """A configuration less the names, which Keras numbers as they come."""
+    if isinstance(config, dict):
+        return {
+            key: _without_names(value)
+            for key, value in sorted(config.items())
+            if key
+            not in ("name", "keras_history", "input_layers", "output_layers")
+        }
+    if isinstance(config, (list, tuple)):
+        return [_without_names(value) for value in config]
+    return config
+
+
+def _compute(
+    extractor: keras.Model, split: FaceSplit, batch_size: int
+) -> Features:
+    network = tf.function(extractor, reduce_retracing=True)
+    columns = {"image": [], "label": [], "id": [], "group": []}
+    batches = split.examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    steps = -(-split.size // batch_size)
+    for batch in track(batches, f"features of {split.name}", steps):
+        images = tf.cast(batch["image"], tf.float32)
+        batch["image"] = network(images, training=False)
+        for name, values in batch.items():
+            columns[name].append(values.numpy())
+    together = {name: np.concatenate(rows) for name, rows in columns.items()}
+    return Features(
+        values=together["image"],
+        labels=together["label"],
+        ids=np.char.decode(together["id"].astype(bytes)),
+        groups=np.char.decode(together["group"].astype(bytes)),
+    )
