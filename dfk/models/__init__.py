@@ -3,16 +3,25 @@
 Example:
     >>> from dfk import models
     >>> models.names()
-    ['cnn', 'efficientnet', 'efficientnet_lite', 'facenet', 'resnet']
+    ['cnn', 'efficientnet', 'efficientnet_lite', 'facenet', 'forensic', ...]
     >>> detector = models.build("facenet", image_size=128)
     >>> trained = models.load("runs/facenet-20260101-120000")
 """
 
-from dfk.models import cnn, efficientnet, efficientnet_lite, facenet, resnet
+from dfk.models import (
+    classifiers,
+    cnn,
+    efficientnet,
+    efficientnet_lite,
+    facenet,
+    forensic,
+    resnet,
+)
 from dfk.models.head import (
     CalibratedScore,
     Calibration,
     embedder,
+    pooled_views,
     score_layer,
     verdicts,
 )
@@ -24,14 +33,17 @@ __all__ = [
     "Calibration",
     "Detector",
     "build",
+    "classifiers",
     "cnn",
     "efficientnet",
     "efficientnet_lite",
     "embedder",
     "facenet",
+    "forensic",
     "get",
     "load",
     "names",
+    "pooled_views",
     "resnet",
     "score_layer",
     "verdicts",
