@@ -181,7 +181,9 @@ def _sandberg(key: str):
         "vggface2": _sandberg("20180402-114759"),
         "casia-webface": _sandberg("20180408-102900"),
     },
-    native_size=NATIVE_SIZE,
+    # Larger than what the weights were trained at: the first stages then see
+    # the finest detail at the scale of the patterns they know.
+    native_size=224,
 )
 def facenet(x: keras.KerasTensor) -> list[keras.KerasTensor]:
     """FaceNet's backbone as a detector's."""
