@@ -1,82 +1,82 @@
 """What happens to training pictures on their way to the detector."""
 
-import functools
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
+# How often a picture is stored again as JPEG, and how often made small and
+# large again.
+_RATE = 0.3
+# In shares of the side, of full light, of the colour, of JPEG's quality.
+_SHIFT = 0.05
+_LIGHT = 0.1
+_SATURATION = (0.9, 1.1)
+_QUALITY = (60, 100)
+_SHRINK = (0.5, 1.0)
 
-def augmenter(seed: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A random change of pictures that leaves their label true.
 
-    Mirrored, shifted by up to a twentieth of the side, and sometimes stored
-    again as JPEG, softened or given another light: what happens to honest
-    pictures on their way to a user. All of it is mild, since a strong blur or
-    compression wipes out the traces that the detector is to learn.
+def augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """A random change of a picture that leaves its label true.
+
+    Mirrored, shifted by up to a twentieth of the side, given another light,
+    and sometimes resized or stored again as JPEG: what happens to honest
+    pictures on their way to a user. All of it is mild, since a strong change
+    wipes out the traces that the detector is to learn.
 
     Args:
-        seed: two augmenters of one seed make the same changes in the same
-            order of calls.
+        image: uint8 `[S, S, 3]`.
+        seed: int64 `[2]`; equal seeds make equal changes, in whatever order
+            and on however many threads the pictures come.
 
     Returns:
-        A function from pixels uint8 `[N, S, S, 3]` to float32 `[N, S, S, 3]`
-        in 0..255, to be mapped over batches one after the other.
+        float32 `[S, S, 3]` in 0..255.
 
     Example:
-        >>> change = augmenter(seed=1)
-        >>> batches = batches.map(lambda x, labels: (change(x), labels))
+        >>> changed = augment(image, seed=[epoch, index])
     """
-    from keras_cv import layers
-    from keras_cv.core import UniformFactorSampler
+    mirror, shift, light, colour, shrink, store = tf.unstack(
+        tf.random.split(seed, 6)
+    )
+    x = tf.image.convert_image_dtype(image, tf.float32)
+    x = tf.image.stateless_random_flip_left_right(x, mirror)
+    x = _shifted(x, shift)
+    x = tf.image.stateless_random_brightness(x, _LIGHT, light)
+    x = tf.clip_by_value(x, 0.0, 1.0)
+    x = tf.image.stateless_random_saturation(x, *_SATURATION, colour)
+    x = _sometimes(_resized, x, shrink)
+    x = _sometimes(_stored, x, store)
+    return tf.clip_by_value(x, 0.0, 1.0) * 255.0
 
-    seeds = np.random.SeedSequence(seed).generate_state(7) >> 1
-    seeds = iter(seeds.tolist())
 
-    def between(low: float, high: float) -> UniformFactorSampler:
-        # Seeded here, since some layers do not hand their own seed on.
-        return UniformFactorSampler(low, high, seed=next(seeds))
+def _shifted(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    reach = max(1, round(image.shape[0] * _SHIFT))
+    edges = [[reach, reach], [reach, reach], [0, 0]]
+    wide = tf.pad(image, edges, "REFLECT")
+    return tf.image.stateless_random_crop(wide, image.shape, seed)
 
-    geometry = [
-        layers.RandomFlip("horizontal", seed=next(seeds)),
-        layers.RandomTranslation(
-            0.05, 0.05, fill_mode="reflect", seed=next(seeds)
-        ),
-    ]
-    light = [
-        layers.RandomBrightness(between(-0.1, 0.1), value_range=(0, 1)),
-        layers.RandomSaturation(between(0.45, 0.55)),
-    ]
-    # keras-cv's JPEG layer clips floating-point pixels to 0..1.
-    signal = [
-        layers.RandomJpegQuality(between(60, 100)),
-        layers.RandomGaussianBlur(3, between(0.0, 1.0)),
-    ]
-    # On the CPU like the pipeline it works in, even where there is a GPU.
-    with tf.device("cpu:0"):
-        coin = tf.random.Generator.from_seed(next(seeds))
 
-    def degrade(image: tf.Tensor) -> tf.Tensor:
-        for layer in signal:
-            image = tf.cond(
-                coin.uniform(()) < 0.3,
-                functools.partial(layer, image, training=True),
-                functools.partial(tf.identity, image),
-            )
-        return image
+def _resized(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    side = image.shape[0]
+    share = tf.random.stateless_uniform((), seed, *_SHRINK)
+    small = tf.cast(tf.round(share * side), tf.int32)
+    shrunk = tf.image.resize(image, [small, small], antialias=True)
+    return tf.image.resize(shrunk, [side, side], method="bicubic")
 
-    def change(images: tf.Tensor) -> tf.Tensor:
-        x = tf.cast(images, tf.float32)
-        for layer in geometry:
-            x = layer(x, training=True)
-        x = x / 255.0
-        for layer in light:
-            x = layer(x, training=True)
-        # One by one: in parallel, pictures would draw their random numbers
-        # in an order that differs from run to run.
-        x = tf.map_fn(
-            degrade, tf.clip_by_value(x, 0.0, 1.0), parallel_iterations=1
-        )
-        return x * 255.0
 
-    return change
+def _stored(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    image = tf.clip_by_value(image, 0.0, 1.0)
+    stored = tf.image.stateless_random_jpeg_quality(image, *_QUALITY, seed)
+    return tf.ensure_shape(stored, image.shape)
+
+
+def _sometimes(
+    change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    image: tf.Tensor,
+    seed: tf.Tensor,
+) -> tf.Tensor:
+    coin, rest = tf.unstack(tf.random.split(seed, 2))
+    return tf.cond(
+        tf.random.stateless_uniform((), coin) < _RATE,
+        lambda: change(image, rest),
+        lambda: image,
+    )

@@ -1,0 +1,103 @@
+"""Self-blended fakes of the training split's real pictures."""
+
+import numpy as np
+import tensorflow as tf
+
+from dfk.data import FaceSplit
+from dfk.data.caching import arrays
+from dfk.errors import UserError
+from dfk.images.blend import self_blend
+from dfk.images.faces import Face, find_faces
+from dfk.progress import track
+
+
+class SelfBlends:
+    """Makes new self-blended fakes in every epoch.
+
+    A fake comes with the picture that it was blended into, as a real one:
+    else the slight change of colour that either may have would tell them
+    apart without a look at the seam. Real pictures in which MTCNN finds no
+    face are left out. Faces are looked for once and then kept on disk.
+
+    Args:
+        split: the training split.
+        share: how many of its real pictures, 0..1, each epoch blends.
+
+    Raises:
+        UserError: none of them shows a face.
+
+    Example:
+        >>> blends = SelfBlends(faces.splits["train"], share=0.5)
+        >>> pairs = blends.epoch(decoded(split, scratch), seed=7)
+
+    Reference:
+        Shiohara & Yamasaki, "Detecting Deepfakes with Self-Blended Images",
+        CVPR 2022.
+    """
+
+    def __init__(self, split: FaceSplit, share: float):
+        faces = arrays("faces", split.version, lambda: _find(split))
+        self._boxes, self._keypoints = faces["boxes"], faces["keypoints"]
+        self._found = np.flatnonzero(self._boxes[:, 2])
+        if not len(self._found):
+            raise UserError(
+                "--blend needs real training pictures with a face, but MTCNN "
+                "found none: train without --blend."
+            )
+        self._count = max(1, round(share * len(self._found)))
+        self.size = 2 * self._count
+
+    def epoch(self, examples: tf.data.Dataset, seed: int) -> tf.data.Dataset:
+        """The fakes of one epoch, and what they were blended into.
+
+        Args:
+            examples: the split's `(image, label)`, in the split's order.
+            seed: of the choice and of the blends.
+
+        Returns:
+            `size` pairs `(image, label)`, fakes and reals by turns.
+        """
+        shape = examples.element_spec[0].shape
+        chosen = np.zeros(len(self._boxes), bool)
+        rng = np.random.default_rng(seed)
+        chosen[rng.permutation(self._found)[: self._count]] = True
+        chosen = tf.constant(chosen)
+        boxes, keypoints = map(tf.constant, (self._boxes, self._keypoints))
+
+        def blend(index, example):
+            both = tf.numpy_function(
+                _blend,
+                [example[0], boxes[index], keypoints[index], [seed, index]],
+                tf.uint8,
+                stateful=False,
+            )
+            return tf.ensure_shape(both, [2, *shape]), tf.constant([1, 0])
+
+        return (
+            examples.enumerate()
+            .filter(lambda index, _: chosen[index])
+            .map(blend, num_parallel_calls=tf.data.AUTOTUNE)
+            .unbatch()
+            .map(lambda image, label: (image, tf.cast(label, tf.int64)))
+        )
+
+
+def _blend(
+    image: np.ndarray, box: np.ndarray, keypoints: np.ndarray, seed: np.ndarray
+) -> np.ndarray:
+    face = Face(tuple(box.tolist()), 1.0, tuple(map(tuple, keypoints.tolist())))
+    made = self_blend(image, face, np.random.default_rng(seed))
+    return np.stack([made.image, made.target])
+
+
+def _find(split: FaceSplit) -> dict[str, np.ndarray]:
+    """The first face of each real picture; zeros where there is none."""
+    boxes = np.zeros((split.size, 4), np.int64)
+    keypoints = np.zeros((split.size, 5, 2))
+    examples = track(split.examples, f"faces of {split.name}", split.size)
+    for row, example in enumerate(examples):
+        if int(example["label"]):
+            continue
+        for face in find_faces(example["image"].numpy())[:1]:
+            boxes[row], keypoints[row] = face.box, face.keypoints
+    return {"boxes": boxes, "keypoints": keypoints}

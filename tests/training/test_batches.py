@@ -1,0 +1,118 @@
+"""What an epoch deals out, and the self-blended fakes in it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dfk import data
+from dfk.data import caching
+from dfk.errors import UserError
+from dfk.training import blends
+from dfk.training.batches import TrainingBatches
+from dfk.training.blends import SelfBlends
+
+CONTEXT = tf.distribute.InputContext()
+
+
+@pytest.fixture
+def split(faces_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("DFK_CACHE", str(tmp_path / "cache"))
+    faces = data.load(data_dir=str(faces_dir), image_size=40)
+    return faces.splits["train"]
+
+
+@pytest.fixture
+def faces_found(monkeypatch):
+    """Says where the faces are in pictures that show none."""
+    eyes_nose_mouth = ((14, 16), (26, 16), (20, 22), (15, 28), (25, 28))
+    face = blends.Face((8, 6, 24, 30), 1.0, eyes_nose_mouth)
+    looked_at = []
+
+    def find_faces(pixels):
+        looked_at.append(pixels)
+        return [face] if len(looked_at) != 1 else []
+
+    monkeypatch.setattr(blends, "find_faces", find_faces)
+    return looked_at
+
+
+def _epoch(batches, number, context=CONTEXT):
+    parts = list(batches.epoch(number, context).as_numpy_iterator())
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def test_an_epoch_depends_on_seed_and_number_alone(split, tmp_path):
+    one = TrainingBatches(split, 16, 3, tmp_path)
+    _epoch(one, 1)
+    two = TrainingBatches(split, 16, 3, tmp_path)
+    images, labels = _epoch(two, 2)
+    np.testing.assert_array_equal(_epoch(one, 2)[0], images)
+    assert not np.array_equal(_epoch(one, 3)[0], images)
+    assert images.shape == (48, 40, 40, 3)
+    assert labels.sum() == 24
+
+
+def test_workers_share_an_epoch(split, tmp_path):
+    batches = TrainingBatches(split, 16, 0, tmp_path)
+    whole, _ = _epoch(batches, 1)
+    shares = [
+        _epoch(batches, 1, tf.distribute.InputContext(2, worker, 2))[0]
+        for worker in range(2)
+    ]
+    assert len(shares[0]) == len(shares[1]) == 24
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate(shares).sum((1, 2, 3))),
+        np.sort(whole.sum((1, 2, 3))),
+    )
+
+
+def test_what_memory_cannot_hold_is_kept_on_disk(split, tmp_path, monkeypatch):
+    in_memory = _epoch(TrainingBatches(split, 16, 0, tmp_path), 1)[0]
+    monkeypatch.setattr(caching, "MEMORY_LIMIT", 1000)
+    batches = TrainingBatches(split, 16, 0, tmp_path)
+    first, again = _epoch(batches, 1)[0], _epoch(batches, 1)[0]
+    assert list(tmp_path.glob("train*"))
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(
+        np.sort(first.mean((1, 2, 3))).shape, in_memory.mean((1, 2, 3)).shape
+    )
+
+
+def test_blends_add_fakes_and_what_they_were_blended_into(
+    split, faces_found, tmp_path
+):
+    made = SelfBlends(split, share=0.5)
+    assert len(faces_found) == 24, "only real pictures are looked at"
+    assert made.size == 24  # half of 23 faces, rounded, twice
+    batches = TrainingBatches(split, 8, 0, tmp_path, made)
+    _, labels = _epoch(batches, 1)
+    assert len(labels) == 72
+    assert labels.sum() == 36
+
+
+def test_blends_are_new_in_every_epoch_and_the_same_for_a_seed(
+    split, faces_found, tmp_path
+):
+    made = SelfBlends(split, share=1.0)
+    examples = caching.decoded(split, tmp_path)
+
+    def images(seed):
+        pairs = made.epoch(examples, seed).as_numpy_iterator()
+        return np.stack([image for image, _ in pairs])
+
+    np.testing.assert_array_equal(images(1), images(1))
+    fakes, targets = images(1)[::2], images(1)[1::2]
+    assert (fakes != targets).any(axis=(1, 2, 3)).all()
+    assert (images(1)[::2] != images(2)[::2]).any(axis=(1, 2, 3)).all()
+
+
+def test_faces_are_looked_for_once(split, faces_found):
+    SelfBlends(split, share=1.0)
+    SelfBlends(split, share=1.0)
+    assert len(faces_found) == 24
+
+
+def test_pictures_without_faces_cannot_be_blended(split, monkeypatch):
+    monkeypatch.setattr(blends, "find_faces", lambda pixels: [])
+    with pytest.raises(UserError, match="train without --blend"):
+        SelfBlends(split, share=1.0)
