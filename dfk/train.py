@@ -21,7 +21,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
     "model",
     "facenet",
-    "Detector: cnn, efficientnet, efficientnet_lite, facenet or resnet.",
+    "Detector: cnn, efficientnet, efficientnet_lite, facenet, forensic or "
+    "resnet.",
 )
 flags.DEFINE_string(
     "weights",
@@ -58,6 +59,14 @@ flags.DEFINE_integer(
     "Use only the first so many pictures of each split, for trying out.",
     lower_bound=2,
 )
+flags.DEFINE_float(
+    "blend",
+    0.0,
+    "Add self-blended fakes of this share of the real training pictures, 0 to "
+    "1, so that the detector also learns what face swaps leave behind.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+)
 flags.DEFINE_string(
     "unfreeze",
     None,
@@ -69,6 +78,13 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer(
     "batch_size", None, "Pictures a step, over all devices.", lower_bound=1
+)
+flags.DEFINE_integer(
+    "accumulate",
+    1,
+    "Steps whose gradients make one update together: larger batches than the "
+    "memory holds.",
+    lower_bound=1,
 )
 flags.DEFINE_float(
     "learning_rate", None, "Peak learning rate of fine-tuning.", lower_bound=0
@@ -83,6 +99,13 @@ flags.DEFINE_string(
     "precision", "float32", "float32, mixed_float16 or mixed_bfloat16."
 )
 flags.DEFINE_integer("seed", 0, "Seed of everything random.", lower_bound=0)
+flags.DEFINE_integer(
+    "repeats",
+    1,
+    "Train with so many seeds, from --seed on, each a run of its own in the "
+    "folder, and report mean and range.",
+    lower_bound=1,
+)
 flags.DEFINE_string(
     "workdir",
     None,
@@ -104,14 +127,15 @@ def main(argv):
     cli.start_tensorflow()
     import dataclasses
 
-    from dfk.training.experiment import Config, train
+    from dfk.training.experiment import Config
+    from dfk.training.repeats import train
 
     values = {
         field.name: FLAGS[field.name].value
         for field in dataclasses.fields(Config)
     }
     try:
-        train(Config(**values), FLAGS.workdir)
+        train(Config(**values), FLAGS.repeats, FLAGS.workdir)
     except KeyboardInterrupt:
         print(
             "\nInterrupted. The same command continues this run.",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,10 @@ from dfk.evaluation.provenance import provenance
 from dfk.runs import Run, write_json
 from dfk.training import recipes, strategies
 from dfk.training.batches import TrainingBatches
+from dfk.training.blends import SelfBlends
 from dfk.training.head_fit import fit_head
 from dfk.training.loop import FineTuning
+from dfk.training.optimizer import StagewiseAdamW
 from dfk.training.validation import Validation
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -35,10 +38,13 @@ class Config:
         data_dir: a folder of pictures, in place of `dataset`.
         manual_dir: where a data set's archive was downloaded to by hand.
         image_size: the side of the pictures; the data set's own by default.
-        limit: train and validate on the first so many pictures.
+        limit: use the first so many pictures of each split.
+        blend: the share of the real training pictures, 0..1, of which each
+            epoch makes a self-blended fake.
         unfreeze: the first stage that phase two trains, `all` or `none`.
         epochs: of phase two.
         batch_size: pictures a step, over all devices.
+        accumulate: steps whose gradients make one update together.
         learning_rate: the peak in phase two.
         strategy: one of `dfk.training.strategies.STRATEGIES`.
         precision: one of `PRECISIONS`.
@@ -52,9 +58,11 @@ class Config:
     manual_dir: str | None = None
     image_size: int | None = None
     limit: int | None = None
+    blend: float = 0.0
     unfreeze: str | None = None
     epochs: int | None = None
     batch_size: int | None = None
+    accumulate: int = 1
     learning_rate: float | None = None
     strategy: str = "auto"
     precision: str = "float32"
@@ -141,26 +149,32 @@ def _train(config: Config, strategy, run: Run) -> None:
         f"{config.model} ({config.weights}) on {strategies.describe(strategy)}",
         soft_wrap=True,
     )
-    model, tuning = _build(config, faces.image_size, training, strategy, run)
-    if strategies.is_chief(strategy):
-        write_json(run.config_path, dataclasses.asdict(config))
-    if not tuning.restore() and config.weights != "none":
-        fitted = fit_head(model, training, strategy)
-        console.print(
-            "The head is a logistic regression on {features} frozen features "
-            "(C = {penalty:g}).".format(**fitted),
-            soft_wrap=True,
+    blends = SelfBlends(training, config.blend) if config.blend else None
+    with tempfile.TemporaryDirectory(prefix="dfk-") as scratch:
+        batches = TrainingBatches(
+            training, config.batch_size, config.seed, Path(scratch), blends
         )
-    validate = Validation(model, validation)
-    tuning.run(
-        TrainingBatches(training, config.batch_size, config.seed),
-        validate,
-        0 if config.unfreeze == "none" else config.epochs,
-        recipes.RECIPES[config.model].patience,
-    )
-    models.score_layer(model).calibration = calibration.fit(
-        *validate.logits_and_labels()
-    )
+        model, tuning = _build(
+            config, faces.image_size, batches.steps, strategy, run
+        )
+        if strategies.is_chief(strategy):
+            write_json(run.config_path, dataclasses.asdict(config))
+        if not tuning.restore() and _starts_frozen(config):
+            fitted = fit_head(model, training, strategy)
+            console.print(
+                "The head is a logistic regression on {features} frozen "
+                "features (C = {penalty:g}).".format(**fitted),
+                soft_wrap=True,
+            )
+        validate = Validation(model, validation, Path(scratch))
+        tuning.run(
+            batches,
+            validate,
+            0 if config.unfreeze == "none" else config.epochs,
+            recipes.RECIPES[config.model].patience,
+        )
+        fitted = calibration.fit(*validate.logits_and_labels())
+    models.score_layer(model).calibration = fitted
     if strategies.is_chief(strategy):
         seconds = time.monotonic() - started
         _finish(run, model, tuning.history, seconds)
@@ -204,9 +218,16 @@ def _require_same(run: Run, settings: dict) -> None:
             )
 
 
-def _build(config, image_size, training, strategy, run):
+def _starts_frozen(config: Config) -> bool:
+    """Whether the head is fitted to the backbone as it comes.
+
+    Random features are not worth it, except to be measured by themselves.
+    """
+    return config.weights != "none" or config.unfreeze == "none"
+
+
+def _build(config, image_size, steps, strategy, run):
     recipe = recipes.RECIPES[config.model]
-    steps = max(1, training.size // config.batch_size)
     keras.config.set_dtype_policy(config.precision)
     try:
         with strategy.scope():
@@ -214,20 +235,7 @@ def _build(config, image_size, training, strategy, run):
             recipes.unfreeze(model, models.get(config.model), config.unfreeze)
             if config.weights != "none":
                 recipes.freeze_statistics(model)
-            optimizer = keras.optimizers.AdamW(
-                keras.optimizers.schedules.CosineDecay(
-                    0.0,
-                    decay_steps=max(1, steps * (config.epochs - 1)),
-                    warmup_target=config.learning_rate,
-                    warmup_steps=steps,
-                ),
-                weight_decay=recipe.weight_decay,
-            )
-            optimizer.exclude_from_weight_decay(
-                var_names=["bias", "gamma", "beta"]
-            )
-            if config.precision == "mixed_float16":
-                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            optimizer = _optimizer(config, recipe, steps)
     finally:
         keras.config.set_dtype_policy("float32")
     tuning = FineTuning(
@@ -240,6 +248,29 @@ def _build(config, image_size, training, strategy, run):
         recipe.label_smoothing,
     )
     return model, tuning
+
+
+def _optimizer(config, recipe, steps) -> keras.optimizers.Optimizer:
+    updates = max(1, steps // config.accumulate)
+    optimizer = StagewiseAdamW(
+        recipes.stage_rates(
+            models.get(config.model), config.unfreeze, recipe.stage_decay
+        ),
+        learning_rate=keras.optimizers.schedules.CosineDecay(
+            0.0,
+            decay_steps=max(1, updates * (config.epochs - 1)),
+            warmup_target=config.learning_rate,
+            warmup_steps=updates,
+        ),
+        weight_decay=recipe.weight_decay,
+        gradient_accumulation_steps=(
+            config.accumulate if config.accumulate > 1 else None
+        ),
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    if config.precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
 
 
 def _finish(run: Run, model, history, seconds) -> None:

@@ -19,7 +19,10 @@ class Recipe:
         epochs: how many epochs phase two has at most.
         patience: phase two ends after so many epochs without a better
             validation AUC.
-        learning_rate: the peak, after the warm-up and before the decay.
+        learning_rate: the peak, after the warm-up and before the decay, of
+            the head and the last stage.
+        stage_decay: each earlier stage learns at this share of the next
+            one's rate.
         weight_decay: AdamW's.
         label_smoothing: labels are drawn towards 0.5 by half of this.
         batch_size: images a step, over all replicas.
@@ -29,6 +32,7 @@ class Recipe:
     epochs: int
     patience: int
     learning_rate: float
+    stage_decay: float = 1.0
     weight_decay: float = 1e-4
     label_smoothing: float = 0.05
     batch_size: int = 32
@@ -40,7 +44,8 @@ RECIPES = {
     "cnn": Recipe("all", epochs=20, patience=10, learning_rate=2e-3),
     "efficientnet": Recipe("block4", 12, 6, learning_rate=2e-4),
     "efficientnet_lite": Recipe("block4", 10, 6, learning_rate=2e-4),
-    "facenet": Recipe("block17", 8, 5, learning_rate=1e-4),
+    "facenet": Recipe("block17", 6, 5, learning_rate=1e-4),
+    "forensic": Recipe("all", epochs=20, patience=10, learning_rate=2e-3),
     "resnet": Recipe("conv3", 12, 6, learning_rate=1e-4),
 }
 
@@ -91,6 +96,35 @@ def unfreeze(
     )
     for layer in backbone_layers(model):
         layer.trainable = layer.name.startswith(prefixes)
+
+
+def stage_rates(
+    detector: models.Detector, first_stage: str, decay: float
+) -> dict[str, float]:
+    """How fast each stage learns, as a share of the learning rate.
+
+    Early stages hold what all pictures have in common and need the least
+    change (Howard & Ruder, "Universal Language Model Fine-tuning for Text
+    Classification", ACL 2018, section 3.2).
+
+    Args:
+        detector: a detector's entry in the registry.
+        first_stage: a stage's name, `all` or `none`.
+        decay: each earlier stage learns at this share of the next one's rate.
+
+    Returns:
+        The shares by the prefixes of the layers' names.
+
+    Example:
+        >>> stage_rates(models.get("facenet"), "mixed_7a", 0.5)
+        {'Mixed_7a_': 0.5, 'Block8_': 1.0}
+    """
+    stages = trained_stages(detector, first_stage)
+    return {
+        prefix: decay**distance
+        for distance, stage in enumerate(reversed(stages))
+        for prefix in detector.stages[stage]
+    }
 
 
 def freeze_statistics(model: keras.Model) -> None:

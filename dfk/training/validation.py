@@ -1,12 +1,14 @@
 """How good a model is on the validation split, between epochs."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import tensorflow as tf
 from sklearn.metrics import log_loss, roc_auc_score
 
 from dfk.data import FaceSplit
-from dfk.training.batches import in_memory
+from dfk.data.caching import decoded
 
 
 class Validation:
@@ -15,14 +17,15 @@ class Validation:
     Args:
         model: a detector.
         split: the validation split.
+        scratch: a folder for pictures that memory cannot hold.
 
     Example:
-        >>> Validation(detector, faces.splits["validation"])()["val_auc"]
+        >>> Validation(detector, split, Path("/tmp/mine"))()["val_auc"]
         0.97
     """
 
-    def __init__(self, model: keras.Model, split: FaceSplit):
-        self._batches = in_memory(split).batch(64)
+    def __init__(self, model: keras.Model, split: FaceSplit, scratch: Path):
+        self._batches = decoded(split, scratch).batch(64)
         logits = keras.Model(model.input, model.get_layer("logit").output)
         self._logits = tf.function(logits, reduce_retracing=True)
 

@@ -1,0 +1,46 @@
+"""Every detector has a recipe, and each stage learns at its own rate."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dfk import models
+from dfk.training import recipes
+from dfk.training.optimizer import StagewiseAdamW
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_detector_has_a_recipe_whose_stage_exists(name):
+    recipe = recipes.RECIPES[name]
+    assert recipes.trained_stages(models.get(name), recipe.unfreeze)
+
+
+def test_earlier_stages_learn_more_slowly():
+    facenet = models.get("facenet")
+    rates = recipes.stage_rates(facenet, "block17", 0.5)
+    assert rates == {
+        "Block17_": 0.25,
+        "Mixed_7a_": 0.5,
+        "Block8_": 1.0,
+    }
+
+
+def test_a_frozen_backbone_has_no_rates():
+    assert recipes.stage_rates(models.get("facenet"), "none", 0.5) == {}
+
+
+def test_a_share_scales_the_step_of_its_layers_alone():
+    inputs = keras.Input((1,))
+    x = keras.layers.Dense(1, use_bias=False, name="early_fc")(inputs)
+    x = keras.layers.Dense(1, use_bias=False, name="late_fc")(x)
+    model = keras.Model(inputs, x)
+    before = np.ravel(model.get_weights())
+    optimizer = StagewiseAdamW(
+        {"early_": 0.25}, learning_rate=0.1, weight_decay=0.0
+    )
+    gradients = [tf.ones((1, 1)), tf.ones((1, 1))]
+    optimizer.apply(gradients, model.trainable_variables)
+    # Adam's first step is the learning rate, whatever the gradient.
+    moved = before - np.ravel(model.get_weights())
+    np.testing.assert_allclose(moved, [0.025, 0.1], rtol=1e-4)
