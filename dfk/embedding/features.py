@@ -14,6 +14,11 @@ from dfk.progress import track
 
 BATCH_SIZE = 32
 
+_IRRELEVANT = {
+    *("name", "trainable"),
+    *("input_layers", "output_layers", "keras_history"),
+}
+
 
 @dataclass(frozen=True)
 class Features:
@@ -64,25 +69,27 @@ def features(
 
 def _key(extractor: keras.Model, split: FaceSplit) -> str:
     digest = hashlib.sha256(split.version.encode())
-    # The class, not only the configuration: a function has no other name.
     structure = keras.saving.serialize_keras_object(extractor)
-    digest.update(json.dumps(_without_names(structure)).encode())
+    digest.update(json.dumps(_computation(structure)).encode())
     for weight in extractor.weights:
         digest.update(np.ascontiguousarray(weight.numpy()))
     return digest.hexdigest()
 
 
-def _without_names(config):
-    """A configuration less the names, which Keras numbers as they come."""
+def _computation(config):
+    """A network's configuration, less what does not change its answers.
+
+    Names are numbered as networks come into being, and how weights begin and
+    whether they are to be trained says nothing about the weights there are.
+    """
     if isinstance(config, dict):
         return {
-            key: _without_names(value)
+            key: _computation(value)
             for key, value in sorted(config.items())
-            if key
-            not in ("name", "keras_history", "input_layers", "output_layers")
+            if key not in _IRRELEVANT and not key.endswith("_initializer")
         }
     if isinstance(config, (list, tuple)):
-        return [_without_names(value) for value in config]
+        return [_computation(value) for value in config]
     return config
 
 

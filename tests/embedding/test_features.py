@@ -57,6 +57,7 @@ def test_the_second_time_they_are_read_from_disk(faces, extractor, tmp_path):
 def test_an_equal_network_built_again_finds_them(faces, extractor, tmp_path):
     again = _extractor()
     again.set_weights(extractor.get_weights())
+    again.trainable = False
     features(extractor, _validation(faces))
     features(again, _validation(faces))
     assert _files(tmp_path) == 1
