@@ -34,6 +34,12 @@ def write_faces(folder, counts, size=40, seed=0):
                 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keeps what the tests compute away from the user's own cache."""
+    os.environ["DFK_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def faces_dir(tmp_path_factory):
     """A folder data set: 24 + 24 training, 20 + 20 other pictures."""
