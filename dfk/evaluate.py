@@ -1,8 +1,9 @@
-r"""Measures how good the detector of a run is.
+r"""Measures how good the detectors of runs are.
 
-  python -m dfk.evaluate RUN [--dataset=NAME | --data_dir=FOLDER]
+  python -m dfk.evaluate RUN... [--dataset=NAME | --data_dir=FOLDER]
 
-RUN is the folder that `python -m dfk.train` wrote. Without a data set, the
+A RUN is a folder that `python -m dfk.train` wrote; one of repeats stands for
+all its seeds, each of which is measured by itself. Without a data set, the
 test split of the one that the run was trained on is used. Prints accuracy,
 balanced accuracy, ROC AUC, average precision, equal error rate and F1, each
 with a 95 % interval, and what was called what. Writes into RUN:
@@ -17,6 +18,7 @@ Examples:
   python -m dfk.evaluate runs/facenet --data_dir=other_faces
 """
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ from absl import flags
 
 from dfk import cli
 from dfk.errors import UserError
-from dfk.runs import Run
+from dfk.runs import finished
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,24 +55,27 @@ _TITLES = {
 
 
 def main(argv: Sequence[str]) -> None:
-    """Evaluates one run and prints the record."""
-    if len(argv) != 2:
+    """Evaluates the runs one after the other and prints their records."""
+    if len(argv) < 2:
         raise UserError(
-            "Name one run, as in `python -m dfk.evaluate runs/facenet`. "
-            f"Received: {len(argv) - 1} names."
+            "Name a run, as in `python -m dfk.evaluate runs/facenet`. "
+            "Received: none."
         )
     # A wrong path is answered before TensorFlow takes seconds to import.
-    Run.finished(argv[1])
+    runs = [run.path for run in finished(argv[1:])]
     from rich.console import Console
 
     cli.start_tensorflow()
     from dfk.evaluation.measure import evaluate
 
-    record = evaluate(argv[1], _DATASET.value, _DATA_DIR.value, _SPLIT.value)
     console = Console()
-    _print_metrics(console, record)
-    _print_counts(console, record)
-    print(f"Written into {argv[1]}:", *record["files"], sep="\n  ")
+    for path in runs:
+        record = evaluate(path, _DATASET.value, _DATA_DIR.value, _SPLIT.value)
+        _print_metrics(console, record)
+        _print_counts(console, record)
+        print(f"Written into {path}:", *record["files"], sep="\n  ")
+    if len(runs) > 1:
+        print("Next:", "python -m dfk.compare", shlex.join(argv[1:]))
 
 
 def _print_metrics(console: "Console", record: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class Run:
         Raises:
             UserError: there is none at that path.
         """
+        refuse_repeats(path)
         run = cls(path)
         if not run.config_path.is_file():
             raise UserError(
@@ -54,6 +56,53 @@ class Run:
     def config(self) -> dict[str, Any]:
         """What the run was started with."""
         return json.loads(self.config_path.read_text())
+
+
+def seeds(path: str | Path) -> list[Path]:
+    """The runs in a folder of repeats, one a seed; none in another folder.
+
+    Such a folder holds `repeats.json`, written before its first run starts,
+    and for each of the seeds named there a run of its own, `seed-<seed>`.
+    """
+    record = Path(path) / "repeats.json"
+    if not record.is_file():
+        return []
+    numbers = json.loads(record.read_text())["seeds"]
+    return [record.parent / f"seed-{number}" for number in numbers]
+
+
+def refuse_repeats(path: str | Path) -> None:
+    """Refuses a folder of repeats where one run is wanted.
+
+    Raises:
+        UserError: the folder holds repeats; the message names one of them.
+    """
+    runs = seeds(path)
+    if runs:
+        raise UserError(
+            f"{path} holds {len(runs)} runs: pass one of them, such as "
+            f"{runs[0]}."
+        )
+
+
+def finished(paths: Iterable[str | Path]) -> list[Run]:
+    """Opens finished runs; a folder of repeats stands for all its seeds.
+
+    Args:
+        paths: folders of runs or of repeats. One named twice counts once.
+
+    Returns:
+        The runs, in the order in which they were named.
+
+    Raises:
+        UserError: one is no run, or has not finished.
+
+    Example:
+        >>> [run.path for run in finished(["runs/cnn"])]
+        [PosixPath('runs/cnn/seed-0'), PosixPath('runs/cnn/seed-1')]
+    """
+    single = [run for path in paths for run in seeds(path) or [Path(path)]]
+    return [Run.finished(path) for path in dict.fromkeys(single)]
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ Example:
     {'value': 0.959, 'low': 0.934, 'high': 0.978}
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import sklearn
@@ -169,22 +169,45 @@ def bootstrap(
         >>> bootstrap(mean, groups=np.arange(len(x)))["mean"]
         (0.93, 1.08)
     """
-    _, members = np.unique(groups, return_inverse=True)
-    count = members.max() + 1
-    generator = np.random.default_rng(seed)
-    draws = []
     # The input is checked once, by whoever computed the values themselves.
     with sklearn.config_context(
         assume_finite=True, skip_parameter_validation=True
     ):
-        for _ in range(resamples):
-            drawn = generator.integers(count, size=count)
-            times = np.bincount(drawn, minlength=count)
-            draws.append(statistics(times[members].astype(float)))
+        draws = [
+            statistics(weights)
+            for weights in resampled(groups, resamples, seed)
+        ]
+    count = len(np.unique(groups))
     return {
         name: _percentiles([draw[name] for draw in draws], count)
         for name in draws[0]
     }
+
+
+def resampled(
+    groups: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
+) -> Iterator[np.ndarray]:
+    """Draws whole groups with replacement, as often as there are groups.
+
+    Args:
+        groups: `[N]`, the group of each image.
+        resamples: how often to draw.
+        seed: the same seed gives the same resamples.
+
+    Yields:
+        For each resample float `[N]`, how often each image is in it.
+
+    Example:
+        >>> next(resampled(np.array(["ann", "ann", "bob"])))
+        array([2., 2., 0.])
+    """
+    _, members = np.unique(groups, return_inverse=True)
+    count = members.max() + 1
+    generator = np.random.default_rng(seed)
+    for _ in range(resamples):
+        drawn = generator.integers(count, size=count)
+        times = np.bincount(drawn, minlength=count)
+        yield times[members].astype(float)
 
 
 def _percentiles(

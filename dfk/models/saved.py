@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 
 from dfk.errors import UserError
+from dfk.runs import refuse_repeats
 
 
 def load(path: str | Path) -> keras.Model:
@@ -23,6 +24,7 @@ def load(path: str | Path) -> keras.Model:
         >>> detector = load("runs/facenet")
         >>> detector(tf.zeros([1, 128, 128, 3]))
     """
+    refuse_repeats(path)
     path = Path(path)
     file = path / "model.keras" if path.is_dir() else path
     if not file.is_file():

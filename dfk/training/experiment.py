@@ -6,6 +6,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 from rich.console import Console
@@ -177,7 +178,13 @@ def _train(config: Config, strategy, run: Run) -> None:
     models.score_layer(model).calibration = fitted
     if strategies.is_chief(strategy):
         seconds = time.monotonic() - started
-        _finish(run, model, tuning.history, seconds)
+        record = {
+            **provenance(),
+            "images": training.size,
+            "seconds": round(seconds, 1),
+            "epochs": tuning.history,
+        }
+        _finish(run, model, record)
         _summarize(console, run, model, tuning.history, seconds)
 
 
@@ -273,17 +280,8 @@ def _optimizer(config, recipe, steps) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-def _finish(run: Run, model, history, seconds) -> None:
-    write_json(
-        run.results_path,
-        {
-            "training": {
-                **provenance(),
-                "seconds": round(seconds, 1),
-                "epochs": history,
-            }
-        },
-    )
+def _finish(run: Run, model: keras.Model, record: dict[str, Any]) -> None:
+    write_json(run.results_path, {"training": record})
     # What makes a run a finished one comes last, and whole.
     partial = run.path / "partial.keras"
     model.save(partial)

@@ -37,10 +37,10 @@ def detector():
     """A detector that calls bright pictures fake."""
     rescale = keras.layers.Rescaling(1 / 255)
     model = assemble("tiny", SIZE, lambda images: [rescale(images)])
-    # The mean of the three channels, 0.5 between dark and bright, times 20.
-    model.get_layer("logit").set_weights(
-        [np.full((3, 1), 20 / 3), np.array([-10.0])]
-    )
+    # The mean of the three channels, 0.5 between dark and bright, times 20;
+    # their deviations do not count.
+    weights = np.array([20 / 3] * 3 + [0.0] * 3)[:, None]
+    model.get_layer("logit").set_weights([weights, np.array([-10.0])])
     score_layer(model).calibration = Calibration(2.0, 0.4, 0.6)
     return model
 

@@ -137,10 +137,10 @@ def test_a_wrong_path_is_one_sentence(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_the_command_wants_one_run():
+def test_the_command_wants_a_run():
     done = command()
     assert done.returncode == 1
-    assert "Name one run" in done.stderr
+    assert "Name a run" in done.stderr
 
 
 def test_help_does_not_import_tensorflow():

@@ -1,0 +1,105 @@
+r"""Compares runs, and says which differences are real.
+
+  python -m dfk.compare RUN... [--update=README.md]
+
+A RUN is the folder of a run or of repeats that `python -m dfk.evaluate` has
+measured; all of them on the same images. Runs that differ only in their seed
+are one row. Prints a table, the best ROC AUC first, with each row's paired
+difference from the best, and a sentence about each difference.
+
+Examples:
+  python -m dfk.compare runs/facenet runs/cnn
+  python -m dfk.compare runs/* --data_dir=other_faces --split=test
+  python -m dfk.compare runs/facenet runs/cnn --update=README.md
+"""
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from dfk import cli
+from dfk.errors import UserError
+
+if TYPE_CHECKING:
+    from dfk.evaluation.comparison import Comparison
+
+_DATASET = flags.DEFINE_string(
+    "dataset", None, "Which evaluation: on this data set of TFDS."
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Which evaluation: on this folder."
+)
+_SPLIT = flags.DEFINE_enum(
+    "split",
+    None,
+    ["test", "validation", "train"],
+    "Which evaluation: of this split. By default the one that all runs share.",
+)
+_MARKDOWN = flags.DEFINE_bool("markdown", False, "Print Markdown.")
+_UPDATE = flags.DEFINE_string(
+    "update",
+    None,
+    "Write the Markdown into this file, between <!-- dfk.compare:begin --> and "
+    "<!-- dfk.compare:end -->.",
+)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Compares the runs named on the command line."""
+    if len(argv) < 2:
+        raise UserError(
+            "Name runs, as in `python -m dfk.compare runs/facenet runs/cnn`. "
+            "Received: none."
+        )
+    from dfk.evaluation import tables
+    from dfk.evaluation.comparison import compare
+
+    if _UPDATE.value:
+        tables.find_markers(_UPDATE.value)
+    comparison = compare(
+        argv[1:], _DATASET.value, _DATA_DIR.value, _SPLIT.value
+    )
+    written = tables.markdown(comparison, _command(argv))
+    if _UPDATE.value:
+        tables.update(_UPDATE.value, written)
+    if _MARKDOWN.value:
+        print(written)
+    else:
+        _print(comparison)
+    if _UPDATE.value:
+        print(f"Written into {_UPDATE.value}.")
+
+
+def _command(argv: Sequence[str]) -> str:
+    chosen = (_DATASET, _DATA_DIR, _SPLIT, _UPDATE)
+    given = [f"--{flag.name}={flag.value}" for flag in chosen if flag.value]
+    return shlex.join(["python", "-m", "dfk.compare", *argv[1:], *given])
+
+
+def _print(comparison: "Comparison") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from dfk.evaluation import tables
+
+    console = Console()
+    titles, rows = tables.cells(comparison)
+    heading = f"{comparison.source.name}, {comparison.source.split}"
+    # Narrow columns, so that it fits into 80 characters.
+    table = Table(title=heading, pad_edge=False)
+    table.add_column(titles[0], min_width=11)
+    for title in titles[1:]:
+        table.add_column(title, justify="right", max_width=10)
+    for row in rows:
+        # Ranges and intervals go below their numbers, to save width.
+        table.add_row(*(cell.replace(" (", "\n(", 1) for cell in row))
+    console.print(table)
+    for sentence in tables.sentences(comparison):
+        console.print(sentence, soft_wrap=True)
+    console.print(tables.notes(comparison), soft_wrap=True)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,241 @@
+"""A comparison in words: the cells of its table, sentences, Markdown."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dfk.errors import UserError
+from dfk.evaluation.comparison import Comparison, Difference, Row
+
+BEGIN, END = "<!-- dfk.compare:begin -->", "<!-- dfk.compare:end -->"
+
+
+def cells(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Puts a comparison into a table.
+
+    Args:
+        comparison: what `dfk.evaluation.comparison.compare` returned.
+
+    Returns:
+        The titles of the columns, and the cells of each row, the best first.
+        Several seeds give a mean and, in brackets, a range.
+
+    Example:
+        >>> cells(comparison)[1][0][:2]
+        ['facenet', '89.3% (88.7% to 89.7%)']
+    """
+    split = comparison.source.split
+    titles = [
+        "detector",
+        f"{split} accuracy",
+        f"{split} ROC AUC",
+        "against the best",
+        "training pictures",
+        "seconds",
+        "runs",
+    ]
+    against = ["best", *map(_difference, comparison.differences)]
+    rows = [
+        [
+            row.label,
+            _spread(row.values("accuracy"), ".1%"),
+            _spread(row.values("roc_auc"), ".3f"),
+            difference,
+            _training(row, "images", ",.0f"),
+            _training(row, "seconds", ",.0f"),
+            str(len(row.runs)),
+        ]
+        for row, difference in zip(comparison.rows, against, strict=True)
+    ]
+    return titles, rows
+
+
+def sentences(comparison: Comparison) -> list[str]:
+    """Says of each row but the best whether it is really worse.
+
+    Args:
+        comparison: what `dfk.evaluation.comparison.compare` returned.
+
+    Returns:
+        A sentence a row, without a full stop.
+
+    Example:
+        >>> sentences(comparison)
+        ['cnn is worse than facenet: AUC -0.131 (-0.170 to -0.090), p < 0.001']
+    """
+    best = comparison.rows[0]
+    return [
+        _sentence(difference, best, comparison.images)
+        for difference in comparison.differences
+    ]
+
+
+def notes(comparison: Comparison) -> str:
+    """Says what the numbers are: which images, which tests, which machine."""
+    return " ".join(
+        [
+            *_notes_on_images(comparison),
+            *_notes_on_differences(comparison),
+            *_notes_on_time(comparison),
+        ]
+    )
+
+
+def _notes_on_images(comparison: Comparison) -> list[str]:
+    source = comparison.source
+    grouped = comparison.groups < comparison.images
+    groups = f" in {comparison.groups:,} groups" if grouped else ""
+    notes = [
+        f"{comparison.images:,} pictures{groups} of {source.name}, "
+        f"{source.split} split."
+    ]
+    if any(len(row.runs) > 1 for row in comparison.rows):
+        notes.append("Mean (range) over the seeds of several runs.")
+    return notes
+
+
+def _notes_on_differences(comparison: Comparison) -> list[str]:
+    if not comparison.differences:
+        return []
+    single = [row.label for row in comparison.rows if len(row.runs) == 1]
+    seeds = "" if len(single) == len(comparison.rows) else " and seeds"
+    pairs = len(comparison.rows) * (len(comparison.rows) - 1) // 2
+    holm = f", p by Holm's method for {pairs} pairs of rows" * (pairs > 1)
+    notes = [
+        "Differences of ROC AUC with 95 % intervals: paired bootstrap over "
+        f"pictures{seeds}, {comparison.resamples:,} resamples{holm}."
+    ]
+    if single:
+        notes.append(
+            "The luck of the seed is unknown, and in no interval, for what "
+            f"was trained once: {', '.join(single)}."
+        )
+    return notes
+
+
+def _notes_on_time(comparison: Comparison) -> list[str]:
+    runs = [run for row in comparison.rows for run in row.runs]
+    # In order, each once.
+    machines = dict.fromkeys(
+        run.training["machine"] for run in runs if "machine" in run.training
+    )
+    return [f"Seconds of training on: {'; '.join(machines)}."] * bool(machines)
+
+
+def markdown(comparison: Comparison, command: str) -> str:
+    """Writes a comparison as Markdown.
+
+    Args:
+        comparison: what `dfk.evaluation.comparison.compare` returned.
+        command: what wrote it, for a comment.
+
+    Returns:
+        The table, its sentences and notes, between the markers of `update`.
+    """
+    titles, rows = cells(comparison)
+    for row, texts in zip(comparison.rows, rows, strict=True):
+        texts[0] = texts[0].replace(row.detector, f"`{row.detector}`", 1)
+    table = [titles, ["---"] * len(titles), *rows]
+    lines = [
+        BEGIN,
+        f"<!-- {command} -->",
+        *(f"| {' | '.join(row)} |" for row in table),
+        "",
+        *(f"- {sentence}." for sentence in sentences(comparison)),
+        *([""] if comparison.differences else []),
+        notes(comparison),
+        END,
+    ]
+    return "\n".join(lines)
+
+
+def find_markers(path: str | Path) -> tuple[str, str]:
+    """Reads a file that holds a place for a table.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        What comes before the first marker, and after the second.
+
+    Raises:
+        UserError: no such file, or not one pair of markers in it.
+    """
+    try:
+        text = Path(path).read_text()
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): pass a Markdown file."
+        ) from error
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise UserError(
+            f"{path} must hold {BEGIN} and {END} once each: put them where "
+            "the table is to be."
+        )
+    before, rest = text.split(BEGIN)
+    if END not in rest:
+        raise UserError(f"{path} has {END} before {BEGIN}: swap the two.")
+    return before, rest.split(END)[1]
+
+
+def update(path: str | Path, table: str) -> None:
+    """Puts a table in the place that a file holds for it.
+
+    Args:
+        path: of a Markdown file with the two markers.
+        table: what `markdown` returned.
+
+    Raises:
+        UserError: no such file, or not one pair of markers in it.
+
+    Example:
+        >>> update("README.md", markdown(comparison, command))
+    """
+    before, after = find_markers(path)
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(before + table + after)
+    os.replace(partial, path)
+
+
+def _sentence(difference: Difference, best: Row, images: int) -> str:
+    row = difference.row
+    if difference.is_real:
+        words = f"{row.label} is worse than {best.label}"
+    else:
+        words = (
+            f"{row.label} and {best.label} cannot be told apart on {images:,} "
+            "pictures"
+        )
+    words += f": AUC {_difference(difference)}, {_p(difference.auc.p)}"
+    calls = difference.mcnemar
+    if calls:
+        words += (
+            f"; the first alone is right on {calls.only_first:,} pictures, "
+            f"the second on {calls.only_second:,}, {_p(calls.p)} (McNemar)"
+        )
+    return words
+
+
+def _difference(difference: Difference) -> str:
+    auc = difference.auc
+    return f"{auc.value:+.3f} ({auc.low:+.3f} to {auc.high:+.3f})"
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def _training(row: Row, name: str, form: str) -> str:
+    """What the runs noted of their training; `-` where one did not."""
+    values = [run.training.get(name) for run in row.runs]
+    return "-" if None in values else f"{np.mean(values):{form}}"
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    mean = f"{np.mean(values):{form}}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} ({min(values):{form}} to {max(values):{form}})"

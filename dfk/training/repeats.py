@@ -1,0 +1,202 @@
+"""The same training with several seeds, which says how much luck there is."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from dfk import runs
+from dfk.errors import UserError
+from dfk.runs import Run, write_json
+from dfk.training import experiment, strategies
+from dfk.training.experiment import Config
+
+Summary = dict[str, dict[str, float]]
+
+
+def train(config: Config, repeats: int = 1, workdir: str | None = None) -> Path:
+    """Trains a detector once, or several times with a seed each.
+
+    Every seed's run is an ordinary one, `seed-<seed>` in the folder, and the
+    one that its seed gives alone. `repeats.json` is there before the first of
+    them starts; at the end it holds each run's validation metrics, and their
+    means and ranges. The same call goes on where an earlier one stopped. A
+    folder's seeds only ever grow: a call for more adds the ones that lack.
+
+    Args:
+        config: what to train; its `seed` is the first one.
+        repeats: how many seeds, one after the other. One is a single run.
+        workdir: the folder; by default a new one under `runs/`, or the one
+            that an equal call left unfinished there.
+
+    Returns:
+        The folder of the run, or of the repeats.
+
+    Raises:
+        UserError: as `dfk.training.experiment.train`, and for a folder that
+            holds something else.
+
+    Reference:
+        Bouthillier et al., "Accounting for Variance in Machine Learning
+        Benchmarks", MLSys 2021.
+
+    Example:
+        >>> train(Config("cnn", data_dir="faces"), repeats=3)
+        PosixPath('runs/cnn-20260102-030405')
+    """
+    if repeats == 1:
+        _refuse_repeats(workdir)
+        return experiment.train(config, workdir).path
+    config = config.resolved()
+    chief = strategies.is_chief(strategies.choose(config.strategy))
+    wanted = list(range(config.seed, config.seed + repeats))
+    folder = _find(config, wanted, workdir)
+    record = _record(folder, config, wanted)
+    if chief:
+        write_json(folder / "repeats.json", record)
+    try:
+        _train_each(config, record["seeds"], folder)
+    finally:
+        if chief:
+            _forget_if_unstarted(folder)
+    if chief:
+        record |= summarize(runs.seeds(folder))
+        write_json(folder / "repeats.json", record)
+        _print(config.model, folder, record)
+    return folder
+
+
+def _train_each(config: Config, seeds: list[int], folder: Path) -> None:
+    for number, seed in enumerate(seeds, 1):
+        print(f"Seed {seed}, {number} of {len(seeds)}:", flush=True)
+        # Frees the last run's memory, and its layers' names.
+        keras.utils.clear_session()
+        path = folder / f"seed-{seed}"
+        experiment.train(dataclasses.replace(config, seed=seed), str(path))
+
+
+def _forget_if_unstarted(folder: Path) -> None:
+    """A mistake in the flags must not claim the folder for itself."""
+    if not list(folder.glob("seed-*/config.json")):
+        (folder / "repeats.json").unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def summarize(paths: Sequence[Path]) -> dict[str, Summary]:
+    """Reads the validation metrics of finished runs.
+
+    Args:
+        paths: the runs' folders.
+
+    Returns:
+        `runs`: by folder's name the `roc_auc` and `accuracy` of the epoch
+        that was kept; `validation`: by metric its `mean`, `min` and `max`.
+    """
+    each = {path.name: _kept(Run(path)) for path in paths}
+    return {
+        "runs": each,
+        "validation": {
+            name: _spread([metrics[name] for metrics in each.values()])
+            for name in ("roc_auc", "accuracy")
+        },
+    }
+
+
+def _kept(run: Run) -> dict[str, float]:
+    epochs = json.loads(run.results_path.read_text())["training"]["epochs"]
+    best = max(epochs, key=lambda epoch: epoch["val_auc"])
+    return {"roc_auc": best["val_auc"], "accuracy": best["val_accuracy"]}
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {
+        "mean": float(np.mean(values)),
+        "min": min(values),
+        "max": max(values),
+    }
+
+
+def _refuse_repeats(workdir: str | None) -> None:
+    """A single run must not end up among the seeds' folders."""
+    held = runs.seeds(workdir) if workdir else []
+    if held:
+        raise UserError(
+            f"{workdir} holds {len(held)} repeats: pass --repeats={len(held)} "
+            "to go on with them, or choose another --workdir."
+        )
+
+
+def _find(config: Config, seeds: list[int], workdir: str | None) -> Path:
+    """The folder to go on with, or a new one."""
+    if workdir is not None:
+        return Path(workdir)
+    if config.strategy == "multi_worker":
+        raise UserError(
+            "--strategy=multi_worker needs --workdir: all workers must name "
+            "the same folder."
+        )
+    for path in sorted(Path("runs").glob("*/repeats.json"), reverse=True):
+        record = json.loads(path.read_text())
+        same = (record["config"], record["seeds"]) == (_shared(config), seeds)
+        if same and "validation" not in record:
+            return path.parent
+    return Path(f"runs/{config.model}-{time.strftime('%Y%m%d-%H%M%S')}")
+
+
+def _record(folder: Path, config: Config, seeds: list[int]) -> dict[str, Any]:
+    """What `repeats.json` says before the runs have finished."""
+    if Run(folder).config_path.is_file():
+        raise UserError(
+            f"{folder} holds a single run: choose another --workdir for "
+            "--repeats."
+        )
+    settings = _shared(config)
+    path = folder / "repeats.json"
+    if not path.is_file():
+        return {"config": settings, "seeds": seeds}
+    earlier = json.loads(path.read_text())
+    for name, value in earlier["config"].items():
+        if settings.get(name) != value:
+            raise UserError(
+                f"{folder} holds repeats with {name} {value!r}, not "
+                f"{settings.get(name)!r}: choose another --workdir, or repeat "
+                "their own command to continue them."
+            )
+    together = sorted({*earlier["seeds"], *seeds})
+    return {"config": settings, "seeds": together}
+
+
+def _shared(config: Config) -> dict[str, Any]:
+    """What all seeds have in common."""
+    settings = dataclasses.asdict(config)
+    del settings["seed"]
+    return settings
+
+
+def _print(model: str, folder: Path, record: dict[str, Any]) -> None:
+    table = Table(title=f"{model}, {len(record['runs'])} seeds, on validation")
+    table.add_column("run")
+    for name in ("ROC AUC", "accuracy"):
+        table.add_column(name, justify="right")
+    for name, metrics in record["runs"].items():
+        table.add_row(
+            name, f"{metrics['roc_auc']:.4f}", f"{metrics['accuracy']:.2%}"
+        )
+    table.add_section()
+    auc, accuracy = record["validation"].values()
+    table.add_row(
+        "mean (min to max)",
+        "{mean:.4f} ({min:.4f} to {max:.4f})".format(**auc),
+        "{mean:.2%} ({min:.2%} to {max:.2%})".format(**accuracy),
+    )
+    Console().print(table)
+    print(f"Runs: {folder}")
+    print(f"Next: python -m dfk.evaluate {folder}")

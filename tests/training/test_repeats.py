@@ -1,0 +1,96 @@
+"""Several seeds of the small detector, without its fine-tuning to be quick."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from dfk import models, runs
+from dfk.errors import UserError
+from dfk.training import experiment
+from dfk.training.repeats import train
+
+
+@pytest.fixture(scope="module")
+def config(faces_dir):
+    return experiment.Config(
+        "cnn", data_dir=str(faces_dir), image_size=32, unfreeze="none"
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(config, tmp_path_factory):
+    return train(config, 2, str(tmp_path_factory.mktemp("runs") / "cnn"))
+
+
+def test_every_seed_is_the_run_that_it_gives_alone(folder, config, tmp_path):
+    assert [path.name for path in runs.seeds(folder)] == ["seed-0", "seed-1"]
+    alone = dataclasses.replace(config, seed=1)
+    run = experiment.train(alone, str(tmp_path / "alone"))
+    assert run.config == runs.Run(folder / "seed-1").config
+    for ours, theirs in zip(
+        models.load(folder / "seed-1").get_weights(),
+        models.load(run.path).get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_mean_and_range_of_validation_are_reported(folder):
+    record = json.loads((folder / "repeats.json").read_text())
+    assert record["config"]["model"] == "cnn"
+    values = [run["roc_auc"] for run in record["runs"].values()]
+    assert len(set(values)) == 2
+    assert record["validation"]["roc_auc"] == {
+        "mean": pytest.approx(np.mean(values)),
+        "min": min(values),
+        "max": max(values),
+    }
+
+
+def test_a_stopped_command_goes_on_where_it_stopped(
+    config, folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+
+    def stopped(config, workdir):
+        if config.seed == 1:
+            raise KeyboardInterrupt
+        shutil.copytree(folder / "seed-0", workdir)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "train", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, 2)
+    (unfinished,) = (tmp_path / "runs").iterdir()
+    assert not (unfinished / "seed-1").exists()
+    first = (unfinished / "seed-0/model.keras").stat().st_mtime_ns
+    assert train(config, 2).resolve() == unfinished
+    assert (unfinished / "seed-0/model.keras").stat().st_mtime_ns == first
+    ours = json.loads((unfinished / "repeats.json").read_text())
+    assert ours == json.loads((folder / "repeats.json").read_text())
+
+
+@pytest.mark.parametrize("use", [runs.Run.finished, models.load])
+def test_what_takes_one_run_names_one_of_the_repeats(folder, use):
+    with pytest.raises(UserError, match=r"holds 2 runs.*such as .*/seed-0\."):
+        use(folder)
+
+
+def test_single_runs_and_repeats_do_not_mix(folder, config):
+    with pytest.raises(UserError, match="holds 2 repeats: pass --repeats=2"):
+        train(config, 1, str(folder))
+    with pytest.raises(UserError, match="holds a single run"):
+        train(config, 2, str(folder / "seed-0"))
+    other = dataclasses.replace(config, image_size=40)
+    with pytest.raises(UserError, match="image_size 32, not 40"):
+        train(other, 2, str(folder))
+
+
+def test_a_mistake_leaves_nothing_behind(config, tmp_path):
+    lost = dataclasses.replace(config, data_dir="nowhere")
+    with pytest.raises(UserError, match="nowhere"):
+        train(lost, 2, str(tmp_path / "run"))
+    assert not list(tmp_path.iterdir())
