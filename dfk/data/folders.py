@@ -1,6 +1,9 @@
 """Folders of pictures laid out `{train,valid,test}/{real,fake}/*`."""
 
+import csv
 from pathlib import Path
+
+from dfk.errors import UserError
 
 # What each split may be called; the first is what the Kaggle archive uses.
 SPLITS = {
@@ -48,3 +51,29 @@ def pictures(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
     )
+
+
+def groups(root: Path) -> dict[str, str]:
+    """Reads which pictures of a data set belong together.
+
+    Args:
+        root: the folder of the splits, and perhaps of `groups.csv` with the
+            columns `path` and `group`.
+
+    Returns:
+        The group by the picture's path below the root; empty without a file.
+
+    Raises:
+        UserError: the file lacks a column.
+    """
+    table = root / "groups.csv"
+    if not table.is_file():
+        return {}
+    with table.open(newline="") as file:
+        rows = csv.DictReader(file)
+        if not {"path", "group"} <= set(rows.fieldnames or ()):
+            raise UserError(
+                f"{table} has the columns {rows.fieldnames}: its first line "
+                "must be path,group."
+            )
+        return {row["path"]: row["group"] for row in rows}

@@ -1,7 +1,6 @@
 """Loads a data set of faces: one built with TFDS, or any folder."""
 
 import contextlib
-import csv
 import dataclasses
 import difflib
 import hashlib
@@ -160,7 +159,7 @@ def _load_folder(
             "each with folders real and fake."
         )
     root = folders.root(folder) or folder
-    groups = _groups(root)
+    groups = folders.groups(root)
     return FaceData(
         str(folder),
         image_size,
@@ -259,20 +258,6 @@ def _digest(files: Iterable[Path], *settings: str | int) -> str:
         dfk.__version__,
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def _groups(root: Path) -> dict[str, str]:
-    table = root / "groups.csv"
-    if not table.is_file():
-        return {}
-    with table.open(newline="") as file:
-        rows = csv.DictReader(file)
-        if not {"path", "group"} <= set(rows.fieldnames or ()):
-            raise UserError(
-                f"{table} has the columns {rows.fieldnames}: its first line "
-                "must be path,group."
-            )
-        return {row["path"]: row["group"] for row in rows}
 
 
 def _built(dataset: str, manual_dir: str | None):

@@ -1,0 +1,52 @@
+"""What a command line may name; looked at before TensorFlow is imported."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dfk.errors import UserError
+
+_BUILDER = "real_fake_faces"
+
+
+def is_dataset(arguments: Sequence[str]) -> bool:
+    """Whether arguments are the TFDS name of a data set rather than paths.
+
+    Args:
+        arguments: what the command line has beside flags.
+
+    Returns:
+        True for one name such as `real_fake_faces/sample`, unless something
+        has that path.
+    """
+    return (
+        len(arguments) == 1
+        and arguments[0].partition("/")[0] == _BUILDER
+        and not Path(arguments[0]).exists()
+    )
+
+
+def check(arguments: Sequence[str]) -> None:
+    """Refuses paths where nothing is.
+
+    Args:
+        arguments: paths of files and folders, or one data set.
+
+    Raises:
+        UserError: there are none, or nothing is at one of them.
+
+    Example:
+        >>> check(["photographs", "photo.jpg"])
+    """
+    if not arguments:
+        raise UserError(
+            "No picture was named: pass files, folders, or a data set such as "
+            f"{_BUILDER}/sample."
+        )
+    if is_dataset(arguments):
+        return
+    for argument in arguments:
+        if not Path(argument).expanduser().exists():
+            raise UserError(
+                f"No file or folder {argument}: pass pictures, folders of "
+                f"them, or a data set such as {_BUILDER}/sample."
+            )

@@ -1,0 +1,170 @@
+"""From pictures to embeddings, clusters, and what shows them."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dfk.embedding import (
+    clustering,
+    collection,
+    contact_sheets,
+    maps,
+    output,
+    pictures,
+    projector,
+    store,
+)
+from dfk.embedding.arguments import is_dataset
+from dfk.embedding.extractors import extractor
+from dfk.embedding.features import features
+from dfk.errors import UserError
+from dfk.runs import write_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What `embed` made.
+
+    Args:
+        embeddings: the table that was written.
+        skipped: sentences about files that were left out.
+        clusters: a row a cluster; empty if none were made.
+        chosen: how the number of clusters came about, in words.
+        agreements: how far clusters are the true ones.
+    """
+
+    embeddings: store.Embeddings
+    skipped: list[str]
+    clusters: list[clustering.Summary]
+    chosen: str
+    agreements: list[clustering.Agreement]
+
+
+def embed(
+    arguments: Sequence[str],
+    model: str = "facenet",
+    split: str = "all",
+    faces: bool = False,
+    output_dir: str | Path = "embeddings",
+    file_format: str = "parquet",
+    algorithm: str | None = None,
+    count: int | None = None,
+) -> Result:
+    """Makes embeddings of pictures and writes all that shows them.
+
+    Writes `embeddings.parquet` (or `.npz`), `projector/` for TensorBoard, and
+    with an algorithm `clusters/` with `map.png`, a contact sheet a cluster,
+    and `clusters.json`. What an earlier call wrote there is replaced.
+
+    Args:
+        arguments: files and folders, or the TFDS name of one data set.
+        model: as for `dfk.embedding.extractors.extractor`.
+        split: leaves only that split of a data set, except with `all`.
+        faces: cuts out the largest face of each file first.
+        output_dir: a folder that is empty or was written by this.
+        file_format: `parquet` or `npz`.
+        algorithm: one of `dfk.embedding.clustering.ALGORITHMS`, or None.
+        count: the number of clusters, or None.
+
+    Returns:
+        What was made.
+
+    Raises:
+        UserError: no such pictures, model or data set, or no clusters.
+
+    Example:
+        >>> embed(["photographs"], faces=True, algorithm="kmeans").skipped
+        ['photographs/tree.jpg shows no face']
+    """
+    folder = Path(output_dir).expanduser()
+    output.check(folder)
+    collected, values = _values(arguments, model, split, faces, folder)
+    made = store.Embeddings(values, _columns(collected.pictures), model)
+    found = None
+    if algorithm:
+        identities = made.columns["identity"]
+        found = clustering.cluster(values, algorithm, count, identities)
+        made = dataclasses.replace(made, clusters=found.assignments)
+    result = _result(made, collected.skipped, found)
+    with output.replaced(folder) as new:
+        store.write(made, new / f"{output.TABLE}.{file_format}")
+        projector.write(new / output.PROJECTOR, made, collected.thumbnails)
+        if found:
+            _write_clusters(
+                new / output.CLUSTERS, collected.thumbnails, found, result
+            )
+    return result
+
+
+def _values(
+    arguments: Sequence[str],
+    model: str,
+    split: str,
+    faces: bool,
+    folder: Path,
+) -> tuple[collection.Collection, np.ndarray]:
+    """Reads the pictures, and runs the network over them."""
+    if not is_dataset(arguments):
+        listed = pictures.find(arguments, split, leave_out=folder)
+    elif faces:
+        raise UserError(
+            f"{arguments[0]} holds faces that are cut out already: leave out "
+            "--faces."
+        )
+    network = extractor(model)
+    size = network.input_shape[1]
+    if is_dataset(arguments):
+        collected = collection.from_dataset(arguments[0], size, split)
+    else:
+        collected = collection.from_files(listed, size, faces)
+    parts = [features(network, part).values for part in collected.splits]
+    return collected, np.concatenate(parts)
+
+
+def _columns(listed: Sequence[pictures.Picture]) -> dict[str, np.ndarray]:
+    return {
+        name: np.array([getattr(picture, name) for picture in listed], str)
+        for name in store.TEXTS
+    }
+
+
+def _truths(made: store.Embeddings) -> dict[str, np.ndarray]:
+    return {name: made.columns[name] for name in ("identity", "label")}
+
+
+def _result(
+    made: store.Embeddings,
+    skipped: list[str],
+    found: clustering.Clustering | None,
+) -> Result:
+    if found is None:
+        return Result(made, skipped, [], "", [])
+    compared = clustering.agreements(found, _truths(made))
+    truth = made.columns[compared[0].truth] if compared else None
+    rows = clustering.summaries(found, truth)
+    return Result(made, skipped, rows, found.reason, compared)
+
+
+def _write_clusters(
+    folder: Path,
+    thumbnails: np.ndarray,
+    found: clustering.Clustering,
+    result: Result,
+) -> None:
+    folder.mkdir()
+    made, compared = result.embeddings, result.agreements
+    truth = made.columns[compared[0].truth] if compared else None
+    maps.write(folder / "map.png", made.values, found, _truths(made))
+    contact_sheets.write_all(folder, thumbnails, made.values, found, truth)
+    write_json(
+        folder / "clusters.json",
+        {
+            "algorithm": found.algorithm,
+            "model": made.model,
+            "chosen": found.reason,
+            "agreements": [dataclasses.asdict(entry) for entry in compared],
+            "clusters": [dataclasses.asdict(row) for row in result.clusters],
+        },
+    )
