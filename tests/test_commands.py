@@ -6,7 +6,7 @@ import sys
 import pytest
 
 COMMANDS = (
-    *("train", "evaluate", "export", "predict"),
+    *("train", "evaluate", "compare", "audit", "export", "predict", "embed"),
     *("serve", "query", "quickstart"),
 )
 HELP = """

@@ -195,8 +195,8 @@ def _folder_split(
         .unbatch()
         .apply(tf.data.experimental.assert_cardinality(len(paths)))
     )
-    version = _digest(paths, image_size, *ids, *files["group"])
-    return FaceSplit(name, len(paths), examples, version)
+    digest = version(paths, image_size, *ids, *files["group"])
+    return FaceSplit(name, len(paths), examples, digest)
 
 
 def _classes(root: Path, name: str) -> list[list[Path]]:
@@ -243,21 +243,28 @@ def _read(paths: tf.Tensor, image_size: int) -> tf.Tensor:
         )
 
 
-def _digest(files: Iterable[Path], *settings: str | int) -> str:
-    """What a split's examples come from, as 64 hexadecimal digits.
+def version(files: Iterable[Path], *settings: str | int) -> str:
+    """A digest of what a split's examples come from.
 
     Times stand for contents, as in make: reading them is quick.
+
+    Args:
+        files: where the pictures lie.
+        settings: what else decides what the examples are.
+
+    Returns:
+        64 hexadecimal digits.
     """
-    states = [(file, file.stat()) for file in files]
-    parts = [
-        *(
-            (file.name, state.st_size, state.st_mtime_ns)
-            for file, state in states
-        ),
-        *settings,
-        dfk.__version__,
-    ]
+    parts = ([_state(file) for file in files], settings, dfk.__version__)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _state(file: Path) -> tuple[str | int, ...]:
+    # A link may lead nowhere; that is for whoever reads it to complain about.
+    if not file.exists():
+        return (file.name,)
+    state = file.stat()
+    return file.name, state.st_size, state.st_mtime_ns
 
 
 def _built(dataset: str, manual_dir: str | None):
@@ -337,5 +344,5 @@ def _tfds_split(
         .apply(tf.data.experimental.assert_cardinality(size))
     )
     records = map(Path, builder.info.splits[name].filepaths)
-    version = _digest(records, image_size, builder.info.full_name, size)
-    return FaceSplit(name, size, examples, version)
+    digest = version(records, image_size, builder.info.full_name, size)
+    return FaceSplit(name, size, examples, digest)
