@@ -84,6 +84,8 @@ _WORKDIR = flags.DEFINE_string(
     "runs/combination-<time>.",
 )
 
+# Flags that say nothing to --classify.
+_EMBED_ONLY = ("faces", "split", "output_dir", "format", "cluster", "clusters")
 _MOST_NAMED, _MOST_ROWS = 10, 20
 
 
@@ -126,10 +128,11 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _classify(datasets: Sequence[str]) -> None:
-    if len(datasets) != 1 or _CLUSTER.value:
+    others = [f"--{name}" for name in _EMBED_ONLY if flags.FLAGS[name].present]
+    if len(datasets) != 1 or others:
         raise UserError(
-            "--classify takes one data set and no --cluster. Received: "
-            f"{' '.join(datasets)}, --cluster={_CLUSTER.value}."
+            "--classify takes one data set, --model, --runs and --workdir. "
+            f"Received: {', '.join([*datasets, *others])}."
         )
     # A wrong path is answered before TensorFlow takes seconds to import.
     finished(_RUNS.value)

@@ -86,7 +86,7 @@ def test_weights_travel_from_one_keras_file_to_another(detector, tmp_path):
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize(("size", "enlarged"), [(128, True), (160, False)])
+@pytest.mark.parametrize(("size", "enlarged"), [(128, True), (224, False)])
 def test_small_pictures_are_enlarged_inside(size, enlarged):
     detector = models.build("facenet", size, "none")
     assert ("enlarge" in [layer.name for layer in detector.layers]) == enlarged

@@ -59,7 +59,8 @@ def test_equals_keras_applications_with_the_same_weights(
         _up_to(detector, last, images),
         reference(preprocess(images.copy())),
         rtol=1e-4,
-        atol=1e-5,
+        # Activations go up to 20, and some of them are nearly 0.
+        atol=1e-4,
     )
 
 

@@ -31,7 +31,7 @@ CONTRACT = {
     ),
     "embed": (
         {"image_bytes": (tf.string, [-1])},
-        {"embedding": (tf.float32, [-1, 10])},
+        {"embedding": (tf.float32, [-1, 20])},
     ),
     "classify": (
         {"inputs": (tf.string, [-1])},

@@ -89,7 +89,7 @@ def test_classify_scores_both_classes(answer, pictures):
     ("name", "shapes"),
     [
         ("serving_default", {"fake_probability": [0], "verdict": [0]}),
-        ("embed", {"embedding": [0, 10]}),
+        ("embed", {"embedding": [0, 20]}),
         ("classify", {"classes": [0, 2], "scores": [0, 2]}),
     ],
 )
