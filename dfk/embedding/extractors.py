@@ -3,41 +3,15 @@
 from pathlib import Path
 
 import keras
-from keras import ops
 
 from dfk import models
 from dfk.errors import UserError
 from dfk.models import facenet
-from dfk.models.views import BothViews, MeanOfViews
+from dfk.models.views import BothViews, MeanOfViews, Resize
 from dfk.models.weights import load_by_name
 
 # Detectors without a size of their own are shown what ImageNet's weights know.
 _USUAL_SIZE = 224
-
-
-@keras.saving.register_keras_serializable("dfk")
-class Resize(keras.layers.Layer):
-    """Resizes pictures `[N, S, S, 3]` to `[N, size, size, 3]`, antialiased.
-
-    It does both enlarge and shrink, and unlike `keras.layers.Resizing` it
-    leaves the `training` of the layers after it alone (see
-    `dfk.models.views.Enlarge`).
-
-    Args:
-        size: the side of the result, in pixels.
-    """
-
-    def __init__(self, size: int, **kwargs):
-        super().__init__(**kwargs)
-        self.size = size
-
-    def call(self, images):
-        """Resizes a batch."""
-        return ops.image.resize(images, (self.size, self.size), antialias=True)
-
-    def get_config(self):
-        """The configuration, for saving."""
-        return super().get_config() | {"size": self.size}
 
 
 def extractor(model: str, image_size: int | None = None) -> keras.Model:

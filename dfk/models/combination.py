@@ -1,0 +1,97 @@
+"""Several detectors in one graph, whose logits are weighed and added up.
+
+What comes out is a detector like any other: it can be saved, loaded,
+evaluated, exported and served.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import keras
+import numpy as np
+
+from dfk.models.head import CalibratedScore, embedder
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the detectors that are combined, cut in two at its features.
+
+    Args:
+        name: what to call it.
+        extractor: from images `[N, S, S, 3]`, RGB in 0..255, to features
+            `[N, D]`.
+        head: from those features to logits of fake `[N, 1]`, such as
+            `dfk.models.from_sklearn.to_keras` builds from a classifier.
+    """
+
+    name: str
+    extractor: keras.Model
+    head: keras.Model
+
+
+def detector_part(name: str, detector: keras.Model) -> Part:
+    """A trained detector as a part, without its calibration.
+
+    Args:
+        name: what to call it.
+        detector: a model from `dfk.models.build` or `dfk.models.load`.
+
+    Returns:
+        A part that shares the detector's layers.
+    """
+    features = detector.get_layer("features").output
+    head = keras.Model(features, detector.get_layer("logit").output)
+    return Part(name, embedder(detector), head)
+
+
+def combine(
+    parts: Sequence[Part], weights: Sequence[float], bias: float, name: str
+) -> keras.Model:
+    """Puts parts into one detector: the weighted sum of their logits.
+
+    Args:
+        parts: all of one image size. Two may be of the same architecture.
+        weights: of the parts' logits, one each.
+        bias: is added to the sum.
+        name: the detector's name.
+
+    Returns:
+        A model from images `[N, S, S, 3]` to `[N, 1]` probabilities of fake,
+        not yet calibrated (see `dfk.models.score_layer`). Its layer
+        `features` gives the features of all parts side by side,
+        `part_logits` their logits `[N, parts]`, and `logit` the sum.
+
+    Example:
+        >>> parts = [detector_part(run, load(run)) for run in ("a", "b")]
+        >>> detector = combine(parts, [0.5, 0.5], 0.0, name="combination")
+        >>> detector.save("combination.keras")
+    """
+    images = keras.Input(parts[0].extractor.input_shape[1:], name="images")
+    features = [
+        _renamed(part.extractor, f"part{number}_features")(images)
+        for number, part in enumerate(parts, 1)
+    ]
+    # One tensor in between, which is what an embedding of the detector is.
+    together = _side_by_side(features, "features")
+    ends = np.cumsum([values.shape[-1] for values in features]).tolist()
+    logits = []
+    for part, (start, end) in zip(parts, pairwise([0, *ends]), strict=True):
+        head = _renamed(part.head, f"part{len(logits) + 1}_logit")
+        logits.append(head(together[:, start:end]))
+    logit = keras.layers.Dense(1, dtype="float32", name="logit")
+    x = logit(_side_by_side(logits, "part_logits"))
+    x = CalibratedScore(dtype="float32", name="fake_probability")(x)
+    logit.set_weights([np.reshape(weights, (-1, 1)), np.array([bias])])
+    return keras.Model(images, x, name=name)
+
+
+def _renamed(model: keras.Model, name: str) -> keras.Model:
+    """The same layers under a name that no other part has."""
+    return keras.Model(model.inputs[0], model.outputs[0], name=name)
+
+
+def _side_by_side(columns: list[keras.KerasTensor], name: str):
+    # A concatenation even of one, so that there is a layer of that name.
+    return keras.layers.Concatenate(dtype="float32", name=name)(columns)
