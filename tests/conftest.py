@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 
-def write_faces(folder, counts, size=40, seed=0):
+def _write_faces(folder, counts, size=40, seed=0):
     """Writes a folder data set: smooth pictures, and ones with a grid on top.
 
     Args:
@@ -44,5 +44,11 @@ def own_cache(tmp_path_factory):
 def faces_dir(tmp_path_factory):
     """A folder data set: 24 + 24 training, 20 + 20 other pictures."""
     folder = tmp_path_factory.mktemp("faces")
-    write_faces(folder, {"train": 24, "valid": 20, "test": 20})
+    _write_faces(folder, {"train": 24, "valid": 20, "test": 20})
     return folder
+
+
+@pytest.fixture(scope="session")
+def write_faces():
+    """Writes a folder data set of one's own: see `_write_faces`."""
+    return _write_faces

@@ -3,7 +3,6 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import write_faces
 
 from dfk import models
 from dfk.embedding import store
@@ -19,7 +18,7 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture
-def faces(tmp_path, monkeypatch):
+def faces(tmp_path, monkeypatch, write_faces):
     monkeypatch.setenv("DFK_CACHE", str(tmp_path / "cache"))
     write_faces(tmp_path / "faces", {"train": 5, "valid": 3})
     return tmp_path / "faces"
