@@ -40,7 +40,7 @@ def test_images_of_another_size_are_refused(detector, face_folder):
 def test_scores_that_are_no_numbers_are_refused(detector, split):
     broken = keras.models.clone_model(detector)
     broken.get_layer("logit").set_weights(
-        [np.full((3, 1), np.nan), np.zeros(1)]
+        [np.full((6, 1), np.nan), np.zeros(1)]
     )
     with pytest.raises(UserError, match="diverged"):
         score_split(broken, split)
