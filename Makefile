@@ -1,5 +1,6 @@
 # `make quickstart` goes from nothing to verdicts served over gRPC;
-# `make test` installs what the tests need and runs them offline.
+# `make test` installs what the tests need and runs them offline, in two
+# processes: most of their time is single-threaded building of graphs.
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +14,7 @@ quickstart: $(INSTALLED)
 	$(BIN)/python -m dfk.quickstart
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
