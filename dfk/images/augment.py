@@ -6,13 +6,13 @@ import tensorflow as tf
 
 # How often a picture is stored again as JPEG, and how often made small and
 # large again.
-_RATE = 0.3
+_RATE = 0.5
 # In shares of the side, of full light, of the colour, of JPEG's quality.
 _SHIFT = 0.05
 _LIGHT = 0.1
 _SATURATION = (0.9, 1.1)
-_QUALITY = (60, 100)
-_SHRINK = (0.5, 1.0)
+_QUALITY = (30, 100)
+_SHRINK = (0.4, 1.0)
 
 
 def augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
