@@ -94,7 +94,7 @@ def _uncached_epoch(detector, split) -> None:
 
 def _cached_epochs(detector, split) -> None:
     from dfk import models
-    from dfk.embedding.features import features
+    from dfk.evaluation.features import features
 
     found = features(models.pooled_views(detector), split)
     rows = found.values.reshape(-1, found.values.shape[-1])

@@ -14,9 +14,9 @@ from dfk.auditing.pairs import Pairs
 from dfk.auditing.pictures import Pictures, Source, look, open_source
 from dfk.auditing.verdicts import Check
 from dfk.embedding.extractors import extractor
-from dfk.embedding.features import features
 from dfk.errors import UserError
 from dfk.evaluation import metrics
+from dfk.evaluation.features import features
 from dfk.evaluation.provenance import provenance
 from dfk.fetch import UnavailableError
 from dfk.runs import write_json

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from dfk.embedding.features import Features
+from dfk.evaluation.features import Features
 from dfk.models.from_sklearn import vote_logits
 
 FOLDS = 3

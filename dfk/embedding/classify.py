@@ -21,11 +21,11 @@ from dfk.data import FaceSplit
 from dfk.embedding import candidates
 from dfk.embedding.candidates import Candidate
 from dfk.embedding.extractors import extractor
-from dfk.embedding.features import Features, features
 from dfk.embedding.scoreboard import describe
 from dfk.embedding.selection import Selection, select
 from dfk.errors import UserError
-from dfk.evaluation import calibration
+from dfk.evaluation import calibration, novelty
+from dfk.evaluation.features import Features, features
 from dfk.evaluation.provenance import provenance
 from dfk.models.combination import Part, combine, detector_part
 from dfk.models.from_sklearn import to_keras
@@ -110,7 +110,8 @@ def classify(
         )
         # Nothing is chosen from here on.
         test = _ask(sources, faces.splits["test"])
-    winner = _build(sources, selection, validation)
+        winner = _build(sources, selection, validation)
+        novelty.fit(winner, faces.splits["train"], faces.splits["validation"])
     details = [source.details for source in sources]
     record = describe(details, selection, validation, test)
     record["seconds"] = round(time.monotonic() - started, 1)

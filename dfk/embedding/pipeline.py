@@ -18,8 +18,8 @@ from dfk.embedding import (
 )
 from dfk.embedding.arguments import is_dataset
 from dfk.embedding.extractors import extractor
-from dfk.embedding.features import features
 from dfk.errors import UserError
+from dfk.evaluation.features import features
 from dfk.runs import write_json
 
 

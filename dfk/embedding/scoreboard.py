@@ -7,9 +7,9 @@ import numpy as np
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from dfk.embedding.features import Features
 from dfk.embedding.selection import Selection, Team
 from dfk.evaluation.calibration import fit_scaling
+from dfk.evaluation.features import Features
 from dfk.evaluation.metrics import THRESHOLD, bootstrap
 from dfk.evaluation.paired import weighted_auc
 

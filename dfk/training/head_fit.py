@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import StratifiedGroupKFold
 
 from dfk.data import FaceSplit
-from dfk.embedding.features import features
+from dfk.evaluation.features import features
 from dfk.models import pooled_views
 from dfk.training import strategies
 

@@ -62,7 +62,7 @@ def features(
     stored = arrays(
         "features",
         _key(extractor, split),
-        lambda: asdict(_compute(extractor, split, batch_size)),
+        lambda: asdict(compute(extractor, split, batch_size)),
     )
     return Features(**stored)
 
@@ -93,9 +93,25 @@ def _computation(config):
     return config
 
 
-def _compute(
-    extractor: keras.Model, split: FaceSplit, batch_size: int
+def compute(
+    extractor: keras.Model, split: FaceSplit, batch_size: int = BATCH_SIZE
 ) -> Features:
+    """Runs a network over a split, and keeps nothing.
+
+    Args:
+        extractor: from pixels `[N, S, S, 3]` in 0..255 to `[N, ...]`.
+        split: pictures of that size.
+        batch_size: pictures at a time.
+
+    Returns:
+        The features, in the order of the split.
+
+    Raises:
+        UserError: inside `dfk.data.unreadable_files`, a broken picture.
+
+    Example:
+        >>> compute(dfk.models.embedder(detector), faces.splits["test"]).values
+    """
     network = tf.function(extractor, reduce_retracing=True)
     columns = {"image": [], "label": [], "id": [], "group": []}
     batches = split.examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dfk import data
-from dfk.embedding.features import features
+from dfk.evaluation.features import features
 
 
 @pytest.fixture
