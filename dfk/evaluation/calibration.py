@@ -2,24 +2,28 @@
 
 Temperature and bias change how sure the scores are, never their order. So a
 verdict depends only on where an image's logit ranks among those of validation,
-and fitting scaling and thresholds on the same images leaves the thresholds'
-promise intact.
+and fitting scaling and limits on the same images leaves the limits' promise
+intact.
 """
 
-import math
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import optimize, special
+from sklearn.model_selection import StratifiedKFold
 
-from dfk.errors import UserError
+from dfk.evaluation.conformal import (
+    ERROR_RATE,
+    conformal_limits,
+    need_both,
+    upper_quantile,
+)
 
 if TYPE_CHECKING:
-    from dfk.models.head import Calibration
+    from dfk.models.verdicts import Calibration
 
 TEMPERATURES = (0.05, 20.0)
-ERROR_RATE = 0.05
+FOLDS = 5
 
 
 def fit(
@@ -35,8 +39,7 @@ def fit(
             verdict.
 
     Returns:
-        Temperature, bias and thresholds, to be set as `score_layer(detector)
-        .calibration`.
+        All of it, to be set as `score_layer(detector).calibration`.
 
     Raises:
         UserError: a class has no images.
@@ -44,37 +47,46 @@ def fit(
     Example:
         >>> score_layer(detector).calibration = fit(logits, labels)
     """
-    from dfk.models.head import CalibratedScore, Calibration
+    from dfk.models.verdicts import ALARM_RATES, CalibratedScore, Calibration
 
     logits, labels = np.ravel(logits).astype(np.float32), np.ravel(labels)
     temperature, bias = fit_scaling(logits, labels)
-    # The layer itself computes the probabilities, so that the thresholds are
+    # The layer itself computes the probabilities, so that the limits are
     # compared later with numbers rounded in the very same way.
     layer = CalibratedScore()
     layer.build((None, 1))
-    layer.calibration = Calibration(temperature, bias=bias)
+    layer.calibration = Calibration(temperature, bias)
     probabilities = np.asarray(layer(logits[:, None]))[:, 0]
-    thresholds = conformal_thresholds(probabilities, labels, error_rate)
-    return Calibration(temperature, *thresholds, bias=bias)
+    reals = probabilities[labels == 0]
+    alarms = [min(upper_quantile(reals, rate), 1.0) for rate in ALARM_RATES]
+    return Calibration(
+        temperature,
+        bias,
+        *conformal_limits(probabilities, labels, error_rate),
+        error_rate,
+        tuple(map(float, alarms)),
+        (len(reals), len(labels) - len(reals)),
+    )
 
 
 def fit_scaling(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Finds how logits must be scaled to be the least surprised by labels.
 
-    Minimises the negative log-likelihood of `logits / temperature + bias`:
-    Platt scaling. A temperature alone cannot help a detector that leans to
-    one side. Platt's targets, `(n + 1) / (n + 2)` for a class of n images
-    instead of 1, keep the minimum finite where the classes are perfectly
-    separated: plain labels would ask for a temperature of zero, and scores of
-    exactly 0 and 1.
+    Minimises the negative log-likelihood of `logits / temperature + bias`. A
+    temperature alone (Guo et al.) is the safer choice on few images, but
+    cannot help a detector that leans to one side; the bias (Platt) is used
+    where cross-validation finds the labels less surprising with it. Isotonic
+    regression, the usual third, ties scores to each other: the verdicts'
+    limits need their order.
 
     Args:
         logits: float `[N]`.
         labels: int `[N]`, 0 for real and 1 for fake.
 
     Returns:
-        The temperature, within `TEMPERATURES`, and the bias. The temperature
-        ends at its upper bound for logits that know nothing about the labels.
+        The temperature, within `TEMPERATURES`, and the bias, 0 where it does
+        not pay. The temperature ends at its upper bound for logits that know
+        nothing about the labels.
 
     Raises:
         UserError: a class has no images.
@@ -87,138 +99,61 @@ def fit_scaling(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         >>> logits = np.array([-4.0, 4.0] * 50)  # as if right 98 times of 100
         >>> labels = np.array([0, 1] * 40 + [1, 0] * 10)  # right 80 times
         >>> temperature, bias = fit_scaling(logits, labels)
-        >>> round(temperature, 1), round(abs(bias), 1)
+        >>> round(temperature, 1), bias
         (3.0, 0.0)
     """
-    logits = np.asarray(logits, np.float64)
+    logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+    fakes = int(np.sum(labels))
+    need_both(len(labels) - fakes, fakes)
+    return _minimize(logits, labels, _bias_pays(logits, labels))
+
+
+def _bias_pays(logits: np.ndarray, labels: np.ndarray) -> bool:
+    folds = min(FOLDS, *np.bincount(labels, minlength=2))
+    if folds < 2:
+        return False
+    surprise = {True: 0.0, False: 0.0}
+    splits = StratifiedKFold(folds, shuffle=True, random_state=0)
+    for fit_on, try_on in splits.split(logits, labels):
+        for with_bias in surprise:
+            temperature, bias = _minimize(
+                logits[fit_on], labels[fit_on], with_bias
+            )
+            x = logits[try_on] / temperature + bias
+            surprise[with_bias] += _surprise(x, labels[try_on]).sum()
+    return surprise[True] < surprise[False]
+
+
+def _minimize(
+    logits: np.ndarray, labels: np.ndarray, with_bias: bool
+) -> tuple[float, float]:
     fakes = int(np.sum(labels))
     reals = len(labels) - fakes
-    _need_both(reals, fakes)
+    # Platt's targets, (n + 1) / (n + 2) for a class of n images instead of 1,
+    # keep the minimum finite where the classes are perfectly separated: plain
+    # labels would ask for a temperature of zero.
     targets = np.where(labels, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
 
     # In slope and bias the problem is convex; in temperature it is not.
-    def surprise(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+    def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         slope, bias = parameters
         x = slope * logits + bias
         error = special.expit(x) - targets
         gradient = np.array([np.mean(error * logits), np.mean(error)])
-        return float(np.mean(np.logaddexp(0, x) - targets * x)), gradient
+        return float(np.mean(_surprise(x, targets))), gradient
 
     low, high = TEMPERATURES
+    free = (None, None) if with_bias else (0, 0)
     slope, bias = optimize.minimize(
-        surprise,
+        objective,
         x0=[1.0, 0.0],
         jac=True,
         method="L-BFGS-B",
-        bounds=[(1 / high, 1 / low), (None, None)],
+        bounds=[(1 / high, 1 / low), free],
     ).x
     return float(1 / slope), float(bias)
 
 
-def conformal_thresholds(
-    probabilities: np.ndarray,
-    labels: np.ndarray,
-    error_rate: float = ERROR_RATE,
-) -> tuple[float, float]:
-    """Finds between which probabilities the verdict must be `uncertain`.
-
-    Class-conditional (Mondrian) split conformal prediction. Let t be the
-    k-th smallest probability of fake among n real images of validation, k =
-    ceil((n + 1) (1 - error_rate)). A new real image, exchangeable with them,
-    has one above t with a chance of at most the error rate. So `real` stays
-    possible up to t, and `fake` likewise down to the k-th largest probability
-    among the fakes. Where exactly one label is possible it is the verdict;
-    where both or none are, the verdict is `uncertain`.
-
-    The promise: of all real images at most `error_rate` are called fake on
-    average, and of all fakes at most as many are called real. It holds for
-    images like those of validation, as far as these were not used to train
-    or choose the detector, and are no near copies of each other.
-
-    Args:
-        probabilities: float32 `[N]` in 0..1, probabilities of fake.
-        labels: int `[N]`, 0 for real and 1 for fake.
-        error_rate: the share of each class, in 0..1, that may get the wrong
-            verdict.
-
-    Returns:
-        `real_below` and `fake_above`, exact in float32. A class of fewer than
-        `needed(error_rate)` images cannot be ruled out anywhere, so that the
-        other is never a verdict; with two such classes the thresholds are 0
-        and 1, and every image is uncertain.
-
-    Raises:
-        UserError: a class has no images.
-
-    Reference:
-        Angelopoulos and Bates, "A Gentle Introduction to Conformal
-        Prediction", 2021, arXiv:2107.07511, section 4.2; Vovk,
-        "Conditional Validity of Inductive Conformal Predictors", ACML 2012.
-
-    Example:
-        >>> conformal_thresholds(
-        ...     np.float32([0.1, 0.2, 0.7, 0.4, 0.8, 0.9]),
-        ...     np.array([0, 0, 0, 1, 1, 1]),
-        ...     error_rate=0.25,
-        ... )
-        (0.4000000059604645, 0.699999988079071)
-    """
-    probabilities = np.asarray(probabilities, np.float32)
-    labels = np.asarray(labels)
-    reals, fakes = probabilities[labels == 0], probabilities[labels == 1]
-    _need_both(len(reals), len(fakes))
-    # Order statistics of the scores themselves: `1 - p` would round.
-    real_up_to = _quantile(reals, error_rate)
-    fake_down_to = -_quantile(-fakes, error_rate)
-    # `real` needs p <= real_up_to and p < fake_down_to. Strict comparison
-    # with the next float32 is the same as <= with this one.
-    after = np.nextafter(real_up_to, np.float32(np.inf))
-    before = np.nextafter(fake_down_to, np.float32(-np.inf))
-    real_below = min(after, fake_down_to)
-    fake_above = max(before, real_up_to)
-    return float(max(real_below, 0.0)), float(min(fake_above, 1.0))
-
-
-def needed(error_rate: float = ERROR_RATE) -> int:
-    """How many validation images of each class verdicts need.
-
-    Args:
-        error_rate: the share of each class, in 0..1, that may get the wrong
-            verdict.
-
-    Returns:
-        The smallest n with ceil((n + 1) (1 - error_rate)) <= n.
-
-    Raises:
-        UserError: the error rate is not between 0 and 1.
-
-    Example:
-        >>> needed(0.05)
-        19
-    """
-    return math.ceil(1 / _exact(error_rate)) - 1
-
-
-def _quantile(scores: np.ndarray, error_rate: float) -> np.float32:
-    rank = math.ceil((len(scores) + 1) * (1 - _exact(error_rate)))
-    if rank > len(scores):
-        return np.float32(np.inf)
-    return np.partition(scores, rank - 1)[rank - 1]
-
-
-def _exact(error_rate: float) -> Fraction:
-    """0.05 as 1/20: a rounded product could miss the rank by one."""
-    if not 0 < error_rate < 1:
-        raise UserError(
-            "An error rate lies between 0 and 1, 0.05 for 5 %. Received: "
-            f"error_rate={error_rate}."
-        )
-    return Fraction(str(error_rate))
-
-
-def _need_both(reals: int, fakes: int) -> None:
-    if not (reals and fakes):
-        raise UserError(
-            "Calibration needs validation images of both classes, but there "
-            f"are {reals} real and {fakes} fake ones."
-        )
+def _surprise(x: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Negative log-likelihood of targets in 0..1 under logits x."""
+    return np.logaddexp(0, x) - targets * x

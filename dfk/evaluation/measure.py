@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from dfk import data, models
-from dfk.evaluation import metrics, plots
+from dfk.evaluation import metrics, plots, reliability
+from dfk.evaluation.conformal import coverage
+from dfk.evaluation.operating_points import operating_points
 from dfk.evaluation.provenance import provenance
 from dfk.evaluation.scores import BATCH_SIZE, Scores, score_split
-from dfk.models.head import Calibration
+from dfk.models.verdicts import UNFAMILIAR, Calibration
 from dfk.runs import Run, write_json
 
 SEED = 0
@@ -47,8 +48,10 @@ def evaluate(
 
     Returns:
         The record: the `metrics` with 95 % intervals, `confusion` counts at
-        `threshold`, `verdicts`, `calibration`, and what they were measured
-        on, with what, where and when. `files` are relative to the run.
+        `threshold`, `verdicts`, the share that is `unfamiliar`, `coverage`,
+        `operating_points`, `reliability`, `calibration`, and what they were
+        measured on, with what, where and when. `files` are relative to the
+        run.
 
     Raises:
         UserError: no finished run, no such data, or no images to score.
@@ -71,18 +74,18 @@ def evaluate(
     with data.unreadable_files():
         scores = score_split(detector, faces, batch_size)
     calibration = models.score_layer(detector).calibration
-    verdicts = _verdicts(scores, calibration)
+    words = scores.words(calibration)
 
     results = _read(run.results_path)
     evaluations = results.setdefault("evaluation", {})
     key = _key(dataset, data_dir, split, evaluations)
-    _write_csv(run.path / f"scores-{key}.csv", scores, verdicts)
+    _write_csv(run.path / f"scores-{key}.csv", scores, words)
     pictures = plots.write_all(
         run.path / "plots",
         key,
         scores.labels,
         scores.probabilities,
-        (calibration.real_below, calibration.fake_above),
+        calibration.uncertain,
     )
     evaluations[key] = {
         "dataset": dataset,
@@ -90,7 +93,7 @@ def evaluate(
         "split": split,
         "command": _command(run_path, dataset, data_dir, split),
         **provenance(),
-        **_measurements(scores, verdicts, calibration),
+        **_measurements(scores, words, calibration),
         "files": [
             run.results_path.name,
             f"scores-{key}.csv",
@@ -102,7 +105,7 @@ def evaluate(
 
 
 def _measurements(
-    scores: Scores, verdicts: np.ndarray, calibration: Calibration
+    scores: Scores, words: dict[str, np.ndarray], calibration: Calibration
 ) -> dict[str, Any]:
     labels, probabilities = scores.labels, scores.probabilities
     return {
@@ -114,15 +117,31 @@ def _measurements(
             labels, probabilities, scores.groups, seed=SEED
         ),
         "confusion": metrics.confusion(labels, probabilities),
-        "verdicts": metrics.verdict_table(labels, verdicts),
-        "calibration": dataclasses.asdict(calibration),
+        "verdicts": metrics.verdict_table(labels, words["verdict"]),
+        "unfamiliar": float(np.mean(words["reason"] == UNFAMILIAR)),
+        "coverage": coverage(labels, probabilities, calibration),
+        "operating_points": operating_points(
+            labels, probabilities, scores.groups, calibration, SEED
+        ),
+        "reliability": _reliability(labels, probabilities),
+        # As it will be read back: JSON knows no tuples.
+        "calibration": {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(calibration).items()
+        },
     }
 
 
-def _verdicts(scores: Scores, calibration: Calibration) -> np.ndarray:
-    thresholds = tf.constant([calibration.real_below, calibration.fake_above])
-    words = models.verdicts(tf.constant(scores.probabilities), thresholds)
-    return np.char.decode(words.numpy().astype(bytes))
+def _reliability(
+    labels: np.ndarray, probabilities: np.ndarray
+) -> dict[str, Any]:
+    mean, high = reliability.calibrated_error(probabilities, seed=SEED)
+    table = reliability.reliability_bins(labels, probabilities)
+    return {
+        "error": reliability.expected_calibration_error(labels, probabilities),
+        "error_by_chance": {"mean": mean, "high": high},
+        "bins": {name: values.tolist() for name, values in table.items()},
+    }
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -164,18 +183,23 @@ def _command(
     )
 
 
-def _write_csv(path: Path, scores: Scores, verdicts: np.ndarray) -> None:
+def _write_csv(
+    path: Path, scores: Scores, words: dict[str, np.ndarray]
+) -> None:
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["id", "group", "label", "fake_probability", "verdict"])
+        writer.writerow(
+            ["id", "group", "label", "fake_probability", "novelty", *words]
+        )
         writer.writerows(
             zip(
                 scores.ids,
                 scores.groups,
                 np.array(metrics.CLASSES)[scores.labels],
                 scores.probabilities,
-                verdicts,
+                scores.novelty,
+                *words.values(),
                 strict=True,
             )
         )

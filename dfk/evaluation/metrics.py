@@ -15,6 +15,7 @@ import sklearn
 from sklearn.metrics import (
     auc,
     average_precision_score,
+    brier_score_loss,
     confusion_matrix,
     roc_curve,
 )
@@ -26,6 +27,7 @@ NAMES = (
     "average_precision",
     "eer",
     "f1",
+    "brier",
 )
 CLASSES = ("real", "fake")
 THRESHOLD = 0.5
@@ -52,7 +54,8 @@ def measure(
 
     Returns:
         The metrics by name. Without images of both classes only the accuracy
-        is defined, and the others are None.
+        and the Brier score (the mean squared error of the probabilities) are
+        defined, and the others are None.
 
     Example:
         >>> measure(np.array([0, 1]), np.array([0.1, 0.9]))["accuracy"]
@@ -64,6 +67,11 @@ def measure(
     (tn, fp), (fn, tp) = counts
     metrics: Metrics = dict.fromkeys(NAMES)
     metrics["accuracy"] = float((tn + tp) / counts.sum())
+    metrics["brier"] = float(
+        brier_score_loss(
+            labels, probabilities, sample_weight=weights, pos_label=1
+        )
+    )
     if not (tn + fp and fn + tp):
         return metrics
     fpr, tpr, _ = roc_curve(

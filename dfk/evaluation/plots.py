@@ -51,7 +51,8 @@ def write_all(
         name: of the data; the files are called `roc-<name>.png` and so on.
         labels: int `[N]`, 0 for real and 1 for fake.
         probabilities: float `[N]` in 0..1, the probabilities of fake.
-        thresholds: `real_below` and `fake_above`, marked in the histogram.
+        thresholds: between which a verdict is uncertain, marked in the
+            histogram.
 
     Returns:
         The files: `scores` and `confusion`; and with images of both classes
@@ -198,8 +199,7 @@ def draw_scores(
         axes: empty.
         labels: int `[N]`, 0 for real and 1 for fake.
         probabilities: float `[N]` in 0..1, the probabilities of fake.
-        thresholds: `real_below` and `fake_above`; what lies between them is
-            shaded as uncertain.
+        thresholds: what lies between them is shaded as uncertain.
     """
     edges = np.linspace(0, 1, BINS + 1)
     for label, name in enumerate(CLASSES):

@@ -1,5 +1,6 @@
 """A detector's scores of a split, image by image."""
 
+import collections
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dfk import models
 from dfk.data import FaceSplit
 from dfk.errors import UserError
 from dfk.progress import track
@@ -23,12 +25,34 @@ class Scores:
         groups: str `[N]`, images of one group are not independent.
         labels: int64 `[N]`, 0 for real and 1 for fake.
         probabilities: float32 `[N]` in 0..1, the probabilities of fake.
+        novelty: float32 `[N]`; above 1 is unlike the training pictures.
     """
 
     ids: np.ndarray
     groups: np.ndarray
     labels: np.ndarray
     probabilities: np.ndarray
+    novelty: np.ndarray
+
+    def words(self, calibration: models.Calibration) -> dict[str, np.ndarray]:
+        """The verdicts and their reasons.
+
+        Args:
+            calibration: the detector's.
+
+        Returns:
+            `verdict` and `reason`, str `[N]`.
+        """
+        limits = [calibration.real_up_to, calibration.fake_down_to]
+        words = models.verdicts(
+            tf.constant(self.probabilities),
+            tf.constant(self.novelty),
+            tf.constant(limits),
+        )
+        return {
+            name: np.char.decode(values.numpy().astype(bytes))
+            for name, values in words.items()
+        }
 
 
 def score_split(
@@ -53,12 +77,12 @@ def score_split(
         array([0, 1, 1, 0])
     """
     _check_size(detector, split)
-    score = _compile(detector)
-    columns: dict[str, list[np.ndarray]] = {
-        name: [] for name in ("id", "group", "label", "probability")
-    }
+    judge = compiled(detector)
+    columns: dict[str, list[np.ndarray]] = collections.defaultdict(list)
     for batch in _batches(split, batch_size):
-        columns["probability"].append(score(batch.pop("image")).numpy())
+        judgement = judge(batch.pop("image"))
+        batch["probability"] = judgement.probability
+        batch["novelty"] = judgement.novelty
         for name, values in batch.items():
             columns[name].append(values.numpy())
     if not columns["label"]:
@@ -74,6 +98,7 @@ def score_split(
         groups=np.char.decode(together["group"].astype(bytes)),
         labels=together["label"],
         probabilities=together["probability"],
+        novelty=together["novelty"],
     )
 
 
@@ -87,18 +112,27 @@ def _check_size(detector: keras.Model, split: FaceSplit) -> None:
         )
 
 
-def _compile(detector: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+def compiled(
+    detector: keras.Model,
+) -> Callable[[tf.Tensor], models.Judgement]:
     """One graph for batches of any length, without XLA.
 
     Keras would compile `predict` with XLA, which takes minutes on a CPU.
+
+    Args:
+        detector: a model from `dfk.models.build` or `dfk.models.load`.
+
+    Returns:
+        A function of images, uint8 `[N, S, S, 3]`.
     """
+    judge = models.judge(detector)
 
     @tf.function
-    def score(images: tf.Tensor) -> tf.Tensor:
-        return detector(tf.cast(images, tf.float32), training=False)[:, 0]
+    def run(images: tf.Tensor) -> models.Judgement:
+        return judge(tf.cast(images, tf.float32))
 
     images = tf.TensorSpec([None, *detector.input_shape[1:]], tf.uint8)
-    return score.get_concrete_function(images)
+    return run.get_concrete_function(images)
 
 
 def _batches(

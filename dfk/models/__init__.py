@@ -17,21 +17,17 @@ from dfk.models import (
     forensic,
     resnet,
 )
-from dfk.models.head import (
-    CalibratedScore,
-    Calibration,
-    embedder,
-    pooled_views,
-    score_layer,
-    verdicts,
-)
+from dfk.models.head import embedder, pooled_views
+from dfk.models.judge import Judgement, judge
+from dfk.models.novelty import novelty_gauge
 from dfk.models.registry import Detector, build, get, names
 from dfk.models.saved import load
+from dfk.models.verdicts import Calibration, score_layer, verdicts
 
 __all__ = [
-    "CalibratedScore",
     "Calibration",
     "Detector",
+    "Judgement",
     "build",
     "classifiers",
     "cnn",
@@ -41,8 +37,10 @@ __all__ = [
     "facenet",
     "forensic",
     "get",
+    "judge",
     "load",
     "names",
+    "novelty_gauge",
     "pooled_views",
     "resnet",
     "score_layer",

@@ -11,7 +11,9 @@ from itertools import pairwise
 import keras
 import numpy as np
 
-from dfk.models.head import CalibratedScore, embedder
+from dfk.models.head import embedder
+from dfk.models.novelty import NoveltyGauge
+from dfk.models.verdicts import CalibratedScore
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def combine(
     ]
     # One tensor in between, which is what an embedding of the detector is.
     together = _side_by_side(features, "features")
+    together = NoveltyGauge(name="novelty", dtype="float32")(together)
     ends = np.cumsum([values.shape[-1] for values in features]).tolist()
     logits = []
     for part, (start, end) in zip(parts, pairwise([0, *ends]), strict=True):

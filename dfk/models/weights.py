@@ -8,7 +8,7 @@ import keras
 
 from dfk.errors import UserError
 
-HEAD = ("features_norm", "logit", "fake_probability")
+HEAD = ("novelty", "features_norm", "logit", "fake_probability")
 
 
 def backbone_layers(detector: keras.Model) -> list[keras.layers.Layer]:

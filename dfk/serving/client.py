@@ -32,7 +32,7 @@ class Client:
     Example:
         >>> client = Client("localhost:8500", "facenet")
         >>> client.predict([open("face.jpg", "rb").read()])
-        [Answer(fake_probability=0.93, verdict='fake')]
+        [Answer(fake_probability=0.93, verdict='fake', reason='')]
     """
 
     def __init__(
@@ -91,8 +91,11 @@ class Client:
             raise self._explained(error) from error
         self.version = response.model_spec.version.value
         scores = tensors.to_floats(response.outputs["fake_probability"])
-        words = tensors.to_strings(response.outputs["verdict"])
-        return [Answer(*pair) for pair in zip(scores, words, strict=True)]
+        words, reasons = (
+            tensors.to_strings(response.outputs[name])
+            for name in ("verdict", "reason")
+        )
+        return list(map(Answer, scores, words, reasons))
 
     def _explained(self, error: grpc.RpcError) -> UserError:
         match error.code():

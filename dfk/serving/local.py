@@ -22,7 +22,7 @@ class Local:
 
     Example:
         >>> load("runs/facenet").predict([open("face.jpg", "rb").read()])
-        [Answer(fake_probability=0.93, verdict='fake')]
+        [Answer(fake_probability=0.93, verdict='fake', reason='')]
     """
 
     def __init__(
@@ -47,8 +47,11 @@ class Local:
             batch = tf.constant(image_bytes[start : start + BATCH], tf.string)
             answer = self._serving_default(image_bytes=batch)
             scores = answer["fake_probability"].numpy().tolist()
-            words = [word.decode() for word in answer["verdict"].numpy()]
-            answers += map(Answer, scores, words)
+            words, reasons = (
+                [word.decode() for word in answer[name].numpy()]
+                for name in ("verdict", "reason")
+            )
+            answers += map(Answer, scores, words, reasons)
         return answers
 
 

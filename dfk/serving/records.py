@@ -19,10 +19,12 @@ class Answer:
     Args:
         fake_probability: 0..1, NaN if the picture is unreadable.
         verdict: `real`, `fake`, `uncertain` or `unreadable`.
+        reason: why it is neither `real` nor `fake`, or empty.
     """
 
     fake_probability: float
     verdict: str
+    reason: str
 
 
 class Scorer(Protocol):
@@ -52,6 +54,7 @@ class Record:
         verdict: a word, or None where no face was found.
         model: the detector's name.
         version: its served version, or None.
+        reason: why the verdict is `uncertain`, or None.
         error: why there is no probability, or None.
 
     Example:
@@ -65,13 +68,15 @@ class Record:
     verdict: str | None
     model: str
     version: int | None
+    reason: str | None = None
     error: str | None = None
 
     def to_json(self) -> str:
-        """One line; `error` is in it only where there is one."""
+        """One line; `reason` and `error` are in it only where they are."""
         fields = dataclasses.asdict(self)
-        if self.error is None:
-            del fields["error"]
+        for name in ("reason", "error"):
+            if fields[name] is None:
+                del fields[name]
         return json.dumps(fields, allow_nan=False)
 
 
@@ -158,9 +163,13 @@ def _record(item: _Item, answer: Answer | None, scorer: Scorer) -> Record:
             item.image, item.face, None, item.verdict, **about, error=item.error
         )
     if math.isnan(answer.fake_probability):
-        reason = "not a picture that can be decoded"
         return Record(
-            item.image, item.face, None, answer.verdict, **about, error=reason
+            item.image,
+            item.face,
+            None,
+            answer.verdict,
+            **about,
+            error=answer.reason,
         )
     return Record(
         item.image,
@@ -168,4 +177,5 @@ def _record(item: _Item, answer: Answer | None, scorer: Scorer) -> Record:
         answer.fake_probability,
         answer.verdict,
         **about,
+        reason=answer.reason or None,
     )

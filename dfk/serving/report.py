@@ -75,7 +75,9 @@ def _print_table(records: Iterator[Record]) -> bool:
 def _answer_cells(record: Record, text: type) -> list:
     if record.error is not None:
         return [text("-"), text(record.error, style="magenta")]
+    reason = f": {record.reason}" if record.reason else ""
+    style = _STYLES.get(record.verdict, "")
     return [
         text(f"{record.fake_probability:.3f}"),
-        text(record.verdict, style=_STYLES.get(record.verdict, "")),
+        text(record.verdict + reason, style=style),
     ]

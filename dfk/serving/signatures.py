@@ -27,8 +27,9 @@ def signatures(detector: keras.Model) -> dict[str, Callable]:
         `tf.function`s by signature name:
 
         * `serving_default`: `image_bytes`, string `[N]`, to
-          `fake_probability`, float32 `[N]` in 0..1, and `verdict`, string
-          `[N]`.
+          `fake_probability`, float32 `[N]` in 0..1, `verdict`, string `[N]`,
+          and `reason`, string `[N]`: why the verdict is `uncertain` or
+          `unreadable`, else empty.
         * `images`: `images`, float32 `[N, S, S, 3]`, RGB in 0..255, to the
           same.
         * `embed`: `image_bytes` to `embedding`, float32 `[N, D]` of length
@@ -45,41 +46,42 @@ def signatures(detector: keras.Model) -> dict[str, Callable]:
     """
     size = detector.input_shape[1]
     pixels = tf.TensorSpec([None, size, size, 3], tf.float32, "images")
-    thresholds = models.score_layer(detector).thresholds
+    limits = models.score_layer(detector).limits
     # One function inside all four, so that the network is traced, and stored
     # in the SavedModel, once.
     run = tf.function(_runner(detector), input_signature=[pixels])
 
-    def probabilities(image_bytes: tf.Tensor) -> tf.Tensor:
+    def judged(image_bytes: tf.Tensor) -> models.Judgement:
         images, readable = decode_batch(image_bytes, size)
-        _, scores = run(images)
-        return tf.where(readable, scores, UNREADABLE)
+        judgement = run(images)
+        return judgement._replace(
+            probability=tf.where(readable, judgement.probability, UNREADABLE),
+            features=tf.where(
+                readable[:, None], judgement.features, UNREADABLE
+            ),
+        )
 
-    def answers(scores: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {
-            "fake_probability": scores,
-            "verdict": models.verdicts(scores, thresholds),
-        }
+    def answers(judgement: models.Judgement) -> dict[str, tf.Tensor]:
+        probability, novelty, _ = judgement
+        words = models.verdicts(probability, novelty, limits)
+        return {"fake_probability": probability, **words}
 
     @tf.function(input_signature=[_strings("image_bytes")])
     def serving_default(image_bytes):
-        return answers(probabilities(image_bytes))
+        return answers(judged(image_bytes))
 
     @tf.function(input_signature=[pixels])
     def from_pixels(images):
-        _, scores = run(images)
-        return answers(scores)
+        return answers(run(images))
 
     @tf.function(input_signature=[_strings("image_bytes")])
     def embed(image_bytes):
-        images, readable = decode_batch(image_bytes, size)
-        features, _ = run(images)
-        vectors = tf.math.l2_normalize(features, axis=1)
-        return {"embedding": tf.where(readable[:, None], vectors, UNREADABLE)}
+        features = judged(image_bytes).features
+        return {"embedding": tf.math.l2_normalize(features, axis=1)}
 
     @tf.function(input_signature=[_strings("inputs")])
     def classify(inputs):
-        scores = probabilities(_encoded_images(inputs))
+        scores = judged(_encoded_images(inputs)).probability
         return {
             "classes": tf.tile([LABELS], [tf.size(scores), 1]),
             "scores": tf.stack([1 - scores, scores], axis=1),
@@ -98,19 +100,16 @@ def _strings(name: str) -> tf.TensorSpec:
 
 
 def _runner(detector: keras.Model) -> Callable:
-    """From images `[N, S, S, 3]` to features `[N, D]` and scores `[N]`."""
-    network = keras.Model(
-        detector.input, [models.embedder(detector).output, detector.output]
-    )
+    """From images `[N, S, S, 3]` to what the detector says of them."""
+    judge = models.judge(detector)
 
-    def run(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def run(images: tf.Tensor) -> models.Judgement:
         # Fused convolutions refuse an empty batch, so it gets a row of zeros,
         # which is dropped again.
         count = tf.shape(images)[0]
         extra = tf.cast(tf.equal(count, 0), tf.int32)
         padded = tf.pad(images, [[0, extra], [0, 0], [0, 0], [0, 0]])
-        features, scores = network(padded, training=False)
-        return features[:count], scores[:count, 0]
+        return models.Judgement(*(part[:count] for part in judge(padded)))
 
     return run
 

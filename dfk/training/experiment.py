@@ -14,7 +14,7 @@ from rich.table import Table
 
 from dfk import data, models
 from dfk.errors import UserError
-from dfk.evaluation import calibration
+from dfk.evaluation import calibration, novelty
 from dfk.evaluation.provenance import provenance
 from dfk.runs import Run, write_json
 from dfk.training import recipes, strategies
@@ -174,8 +174,10 @@ def _train(config: Config, strategy, run: Run) -> None:
             0 if config.unfreeze == "none" else config.epochs,
             recipes.RECIPES[config.model].patience,
         )
-        fitted = calibration.fit(*validate.logits_and_labels())
-    models.score_layer(model).calibration = fitted
+        models.score_layer(model).calibration = calibration.fit(
+            *validate.logits_and_labels()
+        )
+        novelty.fit(model, training, validation)
     if strategies.is_chief(strategy):
         seconds = time.monotonic() - started
         record = {
@@ -300,8 +302,7 @@ def _summarize(console, run: Run, model, history, seconds) -> None:
         ("accuracy", f"{best['val_accuracy']:.2%}"),
         ("temperature", f"{fitted.temperature:.2f}"),
         ("bias", f"{fitted.bias:.2f}"),
-        ("real below", f"{fitted.real_below:.3f}"),
-        ("fake above", f"{fitted.fake_above:.3f}"),
+        ("uncertain", "{:.3f} to {:.3f}".format(*fitted.uncertain)),
     ):
         table.add_row(name, value)
     console.print(table)

@@ -122,7 +122,7 @@ ERRORS = [
         f"{TINY} {IMAGE} output_filter: 'score'",
         INVALID,
         "output tensor alias not found in signature: score Outputs expected "
-        "to be in the set {fake_probability,verdict}.",
+        "to be in the set {fake_probability,reason,verdict}.",
     ),
     (
         "Predict",

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfk.models.head import Calibration, assemble, score_layer
+from dfk.models import Calibration, score_layer
+from dfk.models.head import assemble
 
 SIZE = 16
 
@@ -41,7 +42,9 @@ def detector():
     # their deviations do not count.
     weights = np.array([20 / 3] * 3 + [0.0] * 3)[:, None]
     model.get_layer("logit").set_weights([weights, np.array([-10.0])])
-    score_layer(model).calibration = Calibration(2.0, 0.4, 0.6)
+    score_layer(model).calibration = Calibration(
+        2.0, real_up_to=0.6, fake_down_to=0.4
+    )
     return model
 
 

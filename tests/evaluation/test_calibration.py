@@ -1,20 +1,12 @@
 import numpy as np
 import pytest
+import tensorflow as tf
+from sklearn.linear_model import LogisticRegression
 
 from dfk.errors import UserError
 from dfk.evaluation import calibration
-from dfk.evaluation.calibration import conformal_thresholds, fit_scaling
-
-
-def sigmoid(x):
-    return (1 / (1 + np.exp(-x))).astype(np.float32)
-
-
-def faces(generator, count, separation=2.0):
-    """Labels and overlapping scores, `count` of each class."""
-    labels = np.arange(2 * count) % 2
-    logits = separation * (labels - 0.5) + generator.normal(size=2 * count)
-    return labels, sigmoid(logits)
+from dfk.evaluation.calibration import fit_scaling
+from dfk.models.verdicts import CalibratedScore, verdicts
 
 
 @pytest.mark.parametrize("bias", [-1.0, 0.0, 0.7])
@@ -27,6 +19,31 @@ def test_temperature_and_bias_are_recovered(temperature, bias):
     fitted = fit_scaling(raw, labels.astype(int))
     assert fitted[0] == pytest.approx(temperature, rel=0.05)
     assert fitted[1] == pytest.approx(bias, abs=0.05)
+
+
+def test_it_agrees_with_logistic_regression():
+    generator = np.random.default_rng(1)
+    labels = np.arange(3000) % 2
+    logits = 2.0 * labels + 1 + generator.normal(size=3000)
+    temperature, bias = fit_scaling(logits, labels)
+    reference = LogisticRegression(C=np.inf).fit(logits[:, None], labels)
+    assert 1 / temperature == pytest.approx(reference.coef_[0, 0], rel=0.01)
+    assert bias == pytest.approx(reference.intercept_[0], rel=0.01)
+
+
+def test_a_bias_is_used_only_where_it_pays():
+    generator = np.random.default_rng(2)
+    labels = np.arange(100) % 2
+    logits = 4.0 * (labels - 0.5) + generator.normal(size=100)
+    assert fit_scaling(logits, labels)[1] == 0.0
+    assert fit_scaling(logits + 3, labels)[1] < -3
+
+
+def test_too_few_images_to_try_a_bias_on_get_none():
+    _, bias = fit_scaling(
+        np.array([3.0, 1.0, 4.0, 5.0]), np.array([1, 0, 1, 1])
+    )
+    assert bias == 0.0
 
 
 def test_temperature_of_separated_classes_stays_moderate():
@@ -47,108 +64,9 @@ def test_temperature_of_useless_logits_ends_at_its_bound():
 def test_calibration_needs_both_classes(label):
     with pytest.raises(UserError, match="both classes"):
         fit_scaling(np.ones(9), np.full(9, label))
-    with pytest.raises(UserError, match="both classes"):
-        conformal_thresholds(np.ones(9), np.full(9, label))
-
-
-def test_overlapping_classes_leave_what_both_could_be_uncertain():
-    # n = 3 and 25 %: k = 3, the largest real and the smallest fake.
-    scores = np.float32([0.1, 0.2, 0.7, 0.4, 0.8, 0.9])
-    labels = np.array([0, 0, 0, 1, 1, 1])
-    thresholds = conformal_thresholds(scores, labels, error_rate=0.25)
-    assert thresholds == (np.float32(0.4), np.float32(0.7))
-
-
-def test_separated_classes_leave_what_neither_could_be_uncertain():
-    scores = np.float32([0.1, 0.2, 0.3, 0.7, 0.8, 0.9])
-    labels = np.array([0, 0, 0, 1, 1, 1])
-    below, above = conformal_thresholds(scores, labels, error_rate=0.25)
-    # The images that set the thresholds are themselves still decided.
-    assert np.float32(0.3) < np.float32(below) < np.float32(0.3000001)
-    assert np.float32(0.6999998) < np.float32(above) < np.float32(0.7)
-
-
-def test_thresholds_hold_for_neighbouring_floats():
-    low = np.float32(0.5)
-    scores = np.array([low, np.nextafter(low, np.float32(1))] * 3, np.float32)
-    labels = np.arange(6) % 2
-    below, above = conformal_thresholds(scores, labels, error_rate=0.25)
-    below, above = np.float32([below, above])
-    assert (scores < below).tolist() == [True, False] * 3
-    assert (scores > above).tolist() == [False, True] * 3
-
-
-def test_saturated_scores_are_still_decided():
-    labels = np.arange(60) % 2
-    below, above = conformal_thresholds(labels.astype(np.float32), labels)
-    assert np.float32(0) < np.float32(below) < np.float32(above) < 1
-
-
-def test_equal_scores_of_both_classes_are_uncertain():
-    labels = np.arange(60) % 2
-    below, above = conformal_thresholds(np.full(60, 0.3, np.float32), labels)
-    assert below == above == np.float32(0.3)
-
-
-@pytest.mark.parametrize(
-    ("error_rate", "needed"), [(0.05, 19), (0.01, 99), (0.1, 9), (0.3, 3)]
-)
-def test_needed_is_where_verdicts_begin(error_rate, needed):
-    assert calibration.needed(error_rate) == needed
-
-    def thresholds(count):
-        labels = np.arange(2 * count) % 2
-        return conformal_thresholds(sigmoid(2.0 * labels), labels, error_rate)
-
-    assert thresholds(needed - 1) == (0.0, 1.0)
-    assert thresholds(needed) != (0.0, 1.0)
-
-
-def test_too_few_reals_rule_out_fake_only():
-    labels = np.array([0] * 5 + [1] * 30)
-    below, above = conformal_thresholds(sigmoid(4.0 * labels - 2), labels)
-    assert above == 1.0
-    assert 0.0 < below < 1.0
-
-
-@pytest.mark.parametrize("error_rate", [0.0, 1.0, 5])
-def test_an_error_rate_is_a_share(error_rate):
-    with pytest.raises(UserError, match=f"error_rate={error_rate}"):
-        calibration.needed(error_rate)
-
-
-@pytest.mark.parametrize(
-    ("separation", "low", "high"), [(2.0, 0.045, 0.055), (6.0, 0.0, 0.01)]
-)
-def test_errors_keep_to_the_error_rate(separation, low, high):
-    """A class rarely gets the other's verdict, over many calibrations.
-
-    With 99 images a class and 5 %, a label is ruled out above the 95th
-    score, which a new image exceeds with a chance of exactly 5/100. Where
-    the classes overlap, ruling out one label is the other's verdict; where
-    they do not, most of the ruled out are uncertain.
-    """
-    generator = np.random.default_rng(0)
-    wrong = []
-    for _ in range(400):
-        labels, scores = faces(generator, 99, separation)
-        below, above = conformal_thresholds(scores, labels)
-        labels, scores = faces(generator, 200, separation)
-        wrong.append(
-            [
-                np.mean(scores[labels == 0] > np.float32(above)),
-                np.mean(scores[labels == 1] < np.float32(below)),
-            ]
-        )
-    # The standard error of a mean over 400 repetitions is about 0.0013.
-    rates = np.mean(wrong, axis=0)
-    assert (low <= rates).all()
-    assert (rates <= high).all()
 
 
 def test_fit_gives_what_the_layer_of_a_detector_needs():
-    from dfk.models.head import CalibratedScore, verdicts
-
     generator = np.random.default_rng(5)
     labels = np.arange(400) % 2
     logits = 6 * (labels - 0.5) + 3 * generator.normal(size=400)
@@ -160,20 +78,20 @@ def test_fit_gives_what_the_layer_of_a_detector_needs():
     assert (fitted.temperature, fitted.bias) == pytest.approx(
         fit_scaling(logits, labels)
     )
+    assert (fitted.error_rate, fitted.images) == (0.05, (200, 200))
     scores = layer(logits[:, None].astype(np.float32))[:, 0]
-    words = verdicts(scores, layer.thresholds).numpy().astype(str)
+    words = verdicts(scores, tf.zeros(400), layer.limits)["verdict"]
+    words = words.numpy().astype(str)
     # 200 images: k = ceil(201 * .95) = 191 of each class are not ruled out.
     assert np.sum(words[labels == 0] == "fake") == 9
     assert np.sum(words[labels == 1] == "real") == 9
+    # And of the reals, k = 199, 191 and 181 raise no alarm at 1, 5 and 10 %.
+    reals = np.asarray(scores)[labels == 0]
+    assert [np.sum(reals > np.float32(a)) for a in fitted.alarms] == [1, 9, 19]
 
 
-def test_temperature_changes_no_verdict():
-    generator = np.random.default_rng(6)
-    labels = np.arange(200) % 2
-    logits = 3 * (labels - 0.5) + generator.normal(size=200)
-
-    def words(scores):
-        below, above = np.float32(conformal_thresholds(scores, labels))
-        return np.where(scores < below, 0, np.where(scores > above, 1, 2))
-
-    assert (words(sigmoid(logits)) == words(sigmoid(logits / 2.5))).all()
+def test_alarms_that_validation_cannot_promise_are_never_raised():
+    labels = np.arange(60) % 2
+    fitted = calibration.fit(4.0 * labels - 2 + np.linspace(0, 1, 60), labels)
+    assert fitted.alarms[0] == 1.0
+    assert max(fitted.alarms[1:]) < 1.0

@@ -37,9 +37,10 @@ def test_a_run_is_measured_on_its_own_test_split(measured):
     assert record["metrics"]["roc_auc"] == pytest.approx(perfect)
     assert record["confusion"]["fake"] == {"real": 0, "fake": 8}
     assert record["verdicts"]["all"]["wrong"] == 0
-    assert record["calibration"] == pytest.approx(
-        {"temperature": 2.0, "real_below": 0.4, "fake_above": 0.6, "bias": 0.0}
-    )
+    assert record["calibration"]["temperature"] == 2.0
+    assert record["calibration"]["real_up_to"] == pytest.approx(0.6)
+    assert record["calibration"]["alarms"] == [1.0, 1.0, 1.0]
+    assert record["unfamiliar"] == 0.0
 
 
 def test_the_record_says_where_its_numbers_come_from(measured):

@@ -20,6 +20,7 @@ CONTRACT = {
         {
             "fake_probability": (tf.float32, [-1]),
             "verdict": (tf.string, [-1]),
+            "reason": (tf.string, [-1]),
         },
     ),
     "images": (
@@ -27,6 +28,7 @@ CONTRACT = {
         {
             "fake_probability": (tf.float32, [-1]),
             "verdict": (tf.string, [-1]),
+            "reason": (tf.string, [-1]),
         },
     ),
     "embed": (

@@ -25,7 +25,7 @@ def build(name):
     keras.utils.set_random_seed(2)
     detector = models.build(name, image_size=IMAGE_SIZE, weights="none")
     models.score_layer(detector).calibration = models.Calibration(
-        temperature=10.0, real_below=0.3, fake_above=0.6
+        temperature=10.0, real_up_to=0.6, fake_down_to=0.3
     )
     return detector
 

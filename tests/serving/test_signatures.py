@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny import build_tiny
 
 from dfk import models
 from dfk.images.decode import decode
@@ -27,22 +28,40 @@ def test_pixels_give_the_scores_of_their_file(answer, pictures):
     pixels = pixels_of(pictures, 32).astype(np.float32)
     from_pixels = answer["images"](tf.constant(pixels))
     from_bytes = answer["serving_default"](tf.constant(pictures))
-    for name in ("fake_probability", "verdict"):
+    for name in ("fake_probability", "verdict", "reason"):
         np.testing.assert_array_equal(from_pixels[name], from_bytes[name])
 
 
-def test_verdict_follows_the_thresholds(answer, detector, pictures):
+def test_verdict_follows_the_limits(answer, detector, pictures):
     got = answer["serving_default"](tf.constant(pictures))
-    thresholds = models.score_layer(detector).calibration
-    for score, word in zip(
-        got["fake_probability"].numpy(), got["verdict"].numpy(), strict=True
+    low, high = models.score_layer(detector).calibration.uncertain
+    for score, word, reason in zip(
+        got["fake_probability"].numpy(),
+        got["verdict"].numpy(),
+        got["reason"].numpy(),
+        strict=True,
     ):
-        if score < thresholds.real_below:
-            assert word == b"real"
-        elif score > thresholds.fake_above:
-            assert word == b"fake"
+        if score < low:
+            assert (word, reason) == (b"real", b"")
+        elif score > high:
+            assert (word, reason) == (b"fake", b"")
         else:
-            assert word == b"uncertain"
+            assert (word, reason) == (b"uncertain", b"too close to call")
+
+
+def test_pictures_unlike_the_training_pictures_are_uncertain(pictures):
+    detector = build_tiny()
+    gauge = models.novelty_gauge(detector)
+    pixels = pixels_of(pictures, 32).astype(np.float32)
+    gauge.fit(models.embedder(detector)(pixels).numpy())
+    distances = gauge.distance(models.embedder(detector)(pixels)).numpy()
+    gauge.limit.assign(np.sort(distances)[-2])
+    got = signatures(detector)["serving_default"](tf.constant(pictures))
+    farthest = np.argmax(distances)
+    assert got["verdict"].numpy()[farthest] == b"uncertain"
+    assert [w == b"unlike the training pictures" for w in got["reason"]] == [
+        number == farthest for number in range(len(pictures))
+    ]
 
 
 def test_a_broken_picture_does_not_touch_its_batch(answer, pictures):
@@ -56,6 +75,7 @@ def test_a_broken_picture_does_not_touch_its_batch(answer, pictures):
     )
     assert np.isnan(scores[[0, 2]]).all()
     assert (mixed["verdict"].numpy()[[0, 2]] == b"unreadable").all()
+    assert mixed["reason"].numpy()[0] == b"not a picture that can be decoded"
 
 
 def test_embeddings_have_length_one(answer, detector, pictures):
@@ -88,7 +108,10 @@ def test_classify_scores_both_classes(answer, pictures):
 @pytest.mark.parametrize(
     ("name", "shapes"),
     [
-        ("serving_default", {"fake_probability": [0], "verdict": [0]}),
+        (
+            "serving_default",
+            {"fake_probability": [0], "verdict": [0], "reason": [0]},
+        ),
         ("embed", {"embedding": [0, 20]}),
         ("classify", {"classes": [0, 2], "scores": [0, 2]}),
     ],

@@ -22,7 +22,7 @@ def build_tiny(seed: int = 1) -> keras.Model:
     detector = assemble("tiny", SIZE, _two_convolutions)
     detector.get_layer("logit").bias.assign([0.1])
     models.score_layer(detector).calibration = models.Calibration(
-        temperature=0.05, real_below=0.4, fake_above=0.6
+        temperature=0.05, real_up_to=0.6, fake_down_to=0.4
     )
     return detector
 

@@ -49,9 +49,14 @@ def test_a_run_is_a_folder(run):
 
 
 def test_the_detector_carries_what_validation_fitted(run):
-    fitted = models.score_layer(models.load(run.path)).calibration
+    detector = models.load(run.path)
+    fitted = models.score_layer(detector).calibration
     assert fitted.temperature != 1
-    assert fitted.real_below <= fitted.fake_above
+    assert fitted.images == (20, 20)
+    # 40 pictures promise no novelty limit of 1 %, but the rest is fitted.
+    gauge = models.novelty_gauge(detector)
+    assert gauge.limit.numpy() == np.inf
+    assert gauge.directions.numpy().any()
 
 
 def test_a_finished_run_is_left_as_it_is(run, config, capsys):
