@@ -53,6 +53,13 @@ class Run:
         return run
 
     @property
+    def results(self) -> dict[str, Any]:
+        """What was measured so far; empty before the training ended."""
+        if not self.results_path.is_file():
+            return {}
+        return json.loads(self.results_path.read_text())
+
+    @property
     def config(self) -> dict[str, Any]:
         """What the run was started with."""
         return json.loads(self.config_path.read_text())

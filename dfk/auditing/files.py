@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from dfk.data import FaceSplit, folders, sources
+from dfk.data import FaceSplit, faces, folders
 from dfk.errors import UserError
 from dfk.images import decode
 
@@ -92,7 +92,7 @@ def face_split(name: str, files: list[File], image_size: int) -> FaceSplit:
         )
         .unbatch()
     )
-    version = sources.version(
+    version = faces.version(
         (file.path for file in files),
         image_size,
         *(part for file in files for part in (file.id, file.group)),

@@ -6,12 +6,17 @@ Example:
     >>> faces.splits["train"].size
 """
 
-from dfk.data.sources import (
-    DEFAULT,
-    FaceData,
-    FaceSplit,
-    load,
-    unreadable_files,
-)
+from dfk.data.faces import FaceData, FaceSplit
+from dfk.data.folder_faces import unreadable_files
+from dfk.data.sources import DEFAULT, SPLITS, is_folder, load, names
 
-__all__ = ["DEFAULT", "FaceData", "FaceSplit", "load", "unreadable_files"]
+__all__ = [
+    "DEFAULT",
+    "SPLITS",
+    "FaceData",
+    "FaceSplit",
+    "is_folder",
+    "load",
+    "names",
+    "unreadable_files",
+]

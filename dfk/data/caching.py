@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from dfk.data.sources import FaceSplit
+from dfk.data.faces import FaceSplit
 from dfk.fetch import cache_dir
 
 # Decoded pictures are kept in memory up to this size, in bytes.

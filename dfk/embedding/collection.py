@@ -102,7 +102,7 @@ def from_dataset(name: str, image_size: int, split: str = "all") -> Collection:
     Raises:
         UserError: there is no such data set, or it could not be downloaded.
     """
-    wanted = data.sources.SPLITS if split == "all" else (split,)
+    wanted = data.SPLITS if split == "all" else (split,)
     faces = data.load(name, image_size=image_size, splits=wanted)
     pictures, thumbnails = [], []
     for part in faces.splits.values():

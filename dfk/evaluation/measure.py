@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import itertools
-import json
 import os
 import re
 import shlex
@@ -62,23 +61,23 @@ def evaluate(
         0.734
     """
     run = Run.finished(run_path)
-    if dataset is None and data_dir is None:
-        dataset, data_dir = run.config["dataset"], run.config["data_dir"]
+    dataset, data_dir = source_of(run, dataset, data_dir)
     detector = models.load(run.path)
     faces = data.load(
         dataset,
         data_dir,
         image_size=detector.input_shape[1],
         splits=(split,),
+        one_class=True,
     ).splits[split]
     with data.unreadable_files():
         scores = score_split(detector, faces, batch_size)
     calibration = models.score_layer(detector).calibration
     words = scores.words(calibration)
 
-    results = _read(run.results_path)
+    results = run.results
     evaluations = results.setdefault("evaluation", {})
-    key = _key(dataset, data_dir, split, evaluations)
+    key = key_of(dataset, data_dir, split, evaluations)
     _write_csv(run.path / f"scores-{key}.csv", scores, words)
     pictures = plots.write_all(
         run.path / "plots",
@@ -91,7 +90,7 @@ def evaluate(
         "dataset": dataset,
         "data_dir": _absolute(data_dir),
         "split": split,
-        "command": _command(run_path, dataset, data_dir, split),
+        "command": command(run_path, dataset, data_dir, split),
         **provenance(),
         **_measurements(scores, words, calibration),
         "files": [
@@ -115,6 +114,9 @@ def _measurements(
         "threshold": metrics.THRESHOLD,
         "metrics": metrics.with_intervals(
             labels, probabilities, scores.groups, seed=SEED
+        ),
+        "best_balanced_accuracy": metrics.best_balanced_accuracy(
+            labels, probabilities
         ),
         "confusion": metrics.confusion(labels, probabilities),
         "verdicts": metrics.verdict_table(labels, words["verdict"]),
@@ -144,18 +146,48 @@ def _reliability(
     }
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
+def source_of(
+    run: Run, dataset: str | None, data_dir: str | None
+) -> tuple[str | None, str | None]:
+    """Which data are meant, by name or by folder.
+
+    Args:
+        run: whose own data they are if neither is given.
+        dataset: a TFDS name, or a folder.
+        data_dir: a folder.
+
+    Returns:
+        The TFDS name and the folder, of which one is None.
+    """
+    if dataset is None and data_dir is None:
+        return run.config["dataset"], run.config["data_dir"]
+    if data_dir is None and data.is_folder(dataset):
+        return None, dataset
+    return dataset, data_dir
 
 
-def _key(
+def key_of(
     dataset: str | None,
     data_dir: str | None,
     split: str,
     earlier: dict[str, Any],
 ) -> str:
-    """`faces-test`, or `faces-2-test` after another folder called faces."""
-    plain = re.sub(r"[^\w.-]+", "-", dataset or Path(data_dir).resolve().name)
+    """The name under which a split's evaluation is kept.
+
+    Args:
+        dataset: a TFDS name, or None for a folder.
+        data_dir: the folder, if it is one.
+        split: the split.
+        earlier: the run's evaluations by their keys.
+
+    Returns:
+        Such as `faces-test`, or `faces-2-test` after another folder called
+        faces.
+    """
+    name = dataset or "-".join(
+        Path(folder).resolve().name for folder in data.names(data_dir)
+    )
+    plain = re.sub(r"[^\w.-]+", "-", name)
     for number in itertools.count(1):
         name = plain if number == 1 else f"{plain}-{number}"
         key = f"{name}-{split}"
@@ -166,16 +198,27 @@ def _key(
 
 
 def _absolute(data_dir: str | None) -> str | None:
-    return str(Path(data_dir).resolve()) if data_dir else None
+    if not data_dir:
+        return None
+    return ",".join(
+        str(Path(name).expanduser().resolve()) for name in data.names(data_dir)
+    )
 
 
-def _command(
+def command(
     run_path: str | Path,
     dataset: str | None,
     data_dir: str | None,
     split: str,
 ) -> str:
-    """The command that repeats this, also if a program called `evaluate`."""
+    """The command that repeats an evaluation, also one by a program.
+
+    Args:
+        run_path: the run's folder.
+        dataset: a TFDS name, or None.
+        data_dir: a folder, or None.
+        split: the split.
+    """
     flags = {"dataset": dataset, "data_dir": data_dir, "split": split}
     return shlex.join(
         ["python", "-m", "dfk.evaluate", str(run_path)]

@@ -107,6 +107,28 @@ def equal_error_rate(fpr: np.ndarray, tpr: np.ndarray) -> float:
     return float(np.interp(0.0, fpr + tpr - 1, fpr))
 
 
+def best_balanced_accuracy(
+    labels: np.ndarray, probabilities: np.ndarray
+) -> float | None:
+    """What the best threshold would give, if one knew it.
+
+    Args:
+        labels: int `[N]`, 0 for real and 1 for fake.
+        probabilities: float `[N]` in 0..1, the probabilities of fake.
+
+    Returns:
+        0.5..1, or None without images of both classes.
+
+    Example:
+        >>> best_balanced_accuracy(np.array([0, 1]), np.array([0.7, 0.8]))
+        1.0
+    """
+    if len(np.unique(labels)) < 2:
+        return None
+    fpr, tpr, _ = roc_curve(labels, probabilities)
+    return float(np.max(tpr + 1 - fpr) / 2)
+
+
 def with_intervals(
     labels: np.ndarray,
     probabilities: np.ndarray,

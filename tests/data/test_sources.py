@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from dfk import data as dfk_data
 from dfk.data import sources
 from dfk.errors import UserError
 from dfk.images import decode
@@ -127,13 +128,77 @@ def test_a_missing_or_empty_class_is_named(folder):
         sources.load(str(folder))
 
 
+def test_one_class_is_enough_to_test_on(folder):
+    shutil.rmtree(folder / "test" / "fake")
+    data = sources.load(str(folder), splits=["test"], one_class=True)
+    assert column(data.splits["test"], "label") == [0, 0]
+
+
+def test_pictures_to_test_on_need_no_splits(folder):
+    data = sources.load(str(folder / "test"), splits=["test"], one_class=True)
+    assert column(data.splits["test"], "label") == [0, 1, 0, 1, 1]
+    with pytest.raises(UserError, match="no split train"):
+        sources.load(str(folder / "test"), splits=["train"])
+
+
+def test_a_folder_without_either_class_is_refused(tmp_path):
+    with pytest.raises(UserError, match="into folders real and fake"):
+        sources.load(str(tmp_path), splits=["test"], one_class=True)
+
+
+@pytest.fixture
+def smaller(folder, tmp_path_factory):
+    """Another folder, with 2 + 2 training pictures."""
+    other = tmp_path_factory.mktemp("other") / "smaller"
+    shutil.copytree(folder, other)
+    for name in ("real/2.jpg", "real/3.jpg", "real/4.jpg", "fake/2.jpg"):
+        (other / "train" / name).unlink()
+    return other
+
+
+def test_sources_are_trained_on_equally_often(folder, smaller):
+    both = f"{folder},{smaller}"
+    split = sources.load(both, image_size=8, splits=["train"]).splits["train"]
+    ids = [id.decode().split("/", 1) for id in column(split, "id")]
+    first, second = f"1-{folder.name}", "2-smaller"
+    assert split.size == len(ids) == 16
+    assert [prefix for prefix, _ in ids] == [first, second] * 8
+    assert len({name for prefix, name in ids if prefix == first}) == 8
+    assert sorted(name for prefix, name in ids if prefix == second) == sorted(
+        ["train/real/0.jpg", "train/real/1.jpg"] * 2
+        + ["train/fake/0.jpg", "train/fake/1.jpg"] * 2
+    )
+
+
+def test_sources_are_tested_on_once_each(folder, smaller):
+    both = f"{folder},{smaller}"
+    split = sources.load(both, image_size=8, splits=["test"]).splits["test"]
+    assert split.size == len(set(column(split, "id"))) == 10
+    assert set(column(split, "group")) == set(column(split, "id"))
+
+
+def test_merged_data_change_with_their_parts(folder, smaller):
+    def version(names):
+        return sources.load(names, splits=["test"]).splits["test"].version
+
+    assert version(f"{folder},{smaller}") != version(f"{smaller},{folder}")
+    assert version(f"{folder},{smaller}") == version(f"{folder},{smaller}")
+
+
+def test_a_folder_may_have_a_comma_in_its_name(folder, tmp_path_factory):
+    odd = tmp_path_factory.mktemp("odd") / "a,b"
+    shutil.copytree(folder, odd)
+    assert sources.names(str(odd)) == [str(odd)]
+    assert sources.load(str(odd), splits=["test"]).splits["test"].size == 5
+
+
 def test_a_broken_file_is_named_when_its_turn_comes(folder):
     broken = folder / "test" / "fake" / "1.jpg"
     broken.write_bytes(b"no picture")
     data = sources.load(str(folder), splits=["test"])
     with (
         pytest.raises(UserError, match=f"^{broken} is no picture"),
-        sources.unreadable_files(),
+        dfk_data.unreadable_files(),
     ):
         read(data.splits["test"])
 
@@ -141,7 +206,7 @@ def test_a_broken_file_is_named_when_its_turn_comes(folder):
 def test_other_failures_of_a_pipeline_stay_what_they_are():
     with (
         pytest.raises(tf.errors.InvalidArgumentError),
-        sources.unreadable_files(),
+        dfk_data.unreadable_files(),
     ):
         tf.io.decode_image(b"no picture")
 

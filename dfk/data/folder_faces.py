@@ -1,0 +1,160 @@
+"""Loads a folder of pictures as a data set."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from dfk.data import folders
+from dfk.data.faces import FaceData, FaceSplit, version
+from dfk.errors import UserError
+from dfk.images import decode
+
+_IMAGE_SIZE = 128
+# Small enough for a broken picture to be met before much is decoded.
+_FILES_AT_ONCE = 16
+_UNREADABLE = "dfk cannot decode"
+
+
+def load(
+    folder: Path,
+    image_size: int | None,
+    splits: Sequence[str],
+    limit: int | None,
+    one_class: bool,
+) -> FaceData:
+    """Loads a folder; for the arguments see `dfk.data.load`."""
+    if not folder.is_dir():
+        raise UserError(
+            f"No folder {folder}: pass one that holds train, valid and test, "
+            "each with folders real and fake."
+        )
+    image_size = image_size or _IMAGE_SIZE
+    root = folders.root(folder) or folder
+    groups = folders.groups(root)
+    return FaceData(
+        str(folder),
+        image_size,
+        {
+            name: _split(
+                root,
+                name,
+                _classes(root, name, one_class),
+                groups,
+                image_size,
+                limit,
+            )
+            for name in splits
+        },
+    )
+
+
+def _split(
+    root: Path,
+    name: str,
+    classes: list[list[Path]],
+    groups: dict[str, str],
+    image_size: int,
+    limit: int | None,
+) -> FaceSplit:
+    paths, labels = _by_turns(*classes, limit)
+    ids = [path.relative_to(root).as_posix() for path in paths]
+    files = {
+        "image": [str(path) for path in paths],
+        "label": tf.constant(labels, tf.int64),
+        "id": ids,
+        "group": [groups.get(id, id) for id in ids],
+    }
+    examples = (
+        tf.data.Dataset.from_tensor_slices(files)
+        .batch(_FILES_AT_ONCE)
+        .map(
+            lambda batch: batch | {"image": _read(batch["image"], image_size)},
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        .unbatch()
+        .apply(tf.data.experimental.assert_cardinality(len(paths)))
+    )
+    digest = version(paths, image_size, *ids, *files["group"])
+    return FaceSplit(name, len(paths), examples, digest)
+
+
+def _classes(root: Path, name: str, one_class: bool) -> list[list[Path]]:
+    """The files of the real and of the fake images of one split."""
+    folder = folders.split_folder(root, name)
+    if folder is None and one_class and not folders.root(root):
+        # Pictures to test on need no splits.
+        folder = root
+    if folder is None:
+        raise UserError(
+            f"{root} has no split {name}: it needs a folder "
+            f"{' or '.join(folders.SPLITS[name])} that holds folders real and "
+            "fake."
+        )
+    classes = []
+    for label in folders.LABELS:
+        files = folders.pictures(folder / label)
+        if not files and not one_class:
+            raise UserError(
+                f"{folder / label} holds no pictures: put the {label} images "
+                f"of the {name} split there (JPEG, PNG, WebP, BMP or GIF)."
+            )
+        classes.append(files)
+    if not any(classes):
+        raise UserError(
+            f"{folder} holds no pictures: put them into folders real and fake "
+            "there, or into one of the two (JPEG, PNG, WebP, BMP or GIF)."
+        )
+    return classes
+
+
+def _by_turns(
+    real: list[Path], fake: list[Path], limit: int | None
+) -> tuple[list[Path], list[int]]:
+    """Real, fake, real, fake, ..., then what one class has more."""
+    labelled = [(i, 0, path) for i, path in enumerate(real)]
+    labelled += [(i, 1, path) for i, path in enumerate(fake)]
+    labelled = sorted(labelled, key=lambda row: row[:2])[:limit]
+    return [row[2] for row in labelled], [row[1] for row in labelled]
+
+
+def _read(paths: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Reads a batch of files; a broken one is an error that names it."""
+    contents = tf.map_fn(tf.io.read_file, paths)
+    images, readable = decode.decode_batch(contents, image_size)
+    broken = tf.boolean_mask(paths, ~readable)[:1]
+    with tf.control_dependencies(
+        [tf.debugging.Assert(tf.reduce_all(readable), [_UNREADABLE, broken])]
+    ):
+        return tf.ensure_shape(
+            tf.cast(images, tf.uint8), [None, image_size, image_size, 3]
+        )
+
+
+@contextlib.contextmanager
+def unreadable_files() -> Iterator[None]:
+    """Turns the failure to decode a folder's file into a sentence.
+
+    Files are decoded when their turn comes, so a broken one is met far from
+    `load`, as an error of the pipeline. What iterates over examples, in
+    `fit` as well, belongs inside this.
+
+    Raises:
+        UserError: a file is no picture; the message names it.
+
+    Example:
+        >>> with unreadable_files():
+        ...     model.fit(examples)
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        path = re.search(rf"\[{_UNREADABLE}\] \[(.*)\]", str(error))
+        if path is None:
+            raise
+        raise UserError(
+            f"{path[1]} is no picture that can be decoded: replace or remove "
+            "it."
+        ) from error

@@ -1,0 +1,286 @@
+"""How well a detector stands what happens to pictures in the world."""
+
+import csv
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dfk import data, models
+from dfk.data import FaceSplit, caching
+from dfk.errors import UserError
+from dfk.evaluation import measure, metrics
+from dfk.evaluation.provenance import provenance
+from dfk.evaluation.reliability import expected_calibration_error
+from dfk.evaluation.robustness_plot import write_plot
+from dfk.evaluation.scores import BATCH_SIZE, Scores, compiled, score_split
+from dfk.images.corruptions import CORRUPTIONS, Corruption
+from dfk.progress import track
+from dfk.runs import Run, write_json
+
+# What has an area under its curve.
+CURVES = ("accuracy", "balanced_accuracy", "roc_auc")
+
+Cell = tuple[str, float]
+Grid = Mapping[str, Corruption]
+
+
+def robustness(
+    run_path: str | Path,
+    dataset: str | None = None,
+    data_dir: str | None = None,
+    split: str = "test",
+    batch_size: int = BATCH_SIZE,
+    grid: Grid = CORRUPTIONS,
+) -> dict[str, Any]:
+    """Measures a run's detector on a split harmed in many ways.
+
+    Adds to what `evaluate` wrote of the same split: the record, as
+    `results.json`'s `evaluation.<key>.robustness`; its numbers, as
+    `robustness-<key>.csv`; and `plots/robustness-<key>.png`.
+
+    Args:
+        run_path: the folder of a finished run.
+        dataset: a TFDS name; by default what the run was trained on.
+        data_dir: a folder of images; by default what the run was trained on.
+        split: `test`, `validation` or `train`.
+        batch_size: how many images are scored at a time.
+        grid: the corruptions, each of which is tried at all of its levels.
+
+    Returns:
+        The record: what `summary` gives, with what, where and when. `files`
+        are relative to the run.
+
+    Raises:
+        UserError: no finished run, no such data, no images to score, or a
+            split that has not been evaluated.
+
+    Example:
+        >>> record = robustness("runs/facenet")
+        >>> record["score"], record["worst"]["corruption"]
+        (0.873, 'gaussian_noise')
+    """
+    run = Run.finished(run_path)
+    dataset, data_dir = measure.source_of(run, dataset, data_dir)
+    command = measure.command(run_path, dataset, data_dir, split)
+    key = _evaluated(run, dataset, data_dir, split, command)
+    detector = models.load(run.path)
+    faces = data.load(
+        dataset,
+        data_dir,
+        image_size=detector.input_shape[1],
+        splits=(split,),
+        one_class=True,
+    ).splits[split]
+    with data.unreadable_files():
+        clean, cells = _score_grid(detector, faces, batch_size, grid)
+    calibration = models.score_layer(detector).calibration
+    record = {
+        "command": f"{command} --robustness",
+        **provenance(),
+        **summary(clean, cells, calibration, grid),
+    }
+    _write(run, key, record)
+    return record
+
+
+def _evaluated(
+    run: Run,
+    dataset: str | None,
+    data_dir: str | None,
+    split: str,
+    command: str,
+) -> str:
+    """The key of the split's evaluation, which the record is to join."""
+    earlier = run.results.get("evaluation", {})
+    key = measure.key_of(dataset, data_dir, split, earlier)
+    if key not in earlier:
+        raise UserError(
+            f"The {split} split of {dataset or data_dir} has not been "
+            f"evaluated: run `{command}` first."
+        )
+    return key
+
+
+def _score_grid(
+    detector: keras.Model, split: FaceSplit, batch_size: int, grid: Grid
+) -> tuple[Scores, dict[Cell, Scores]]:
+    """Scores the split as it is, then every cell of the grid."""
+    with tempfile.TemporaryDirectory() as scratch:
+        place = "" if caching.fits(split) else str(Path(scratch, split.name))
+        split = replace(split, examples=split.examples.cache(place))
+        clean = score_split(detector, split, batch_size)
+        # One graph for all cells.
+        judge = compiled(detector)
+        parts: dict[Cell, list[models.Judgement]] = {}
+        for cell, images in _batches(split, batch_size, grid):
+            parts.setdefault(cell, []).append(judge(images))
+    return clean, {
+        cell: replace(
+            clean,
+            probabilities=np.concatenate([x.probability for x in judgements]),
+            novelty=np.concatenate([x.novelty for x in judgements]),
+        )
+        for cell, judgements in parts.items()
+    }
+
+
+def _batches(
+    split: FaceSplit, batch_size: int, grid: Grid
+) -> Iterator[tuple[Cell, tf.Tensor]]:
+    cells = [(c, level) for c in grid.values() for level in c.levels]
+    batches = (
+        ((corruption.name, level), images)
+        for corruption, level in cells
+        for images in _harmed(split.examples, corruption, level)
+        .batch(batch_size)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+    steps = len(cells) * -(-split.size // batch_size)
+    yield from track(batches, f"scoring {len(cells)} corruptions", steps)
+
+
+def _harmed(
+    examples: tf.data.Dataset, corruption: Corruption, level: float
+) -> tf.data.Dataset:
+    def apply(pixels: np.ndarray, picture: bytes) -> np.ndarray:
+        return corruption.apply(pixels, level, picture.decode())
+
+    def change(example: dict[str, tf.Tensor]) -> tf.Tensor:
+        image = example["image"]
+        harmed = tf.numpy_function(apply, [image, example["id"]], tf.uint8)
+        return tf.ensure_shape(harmed, image.shape)
+
+    return examples.map(change, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def summary(
+    clean: Scores,
+    cells: Mapping[Cell, Scores],
+    calibration: models.Calibration,
+    grid: Grid = CORRUPTIONS,
+) -> dict[str, Any]:
+    """Condenses the scores of a grid into its numbers.
+
+    The robustness score is the mean, over the corruptions, of the area under
+    the curve of balanced accuracy at probability 0.5. Guessing gives 0.5,
+    and 1 means always right, whatever happened to the picture. It is a mean
+    of accuracies, and no share of what the clean ones give, so that a poor
+    detector cannot look good by having little to lose; and it keeps to the
+    threshold, since a detector that calls every blurred picture real is of no
+    use, whatever its ROC AUC.
+
+    Args:
+        clean: the scores of the split as it is.
+        cells: its scores by the corruption's name and level.
+        calibration: the detector's, which decides on verdicts.
+        grid: the corruptions, as they were applied.
+
+    Returns:
+        `score`; `clean` and `worst` (of the lowest accuracy), one cell each;
+        and `corruptions`: by name the `unit`, the `cells` from mild to
+        severe, and the `area` of each of `CURVES`. A cell has `accuracy` and
+        `balanced_accuracy` at 0.5, `roc_auc`, `calibration_error`, and the
+        shares of `uncertain` and of `wrong` verdicts. What needs both classes
+        is None where there is but one.
+
+    Example:
+        >>> record = summary(clean, cells, calibration)
+        >>> record["corruptions"]["jpeg"]["area"]["accuracy"]
+        0.91
+    """
+    start = _cell(clean, calibration)
+    corruptions = {}
+    for name, corruption in grid.items():
+        row = [
+            {"level": level, **_cell(cells[name, level], calibration)}
+            for level in corruption.levels
+        ]
+        corruptions[name] = {
+            "unit": corruption.unit,
+            "area": {
+                curve: area([cell[curve] for cell in (start, *row)])
+                for curve in CURVES
+            },
+            "cells": row,
+        }
+    areas = [c["area"]["balanced_accuracy"] for c in corruptions.values()]
+    all_cells = [
+        {"corruption": name, "unit": corruption["unit"], **cell}
+        for name, corruption in corruptions.items()
+        for cell in corruption["cells"]
+    ]
+    return {
+        "score": None if None in areas else float(np.mean(areas)),
+        "clean": start,
+        "worst": min(all_cells, key=lambda cell: cell["accuracy"]),
+        "corruptions": corruptions,
+    }
+
+
+def area(values: list[float | None]) -> float | None:
+    """The area under a curve whose points are one step apart, of width 1.
+
+    Args:
+        values: at least two numbers in 0..1: of the clean images, then of
+            each level from mild to severe.
+
+    Returns:
+        0..1, by the trapezoidal rule: the mean of all steps, in which the
+        ends count half. None where a value is.
+
+    Example:
+        >>> area([1.0, 0.8, 0.6])
+        0.8
+    """
+    if None in values:
+        return None
+    return float(np.trapezoid(values) / (len(values) - 1))
+
+
+def _cell(
+    scores: Scores, calibration: models.Calibration
+) -> dict[str, float | None]:
+    labels, probabilities = scores.labels, scores.probabilities
+    measured = metrics.measure(labels, probabilities)
+    words = scores.words(calibration)
+    verdicts = metrics.verdict_table(labels, words["verdict"])["all"]
+    return {
+        **{curve: measured[curve] for curve in CURVES},
+        "calibration_error": expected_calibration_error(labels, probabilities),
+        "uncertain": verdicts["uncertain"],
+        "wrong": verdicts["wrong"],
+    }
+
+
+def _write(run: Run, key: str, record: dict[str, Any]) -> None:
+    """Writes all three files, and their names into the record."""
+    table = run.path / f"robustness-{key}.csv"
+    _write_csv(table, record)
+    plot = write_plot(run.path / "plots" / f"robustness-{key}.png", record)
+    files = [run.results_path, table, plot]
+    record["files"] = [str(file.relative_to(run.path)) for file in files]
+    # Read again: the grid took its time, in which others may have written.
+    results = run.results
+    results["evaluation"][key]["robustness"] = record
+    write_json(run.results_path, results)
+
+
+def _write_csv(path: Path, record: dict[str, Any]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", newline="") as file:
+        names = ["corruption", "level", "unit", *record["clean"]]
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerow({"corruption": "clean", **record["clean"]})
+        for name, corruption in record["corruptions"].items():
+            for cell in corruption["cells"]:
+                start = {"corruption": name, "unit": corruption["unit"]}
+                writer.writerow(start | cell)
+    os.replace(partial, path)

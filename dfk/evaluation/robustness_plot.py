@@ -1,0 +1,76 @@
+"""The picture of a robustness grid, sized to be read on a phone."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from dfk.evaluation.plots import FAINT, STYLE
+
+CURVES = {
+    "accuracy": ("accuracy", "#d1491b", "o-"),
+    "roc_auc": ("ROC AUC", "#1f6fb4", "s-"),
+}
+COLUMNS = 2
+
+
+def write_plot(path: Path, record: dict[str, Any]) -> Path:
+    """Draws accuracy and ROC AUC against the levels of each corruption.
+
+    Args:
+        path: of the PNG file; its folder is made if it is missing.
+        record: what `dfk.evaluation.robustness.summary` gave.
+
+    Returns:
+        The path.
+
+    Example:
+        >>> write_plot(Path("plots/robustness-faces-test.png"), record)
+    """
+    names = list(record["corruptions"])
+    rows = -(-len(names) // COLUMNS)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((6.4, 1 + 2.5 * rows), dpi=150, layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False)
+        for name, axes in zip(names, panels.flat, strict=False):
+            _draw(axes, name, record)
+        for axes in panels.flat[len(names) :]:
+            axes.set_axis_off()
+        figure.legend(
+            *panels[0, 0].get_legend_handles_labels(),
+            loc="outside upper center",
+            ncols=3,
+            columnspacing=1.2,
+            handlelength=1.6,
+        )
+        partial = path.with_name(path.name + ".partial")
+        figure.savefig(partial, format="png")
+    os.replace(partial, path)
+    return path
+
+
+def _draw(axes: Axes, name: str, record: dict[str, Any]) -> None:
+    corruption = record["corruptions"][name]
+    cells = [record["clean"], *corruption["cells"]]
+    for curve, (title, color, style) in CURVES.items():
+        values = [cell[curve] for cell in cells]
+        if None in values:
+            continue
+        axes.axhline(values[0], color=color, linestyle="--", linewidth=1)
+        axes.plot(values, style, color=color, label=title, linewidth=2)
+    axes.axhline(0.5, color=FAINT, label="guessing", zorder=1)
+    axes.set_title(name.replace("_", " "), fontsize=14, pad=8)
+    axes.set_xlabel(corruption["unit"], fontsize=12, labelpad=4)
+    levels = [f"{cell['level']:g}" for cell in corruption["cells"]]
+    axes.set_xticks(range(len(cells)), ["clean", *levels], fontsize=11)
+    axes.set_ylim(top=1.02)
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter("{x:.0%}")
