@@ -3,7 +3,8 @@
     python -m dfk.export RUN [--name=NAME] [--saved_models=DIR]
 
 Writes a SavedModel to saved_models/<name>/<next version>/ with model.keras
-beside it, and lists the model in serving/models.config. A server that is
+and MODEL_CARD.md (what was measured, in the Hugging Face format) beside it,
+and lists the model in serving/models.config. A server that is
 running takes a new version up by itself.
 """
 

@@ -14,7 +14,8 @@ _JPEG_QUALITY = 88
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("dfk.pages"),
-    autoescape=True,
+    # Markdown is no place for HTML's escapes.
+    autoescape=jinja2.select_autoescape(["html"]),
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

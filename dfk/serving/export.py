@@ -13,6 +13,7 @@ from dfk import models
 from dfk.errors import UserError
 from dfk.runs import Run
 from dfk.serving import model_config, versions, warmup
+from dfk.serving.model_card import write_card
 from dfk.serving.signatures import LABELS, signatures
 from dfk.serving.status import ServingError
 
@@ -27,7 +28,8 @@ def export(
 
     The version's folder holds the SavedModel with the signatures of
     `dfk.serving.signatures`, its labels (`assets/labels.txt`), warm-up
-    requests and `model.keras`. It is written beside its place and renamed, so
+    requests, `model.keras`, and a card that says what was measured. It is
+    written beside its place and renamed, so
     that a running server sees all of it or nothing, and an export that fails
     leaves nothing behind.
 
@@ -64,6 +66,7 @@ def export(
         version = staging / "version"
         _write(detector, version, name)
         shutil.copyfile(run.model_path, version / "model.keras")
+        write_card(version / "MODEL_CARD.md", run, detector, name)
         return _publish(version, saved_models / name, config)
     finally:
         shutil.rmtree(staging)
