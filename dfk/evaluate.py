@@ -10,7 +10,8 @@ with a 95 % interval, and what was called what. Writes into RUN:
 
   results.json    the numbers, with the data, command, versions and machine
   scores-*.csv    the score and the verdict of every image
-  plots/          ROC, precision and recall, confusion, scores
+  plots/          ROC, precision and recall, reliability, confusion, scores
+  report.html     all of it on one page, with the worst mistakes
 
 With --robustness it scores the split again in about 40 harmed versions (JPEG,
 WebP, resized, blurred, noisy, darker, brighter, pale, cropped, turned, as a
@@ -95,6 +96,7 @@ def main(argv: Sequence[str]) -> None:
 def _evaluate(console: "Console", path: Path, dataset: str | None) -> None:
     from dfk.evaluation import summary
     from dfk.evaluation.measure import evaluate
+    from dfk.evaluation.report import write_report
     from dfk.evaluation.robustness import robustness
 
     where = (dataset, _DATA_DIR.value, _SPLIT.value)
@@ -105,6 +107,7 @@ def _evaluate(console: "Console", path: Path, dataset: str | None) -> None:
         grid = robustness(path, *where)
         summary.show_robustness(console, grid)
         files += grid["files"][1:]
+    files.append(write_report(path, *where).name)
     print(f"Written into {path}:", *files, sep="\n  ")
 
 

@@ -4,9 +4,15 @@
 
 Prints a table, or with --json one JSON object a line. The exit status is 1
 if a picture could not be answered; the others are answered all the same.
+
+With --explain=OUT.png it also draws where in the picture the detector saw what
+speaks for its answer, with the face, the score and the verdict; of several
+pictures OUT-1.png, OUT-2.png and so on.
 """
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags
 
@@ -20,6 +26,9 @@ _MODEL = flags.DEFINE_string(
 )
 _JSON = flags.DEFINE_bool("json", False, "Print JSON lines.")
 _FACES = flags.DEFINE_bool("faces", False, "Find faces and judge each.")
+_EXPLAIN = flags.DEFINE_string(
+    "explain", None, "Draw the answers into this PNG file."
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -29,12 +38,29 @@ def main(argv: Sequence[str]) -> int:
             "No detector was named: pass --model with a run, a folder below "
             "saved_models, or a .keras file."
         )
+    if _EXPLAIN.value and Path(_EXPLAIN.value).suffix != ".png":
+        raise UserError(
+            "Explanations are PNG files: pass --explain=OUT.png. Received: "
+            f"--explain={_EXPLAIN.value}."
+        )
     cli.start_tensorflow()
     from dfk.serving import local
-    from dfk.serving.report import print_answers
+    from dfk.serving.report import exit_status, print_answers
 
-    detector = local.load(_MODEL.value)
-    return print_answers(detector, argv[1:], _FACES.value, _JSON.value)
+    scorer = local.load(_MODEL.value)
+    if _EXPLAIN.value and scorer.detector is None:
+        raise UserError(
+            f"{_MODEL.value} is a SavedModel, which keeps no gradients: pass "
+            "--model with the run, or with the model.keras beside the "
+            "SavedModel."
+        )
+    records = print_answers(scorer, argv[1:], _FACES.value, _JSON.value)
+    if _EXPLAIN.value:
+        from dfk.evaluation.explain import explain
+
+        for path in explain(scorer.detector, records, Path(_EXPLAIN.value)):
+            print(f"Drawn: {path}", file=sys.stderr)
+    return exit_status(records)
 
 
 if __name__ == "__main__":

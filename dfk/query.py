@@ -35,12 +35,14 @@ def main(argv: Sequence[str]) -> int:
     if _FACES.value:
         cli.start_tensorflow()
     from dfk.serving.client import Client
-    from dfk.serving.report import print_answers
+    from dfk.serving.report import exit_status, print_answers
 
     with Client(
         _SERVER.value, _MODEL.value, _VERSION.value, _TIMEOUT.value
     ) as client:
-        return print_answers(client, argv[1:], _FACES.value, _JSON.value)
+        return exit_status(
+            print_answers(client, argv[1:], _FACES.value, _JSON.value)
+        )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dfk import data, models
+from dfk.errors import UserError
 from dfk.evaluation import metrics, plots, reliability
 from dfk.evaluation.conformal import coverage
 from dfk.evaluation.operating_points import operating_points
@@ -164,6 +165,34 @@ def source_of(
     if data_dir is None and data.is_folder(dataset):
         return None, dataset
     return dataset, data_dir
+
+
+def recorded(
+    run: Run, dataset: str | None, data_dir: str | None, split: str
+) -> tuple[str, dict[str, Any]]:
+    """Finds what `evaluate` recorded of a split.
+
+    Args:
+        run: a finished run.
+        dataset: a TFDS name, or None for a folder.
+        data_dir: the folder, if it is one.
+        split: the split.
+
+    Returns:
+        The evaluation's key and its record.
+
+    Raises:
+        UserError: the split has not been evaluated.
+    """
+    earlier = run.results.get("evaluation", {})
+    key = key_of(dataset, data_dir, split, earlier)
+    if key not in earlier:
+        again = command(run.path, dataset, data_dir, split)
+        raise UserError(
+            f"The {split} split of {dataset or data_dir} has not been "
+            f"evaluated: run `{again}` first."
+        )
+    return key, earlier[key]
 
 
 def key_of(

@@ -13,6 +13,10 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from dfk.evaluation.metrics import CLASSES, confusion, measure
+from dfk.evaluation.reliability import (
+    expected_calibration_error,
+    reliability_bins,
+)
 
 # Blue and vermilion stay apart for the colour-blind, and in print.
 COLORS = {"real": "#1f6fb4", "fake": "#d1491b"}
@@ -56,7 +60,7 @@ def write_all(
 
     Returns:
         The files: `scores` and `confusion`; and with images of both classes
-        also `roc` and `precision-recall`.
+        also `roc`, `precision-recall` and `reliability`.
 
     Example:
         >>> write_all(Path("plots"), "faces-test", y, p, (0.4, 0.6))[0].name
@@ -71,6 +75,9 @@ def write_all(
     if len(np.unique(labels)) == 2:
         plots["roc"] = lambda axes: draw_roc(axes, labels, probabilities)
         plots["precision-recall"] = lambda axes: draw_precision_recall(
+            axes, labels, probabilities
+        )
+        plots["reliability"] = lambda axes: draw_reliability(
             axes, labels, probabilities
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -144,6 +151,38 @@ def draw_precision_recall(
     axes.set_title(f"Precision and recall, average {average:.3f}")
     axes.set_xlabel("recall: fakes called fake")
     axes.set_ylabel("precision: alarms that are fakes")
+    _unit_square(axes)
+
+
+def draw_reliability(
+    axes: Axes, labels: np.ndarray, probabilities: np.ndarray
+) -> None:
+    """Draws how many are fake against how many were said to be.
+
+    Args:
+        axes: empty.
+        labels: int `[N]`, 0 for real and 1 for fake.
+        probabilities: float `[N]` in 0..1, the probabilities of fake.
+    """
+    bins = reliability_bins(labels, probabilities)
+    error = expected_calibration_error(labels, probabilities)
+    predicted, images = bins["predicted"], bins["images"]
+    # What honest probabilities leave to chance in a bin of so many images.
+    spread = np.sqrt(predicted * (1 - predicted) / images)
+    axes.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1.5)
+    axes.errorbar(
+        predicted,
+        bins["observed"],
+        yerr=1.96 * spread,
+        color=COLORS["fake"],
+        ecolor="#8b949e",
+        elinewidth=1.5,
+        capsize=4,
+        marker="o",
+    )
+    axes.set_title(f"Reliability, calibration error {error:.3f}")
+    axes.set_xlabel("predicted probability of fake")
+    axes.set_ylabel("observed share of fakes")
     _unit_square(axes)
 
 

@@ -3,7 +3,7 @@
 import csv
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import tensorflow as tf
 
 from dfk import data, models
 from dfk.data import FaceSplit, caching
-from dfk.errors import UserError
 from dfk.evaluation import measure, metrics
 from dfk.evaluation.provenance import provenance
 from dfk.evaluation.reliability import expected_calibration_error
@@ -68,8 +67,7 @@ def robustness(
     """
     run = Run.finished(run_path)
     dataset, data_dir = measure.source_of(run, dataset, data_dir)
-    command = measure.command(run_path, dataset, data_dir, split)
-    key = _evaluated(run, dataset, data_dir, split, command)
+    key, _ = measure.recorded(run, dataset, data_dir, split)
     detector = models.load(run.path)
     faces = data.load(
         dataset,
@@ -82,7 +80,8 @@ def robustness(
         clean, cells = _score_grid(detector, faces, batch_size, grid)
     calibration = models.score_layer(detector).calibration
     record = {
-        "command": f"{command} --robustness",
+        "command": measure.command(run_path, dataset, data_dir, split)
+        + " --robustness",
         **provenance(),
         **summary(clean, cells, calibration, grid),
     }
@@ -90,74 +89,65 @@ def robustness(
     return record
 
 
-def _evaluated(
-    run: Run,
-    dataset: str | None,
-    data_dir: str | None,
-    split: str,
-    command: str,
-) -> str:
-    """The key of the split's evaluation, which the record is to join."""
-    earlier = run.results.get("evaluation", {})
-    key = measure.key_of(dataset, data_dir, split, earlier)
-    if key not in earlier:
-        raise UserError(
-            f"The {split} split of {dataset or data_dir} has not been "
-            f"evaluated: run `{command}` first."
-        )
-    return key
-
-
 def _score_grid(
     detector: keras.Model, split: FaceSplit, batch_size: int, grid: Grid
 ) -> tuple[Scores, dict[Cell, Scores]]:
     """Scores the split as it is, then every cell of the grid."""
+    cells = [(c, level) for c in grid.values() for level in c.levels]
     with tempfile.TemporaryDirectory() as scratch:
         place = "" if caching.fits(split) else str(Path(scratch, split.name))
         split = replace(split, examples=split.examples.cache(place))
         clean = score_split(detector, split, batch_size)
-        # One graph for all cells.
+        # One graph and one stream for all cells: between two of them neither
+        # is compiled anew nor runs dry.
         judge = compiled(detector)
-        parts: dict[Cell, list[models.Judgement]] = {}
-        for cell, images in _batches(split, batch_size, grid):
-            parts.setdefault(cell, []).append(judge(images))
+        batches = _harmed(split, cells).batch(batch_size)
+        judgements = [
+            judge(images)
+            for images in track(
+                batches.prefetch(tf.data.AUTOTUNE),
+                f"scoring {len(cells)} corruptions",
+                -(-len(cells) * split.size // batch_size),
+            )
+        ]
+    shape = len(cells), split.size
+    probabilities = np.concatenate([j.probability for j in judgements])
+    novelty = np.concatenate([j.novelty for j in judgements])
+    rows = zip(
+        probabilities.reshape(shape), novelty.reshape(shape), strict=True
+    )
     return clean, {
-        cell: replace(
-            clean,
-            probabilities=np.concatenate([x.probability for x in judgements]),
-            novelty=np.concatenate([x.novelty for x in judgements]),
+        (corruption.name, level): replace(
+            clean, probabilities=probabilities, novelty=novelty
         )
-        for cell, judgements in parts.items()
+        for (corruption, level), (probabilities, novelty) in zip(
+            cells, rows, strict=True
+        )
     }
 
 
-def _batches(
-    split: FaceSplit, batch_size: int, grid: Grid
-) -> Iterator[tuple[Cell, tf.Tensor]]:
-    cells = [(c, level) for c in grid.values() for level in c.levels]
-    batches = (
-        ((corruption.name, level), images)
-        for corruption, level in cells
-        for images in _harmed(split.examples, corruption, level)
-        .batch(batch_size)
-        .prefetch(tf.data.AUTOTUNE)
-    )
-    steps = len(cells) * -(-split.size // batch_size)
-    yield from track(batches, f"scoring {len(cells)} corruptions", steps)
-
-
 def _harmed(
-    examples: tf.data.Dataset, corruption: Corruption, level: float
+    split: FaceSplit, cells: list[tuple[Corruption, float]]
 ) -> tf.data.Dataset:
-    def apply(pixels: np.ndarray, picture: bytes) -> np.ndarray:
+    """The split's images as the first cell has them, then the second, ..."""
+
+    def apply(
+        index: np.int64, pixels: np.ndarray, picture: bytes
+    ) -> np.ndarray:
+        corruption, level = cells[index // split.size]
         return corruption.apply(pixels, level, picture.decode())
 
-    def change(example: dict[str, tf.Tensor]) -> tf.Tensor:
+    def change(index: tf.Tensor, example: dict[str, tf.Tensor]) -> tf.Tensor:
         image = example["image"]
-        harmed = tf.numpy_function(apply, [image, example["id"]], tf.uint8)
+        inputs = [index, image, example["id"]]
+        harmed = tf.numpy_function(apply, inputs, tf.uint8)
         return tf.ensure_shape(harmed, image.shape)
 
-    return examples.map(change, num_parallel_calls=tf.data.AUTOTUNE)
+    return (
+        split.examples.repeat(len(cells))
+        .enumerate()
+        .map(change, num_parallel_calls=tf.data.AUTOTUNE)
+    )
 
 
 def summary(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
 from dfk import models
@@ -19,6 +20,7 @@ class Local:
         serving_default: the signature of that name.
         model: the detector's name.
         version: the version of a SavedModel, else None.
+        detector: the Keras model, which a SavedModel is not.
 
     Example:
         >>> load("runs/facenet").predict([open("face.jpg", "rb").read()])
@@ -26,10 +28,15 @@ class Local:
     """
 
     def __init__(
-        self, serving_default: Callable, model: str, version: int | None
+        self,
+        serving_default: Callable,
+        model: str,
+        version: int | None,
+        detector: keras.Model | None = None,
     ):
         self.model = model
         self.version = version
+        self.detector = detector
         self._serving_default = serving_default
 
     def predict(self, image_bytes: list[bytes]) -> list[Answer]:
@@ -77,7 +84,7 @@ def load(path: str | Path) -> Local:
     if exported is None:
         detector = models.load(path)
         answer = signatures(detector)["serving_default"]
-        return Local(answer, detector.name, None)
+        return Local(answer, detector.name, None, detector)
     try:
         module = tf.saved_model.load(str(exported))
         answer = module.signatures["serving_default"]

@@ -11,7 +11,7 @@ _STYLES = {"real": "green", "fake": "red", "uncertain": "yellow"}
 
 def print_answers(
     scorer: Scorer, images: Sequence[str], faces: bool, as_json: bool
-) -> int:
+) -> list[Record]:
     """Asks about pictures and prints the answers.
 
     Args:
@@ -21,7 +21,7 @@ def print_answers(
         as_json: one JSON object a line instead of a table.
 
     Returns:
-        The exit status: 1 if some record is an error, else 0.
+        The records.
 
     Raises:
         UserError: no picture was named, or the detector cannot be asked.
@@ -31,19 +31,23 @@ def print_answers(
             "No picture was named: pass the path of one or more image files."
         )
     records = ask(scorer, images, faces)
-    failed = _print_json(records) if as_json else _print_table(records)
-    return 1 if failed else 0
+    return _print_json(records) if as_json else _print_table(records)
 
 
-def _print_json(records: Iterator[Record]) -> bool:
-    failed = False
+def exit_status(records: Sequence[Record]) -> int:
+    """1 if some record is an error, else 0."""
+    return int(any(record.error is not None for record in records))
+
+
+def _print_json(records: Iterator[Record]) -> list[Record]:
+    answered = []
     for record in records:
         print(record.to_json(), flush=True)
-        failed |= record.error is not None
-    return failed
+        answered.append(record)
+    return answered
 
 
-def _print_table(records: Iterator[Record]) -> bool:
+def _print_table(records: Iterator[Record]) -> list[Record]:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -69,7 +73,7 @@ def _print_table(records: Iterator[Record]) -> bool:
     # A file or a pipe gets as much room as the paths need.
     width = None if sys.stdout.isatty() else 160
     Console(width=width).print(table)
-    return any(record.error is not None for record in answered)
+    return answered
 
 
 def _answer_cells(record: Record, text: type) -> list:

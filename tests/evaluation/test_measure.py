@@ -62,6 +62,7 @@ def test_every_file_named_is_there(measured):
         "scores-faces-test.csv",
         "plots/confusion-faces-test.png",
         "plots/precision-recall-faces-test.png",
+        "plots/reliability-faces-test.png",
         "plots/roc-faces-test.png",
         "plots/scores-faces-test.png",
     }

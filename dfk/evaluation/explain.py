@@ -1,0 +1,87 @@
+"""Explains the answers about picture files, one drawing each."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dfk.evaluation.explanations import heat_maps
+from dfk.evaluation.overlays import Region, draw
+from dfk.images import decode, faces
+from dfk.serving.records import Record
+
+
+def explain(
+    detector: keras.Model, records: Sequence[Record], output: Path
+) -> list[Path]:
+    """Draws the heat, the faces, the scores and the verdicts of pictures.
+
+    Args:
+        detector: who gave the answers.
+        records: the answers, from `dfk.serving.records.ask`; those that are
+            errors are left out.
+        output: of the drawing; of several pictures `out.png` becomes
+            `out-1.png`, `out-2.png` and so on.
+
+    Returns:
+        The drawings, one for each picture that was answered.
+
+    Example:
+        >>> explain(load("runs/facenet"), list(ask(...)), Path("out.png"))
+        [PosixPath('out.png')]
+    """
+    answered: dict[str, list[Record]] = {}
+    for record in records:
+        if record.error is None:
+            answered.setdefault(record.image, []).append(record)
+    paths = []
+    for number, (image, found) in enumerate(answered.items(), 1):
+        path = output
+        if len(answered) > 1:
+            path = output.with_stem(f"{output.stem}-{number}")
+        pixels = tf.io.decode_image(
+            Path(image).read_bytes(), channels=3, expand_animations=False
+        ).numpy()
+        title = f"{found[0].model}: {Path(image).name}"
+        draw(path, pixels, _regions(detector, pixels, found), title)
+        paths.append(path)
+    return paths
+
+
+def _regions(
+    detector: keras.Model, pixels: np.ndarray, records: Sequence[Record]
+) -> list[Region]:
+    boxes = [_box(pixels, record) for record in records]
+    size = detector.input_shape[1]
+    seen = [
+        decode.fit(pixels[top : top + side, left : left + side], size)
+        for left, top, side in boxes
+    ]
+    heat = heat_maps(detector, np.stack(seen))
+    return [
+        Region(
+            box,
+            tuple(record.face["box"]) if record.face else None,
+            warmth,
+            _words(record),
+            record.verdict,
+        )
+        for box, record, warmth in zip(boxes, records, heat, strict=True)
+    ]
+
+
+def _box(pixels: np.ndarray, record: Record) -> tuple[int, int, int]:
+    """The square that the detector saw."""
+    height, width = pixels.shape[:2]
+    if record.face:
+        face = faces.Face(tuple(record.face["box"]), 1.0, ())
+        return faces.square(face, height, width)
+    side = min(height, width)
+    return (width - side) // 2, (height - side) // 2, side
+
+
+def _words(record: Record) -> str:
+    reason = f" ({record.reason})" if record.reason else ""
+    return f"P(fake) {record.fake_probability:.3f}: {record.verdict}{reason}"

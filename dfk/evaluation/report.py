@@ -1,0 +1,199 @@
+"""An evaluation as one page: what is known about a detector, and its faults."""
+
+import base64
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dfk import data, models, pages
+from dfk.evaluation import measure, slices
+from dfk.evaluation.explanations import heat_maps
+from dfk.evaluation.metrics import CLASSES
+from dfk.evaluation.overlays import heated
+from dfk.runs import Run
+
+SHOWN = 24
+_PLOTS = ("roc", "precision-recall", "reliability", "confusion", "scores")
+
+
+def write_report(
+    run_path: str | Path,
+    dataset: str | None = None,
+    data_dir: str | None = None,
+    split: str = "test",
+    audits: str | Path = ".",
+) -> Path:
+    """Writes the page of an evaluation that `evaluate` has recorded.
+
+    All its numbers are those of `results.json` and of the scores beside it;
+    the robustness grid and the cross table are shown where they were measured.
+    The page holds its pictures in itself and asks the network for nothing.
+
+    Args:
+        run_path: the folder of a finished run.
+        dataset: a TFDS name or folder; by default what the run was trained on.
+        data_dir: a folder; likewise.
+        split: the split.
+        audits: where `dfk.audit` left its records, `audit-<name>.json`.
+
+    Returns:
+        The page: the run's `report.html`, or `report-<key>.html` for other
+        data or another split than its own test split.
+
+    Raises:
+        UserError: no finished run, or not evaluated on these data.
+
+    Example:
+        >>> write_report("runs/facenet")
+        PosixPath('runs/facenet/report.html')
+    """
+    run = Run.finished(run_path)
+    own = measure.source_of(run, None, None)
+    where = measure.source_of(run, dataset, data_dir)
+    key, record = measure.recorded(run, *where, split)
+    scores = _read_scores(run.path / f"scores-{key}.csv")
+    detector = models.load(run.path)
+    chosen = {
+        "mistakes": _worst_mistakes(scores),
+        "uncertain": _most_uncertain(scores),
+    }
+    shown = sorted({int(row) for rows in chosen.values() for row in rows})
+    thumbnails = _thumbnails(
+        detector, *where, split, [scores["id"][row] for row in shown]
+    )
+    page = pages.render(
+        "report.html",
+        run=run.path.name,
+        config=run.config,
+        training=run.results.get("training", {}),
+        record=record,
+        plots={
+            kind: _embedded(run.path / "plots" / f"{kind}-{key}.png")
+            for kind in (*_PLOTS, "robustness")
+        },
+        cross=run.results.get("cross"),
+        groups=slices.by_group(
+            scores["group"], scores["label"], scores["fake_probability"]
+        ),
+        sizes=_sizes(where[1], scores),
+        galleries={
+            title: [_card(scores, row, thumbnails) for row in rows]
+            for title, rows in chosen.items()
+        },
+        audit=_audit(Path(audits), where[0] or where[1]),
+    )
+    is_own = where == own and split == "test"
+    path = run.path / ("report.html" if is_own else f"report-{key}.html")
+    pages.write(path, page)
+    return path
+
+
+def _read_scores(path: Path) -> dict[str, np.ndarray]:
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    columns["label"] = np.array([CLASSES.index(x) for x in columns["label"]])
+    for name in ("fake_probability", "novelty"):
+        columns[name] = columns[name].astype(np.float32)
+    return columns
+
+
+def _worst_mistakes(scores: dict[str, np.ndarray]) -> np.ndarray:
+    """The rows that were surest of the wrong label, the surest first."""
+    error = np.abs(scores["fake_probability"] - scores["label"])
+    worst = np.argsort(-error, kind="stable")
+    return worst[error[worst] > 0.5][:SHOWN]
+
+
+def _most_uncertain(scores: dict[str, np.ndarray]) -> np.ndarray:
+    """The rows closest to one half, the closest first."""
+    distance = np.abs(scores["fake_probability"] - 0.5)
+    return np.argsort(distance, kind="stable")[:SHOWN]
+
+
+def _thumbnails(
+    detector: keras.Model,
+    dataset: str | None,
+    data_dir: str | None,
+    split: str,
+    ids: Sequence[str],
+) -> dict[str, tuple[str, str]]:
+    """The pictures of some ids, plain and with their heat maps."""
+    if not ids:
+        return {}
+    examples = (
+        data.load(
+            dataset,
+            data_dir,
+            image_size=detector.input_shape[1],
+            splits=(split,),
+            one_class=True,
+        )
+        .splits[split]
+        .examples.filter(
+            lambda example: tf.reduce_any(tf.equal(example["id"], ids))
+        )
+    )
+    found = {
+        example["id"].decode(): example["image"]
+        for example in examples.as_numpy_iterator()
+    }
+    images = np.stack(list(found.values()))
+    heat = heat_maps(detector, images.astype(np.float32))
+    return {
+        id: (pages.picture(image), pages.picture(heated(image, warmth)))
+        for (id, image), warmth in zip(found.items(), heat, strict=True)
+    }
+
+
+def _card(
+    scores: dict[str, np.ndarray],
+    row: int,
+    thumbnails: dict[str, tuple[str, str]],
+) -> dict[str, Any]:
+    plain, warm = thumbnails[scores["id"][row]]
+    return {
+        "id": scores["id"][row],
+        "label": CLASSES[scores["label"][row]],
+        "probability": float(scores["fake_probability"][row]),
+        "verdict": scores["verdict"][row],
+        "reason": scores["reason"][row],
+        "plain": plain,
+        "heat": warm,
+    }
+
+
+def _sizes(
+    data_dir: str | None, scores: dict[str, np.ndarray]
+) -> list[dict[str, Any]]:
+    sides = slices.sides_of(data_dir, scores["id"]) if data_dir else None
+    if sides is None:
+        return []
+    return slices.by_size(sides, scores["label"], scores["fake_probability"])
+
+
+def _embedded(path: Path) -> str | None:
+    """A PNG as part of the page; None where there is no such file."""
+    if not path.is_file():
+        return None
+    content = base64.b64encode(path.read_bytes()).decode()
+    return f"data:image/png;base64,{content}"
+
+
+def _audit(folder: Path, name: str) -> dict[str, Any] | None:
+    """The record of the data set's audit, if one lies in the folder."""
+    for path in sorted(folder.glob("audit-*.json")):
+        record = json.loads(path.read_text())
+        if _same(record["dataset"], name):
+            return record
+    return None
+
+
+def _same(one: str, other: str) -> bool:
+    return one == other or Path(one).resolve() == Path(other).resolve()
