@@ -3,7 +3,7 @@
 import csv
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,32 +98,32 @@ def _score_grid(
         place = "" if caching.fits(split) else str(Path(scratch, split.name))
         split = replace(split, examples=split.examples.cache(place))
         clean = score_split(detector, split, batch_size)
-        # One graph and one stream for all cells: between two of them neither
-        # is compiled anew nor runs dry.
-        judge = compiled(detector)
-        batches = _harmed(split, cells).batch(batch_size)
-        judgements = [
-            judge(images)
-            for images in track(
-                batches.prefetch(tf.data.AUTOTUNE),
-                f"scoring {len(cells)} corruptions",
-                -(-len(cells) * split.size // batch_size),
-            )
-        ]
-    shape = len(cells), split.size
-    probabilities = np.concatenate([j.probability for j in judgements])
-    novelty = np.concatenate([j.novelty for j in judgements])
-    rows = zip(
-        probabilities.reshape(shape), novelty.reshape(shape), strict=True
-    )
+        parts = list(_judged(detector, split, batch_size, cells))
+    shape = 2, len(cells), split.size
+    probabilities, novelty = np.concatenate(parts, axis=1).reshape(shape)
     return clean, {
         (corruption.name, level): replace(
-            clean, probabilities=probabilities, novelty=novelty
+            clean, probabilities=probabilities[row], novelty=novelty[row]
         )
-        for (corruption, level), (probabilities, novelty) in zip(
-            cells, rows, strict=True
-        )
+        for row, (corruption, level) in enumerate(cells)
     }
+
+
+def _judged(
+    detector: keras.Model,
+    split: FaceSplit,
+    batch_size: int,
+    cells: list[tuple[Corruption, float]],
+) -> Iterator[np.ndarray]:
+    """Probabilities and novelty `[2, B]` of one batch after the other."""
+    # One graph and one stream for all cells: between two of them neither is
+    # compiled anew nor runs dry.
+    judge = compiled(detector)
+    batches = _harmed(split, cells).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    steps = -(-len(cells) * split.size // batch_size)
+    for images in track(batches, f"scoring {len(cells)} corruptions", steps):
+        judgement = judge(images)
+        yield np.stack([judgement.probability, judgement.novelty])
 
 
 def _harmed(

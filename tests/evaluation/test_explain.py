@@ -1,0 +1,78 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dfk.evaluation.explain import explain
+from dfk.evaluation.overlays import heated
+from dfk.serving.records import Record
+
+
+def record(image, face=None, error=None):
+    box = {"box": face, "confidence": 0.9} if face else None
+    return Record(str(image), box, 0.9, "fake", "tiny", None, None, error=error)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    random = np.random.default_rng(0)
+    paths = []
+    for name, shape in (("wide", (40, 90, 3)), ("tall", (300, 120, 3))):
+        path = tmp_path / f"{name}.png"
+        Image.fromarray(random.integers(0, 255, shape, np.uint8)).save(path)
+        paths.append(path)
+    return paths
+
+
+def test_heat_colours_only_where_there_is_some():
+    pixels = np.full((20, 30, 3), 100, np.uint8)
+    heat = np.zeros((10, 10))
+    heat[:, 7:] = 1
+    warm = heated(pixels, heat)
+    assert warm.shape == pixels.shape
+    assert (warm[:, :10] == 100).all()
+    assert (warm[:, -3:] != 100).any(axis=-1).all()
+
+
+def test_each_picture_gets_a_drawing(detector, pictures, tmp_path):
+    broken = record(tmp_path / "gone.png", error="cannot be opened")
+    records = [record(pictures[0]), broken, record(pictures[1])]
+    drawn = explain(detector, records, tmp_path / "out.png")
+    assert [path.name for path in drawn] == ["out-1.png", "out-2.png"]
+    with Image.open(drawn[0]) as wide, Image.open(drawn[1]) as tall:
+        assert wide.width > wide.height
+        assert tall.height > tall.width
+
+
+def test_all_faces_of_a_picture_share_one_drawing(detector, pictures, tmp_path):
+    faces = [
+        record(pictures[0], face=(5, 5, 20, 24)),
+        record(pictures[0], face=(60, 8, 18, 22)),
+    ]
+    drawn = explain(detector, faces, tmp_path / "out.png")
+    assert drawn == [tmp_path / "out.png"]
+
+
+def predict(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "dfk.predict", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_command_draws(make_run, pictures, tmp_path):
+    run, out = make_run(tmp_path), tmp_path / "out.png"
+    done = predict(pictures[0], f"--model={run}", f"--explain={out}", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    assert f"Drawn: {out}" in done.stderr
+    assert out.is_file()
+
+
+def test_a_drawing_is_a_png(make_run, pictures, tmp_path):
+    done = predict(pictures[0], "--model=mine", "--explain=out.jpg")
+    assert done.returncode == 1
+    assert "pass --explain=OUT.png" in done.stderr
