@@ -215,7 +215,7 @@ BEGINNINGS = [
         "Classify",
         f"{TINY} {EXAMPLE}",
         INVALID,
-        "No classification inputs found in SignatureDef: ",
+        "Expected one or two output Tensors, found 3",
     ),
     (
         "Classify",

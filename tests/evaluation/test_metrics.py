@@ -52,7 +52,9 @@ def test_equal_error_rate_lies_between_two_points_of_the_curve():
 def test_equal_error_rate_of_two_normal_distributions():
     generator = np.random.default_rng(0)
     labels = np.arange(40_000) % 2
-    scores = generator.normal(size=len(labels)) + 2 * labels
+    normal = generator.normal(size=len(labels)) + 2 * labels
+    # Any rising function into 0..1 keeps the order, which is what counts.
+    scores = 1 / (1 + np.exp(-normal))
     expected = 0.5 * math.erfc(1 / math.sqrt(2))  # P(normal > 1)
     measured = metrics.measure(labels, scores)["eer"]
     assert measured == pytest.approx(expected, abs=0.005)
@@ -61,7 +63,11 @@ def test_equal_error_rate_of_two_normal_distributions():
 def test_perfect_and_inverted_scores():
     labels = np.array([0, 0, 1, 1])
     perfect = metrics.measure(labels, np.array([0.1, 0.2, 0.8, 0.9]))
-    assert perfect == dict.fromkeys(metrics.NAMES, 1.0) | {"eer": 0.0}
+    brier = pytest.approx((0.1**2 + 0.2**2) / 2)
+    assert perfect == dict.fromkeys(metrics.NAMES, 1.0) | {
+        "eer": 0.0,
+        "brier": brier,
+    }
     inverted = metrics.measure(labels, np.array([0.9, 0.8, 0.2, 0.1]))
     assert (inverted["roc_auc"], inverted["eer"]) == (0.0, 1.0)
 
@@ -74,10 +80,11 @@ def test_half_is_not_called_fake():
 
 
 @pytest.mark.parametrize(("label", "accuracy"), [(0, 0.75), (1, 0.25)])
-def test_one_class_has_an_accuracy_and_nothing_else(label, accuracy):
-    measured = metrics.with_intervals(
-        np.full(4, label), np.array([0.1, 0.2, 0.3, 0.9]), np.arange(4)
-    )
+def test_one_class_has_accuracy_and_brier_and_no_more(label, accuracy):
+    scores = np.array([0.1, 0.2, 0.3, 0.9])
+    measured = metrics.with_intervals(np.full(4, label), scores, np.arange(4))
+    brier = measured.pop("brier")["value"]
+    assert brier == pytest.approx(np.mean((scores - label) ** 2))
     nothing = {"value": None, "low": None, "high": None}
     assert measured.pop("accuracy")["value"] == accuracy
     assert list(measured.values()) == [nothing] * 5

@@ -20,6 +20,7 @@ def test_every_plot_is_a_png(tmp_path, faces):
     assert sorted(file.name for file in files) == [
         "confusion-faces-test.png",
         "precision-recall-faces-test.png",
+        "reliability-faces-test.png",
         "roc-faces-test.png",
         "scores-faces-test.png",
     ]

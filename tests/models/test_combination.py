@@ -65,7 +65,7 @@ def test_features_stand_side_by_side(combination, detectors, images):
 def test_a_saved_combination_gives_the_same_scores(
     combination, images, tmp_path
 ):
-    calibration = models.Calibration(0.5, 0.3, 0.7, bias=0.1)
+    calibration = models.Calibration(0.5, 0.1, 0.7, 0.3)
     models.score_layer(combination).calibration = calibration
     combination.save(tmp_path / "model.keras")
     loaded = models.load(tmp_path)
