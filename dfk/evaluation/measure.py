@@ -87,6 +87,7 @@ def evaluate(
         scores.probabilities,
         calibration.uncertain,
     )
+    earlier = evaluations.get(key, {})
     evaluations[key] = {
         "dataset": dataset,
         "data_dir": _absolute(data_dir),
@@ -100,6 +101,9 @@ def evaluate(
             *(str(p.relative_to(run.path)) for p in pictures),
         ],
     }
+    if "robustness" in earlier:
+        # It took long, and is as true of the same detector as it was.
+        evaluations[key]["robustness"] = earlier["robustness"]
     write_json(run.results_path, results)
     return evaluations[key]
 

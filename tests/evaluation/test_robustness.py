@@ -27,6 +27,13 @@ GRID = {
 CALIBRATION = Calibration(real_up_to=0.6, fake_down_to=0.4)
 
 
+def test_a_later_evaluation_keeps_the_grid(make_run, face_folder):
+    run = make_run(face_folder())
+    evaluate(run)
+    record = robustness(run, grid={"jpeg": GRID["jpeg"]})
+    assert evaluate(run)["robustness"] == record
+
+
 @pytest.fixture(scope="module")
 def measured(make_run, face_folder):
     """A run, its data, and the record of a small grid."""
