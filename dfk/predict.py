@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
             "No detector was named: pass --model with a run, a folder below "
             "saved_models, or a .keras file."
         )
-    if _EXPLAIN.value and Path(_EXPLAIN.value).suffix != ".png":
+    if _EXPLAIN.value and Path(_EXPLAIN.value).suffix.lower() != ".png":
         raise UserError(
             "Explanations are PNG files: pass --explain=OUT.png. Received: "
             f"--explain={_EXPLAIN.value}."

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dfk.errors import UserError
 from dfk.evaluation.explanations import heat_maps
 from dfk.evaluation.overlays import Region, draw
 from dfk.images import decode, faces
@@ -23,10 +24,13 @@ def explain(
         records: the answers, from `dfk.serving.records.ask`; those that are
             errors are left out.
         output: of the drawing; of several pictures `out.png` becomes
-            `out-1.png`, `out-2.png` and so on.
+            `out-1.png`, `out-2.png` and so on, in the order of the records.
 
     Returns:
         The drawings, one for each picture that was answered.
+
+    Raises:
+        UserError: the drawing cannot be written.
 
     Example:
         >>> explain(load("runs/facenet"), list(ask(...)), Path("out.png"))
@@ -34,10 +38,14 @@ def explain(
     """
     answered: dict[str, list[Record]] = {}
     for record in records:
-        if record.error is None:
-            answered.setdefault(record.image, []).append(record)
+        found = answered.setdefault(record.image, [])
+        # A picture may have been named twice.
+        if record.error is None and record not in found:
+            found.append(record)
     paths = []
     for number, (image, found) in enumerate(answered.items(), 1):
+        if not found:
+            continue
         path = output
         if len(answered) > 1:
             path = output.with_stem(f"{output.stem}-{number}")
@@ -45,7 +53,14 @@ def explain(
             Path(image).read_bytes(), channels=3, expand_animations=False
         ).numpy()
         title = f"{found[0].model}: {Path(image).name}"
-        draw(path, pixels, _regions(detector, pixels, found), title)
+        regions = _regions(detector, pixels, found)
+        try:
+            draw(path, pixels, regions, title)
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be written ({error.strerror}): pass another "
+                "--explain."
+            ) from error
         paths.append(path)
     return paths
 
@@ -59,7 +74,8 @@ def _regions(
         decode.fit(pixels[top : top + side, left : left + side], size)
         for left, top, side in boxes
     ]
-    heat = heat_maps(detector, np.stack(seen))
+    verdicts = [record.verdict for record in records]
+    heat = heat_maps(detector, np.stack(seen), verdicts)
     return [
         Region(
             box,
@@ -84,4 +100,8 @@ def _box(pixels: np.ndarray, record: Record) -> tuple[int, int, int]:
 
 def _words(record: Record) -> str:
     reason = f" ({record.reason})" if record.reason else ""
-    return f"P(fake) {record.fake_probability:.3f}: {record.verdict}{reason}"
+    side = "real" if record.verdict == "real" else "fake"
+    return (
+        f"P(fake) {record.fake_probability:.3f}: {record.verdict}{reason}. "
+        f"Bright is what speaks for {side}."
+    )

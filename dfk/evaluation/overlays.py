@@ -1,6 +1,7 @@
 """Draws what a detector says, and where it saw it, over the picture."""
 
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -109,8 +110,10 @@ def draw(
                     x, y, f" {number} ", color="white", backgroundcolor=color
                 )
     numbered = len(regions) > 1
+    # In characters of the font size below.
+    room = int(12 * figure.get_figwidth())
     lines = [
-        (f"{number}. " if numbered else "") + region.words
+        textwrap.fill((f"{number}. " if numbered else "") + region.words, room)
         for number, region in enumerate(regions, 1)
     ]
     figure.supxlabel(

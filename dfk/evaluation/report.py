@@ -3,7 +3,6 @@
 import base64
 import csv
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +63,8 @@ def write_report(
         "uncertain": _most_uncertain(scores),
     }
     shown = sorted({int(row) for rows in chosen.values() for row in rows})
-    thumbnails = _thumbnails(
-        detector, *where, split, [scores["id"][row] for row in shown]
-    )
+    verdicts = {scores["id"][row]: scores["verdict"][row] for row in shown}
+    thumbnails = _thumbnails(detector, *where, split, verdicts)
     page = pages.render(
         "report.html",
         run=run.path.name,
@@ -122,11 +120,10 @@ def _thumbnails(
     dataset: str | None,
     data_dir: str | None,
     split: str,
-    ids: Sequence[str],
+    verdicts: dict[str, str],
 ) -> dict[str, tuple[str, str]]:
-    """The pictures of some ids, plain and with their heat maps."""
-    if not ids:
-        return {}
+    """Pictures by their ids, plain and with their heat maps."""
+    ids = list(verdicts)
     examples = (
         data.load(
             dataset,
@@ -145,7 +142,7 @@ def _thumbnails(
         for example in examples.as_numpy_iterator()
     }
     images = np.stack(list(found.values()))
-    heat = heat_maps(detector, images.astype(np.float32))
+    heat = heat_maps(detector, images, [verdicts[id] for id in found])
     return {
         id: (pages.picture(image), pages.picture(heated(image, warmth)))
         for (id, image), warmth in zip(found.items(), heat, strict=True)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dfk.errors import UserError
 from dfk.evaluation.explain import explain
 from dfk.evaluation.overlays import heated
 from dfk.serving.records import Record
@@ -40,7 +41,7 @@ def test_each_picture_gets_a_drawing(detector, pictures, tmp_path):
     broken = record(tmp_path / "gone.png", error="cannot be opened")
     records = [record(pictures[0]), broken, record(pictures[1])]
     drawn = explain(detector, records, tmp_path / "out.png")
-    assert [path.name for path in drawn] == ["out-1.png", "out-2.png"]
+    assert [path.name for path in drawn] == ["out-1.png", "out-3.png"]
     with Image.open(drawn[0]) as wide, Image.open(drawn[1]) as tall:
         assert wide.width > wide.height
         assert tall.height > tall.width
@@ -53,6 +54,21 @@ def test_all_faces_of_a_picture_share_one_drawing(detector, pictures, tmp_path):
     ]
     drawn = explain(detector, faces, tmp_path / "out.png")
     assert drawn == [tmp_path / "out.png"]
+
+
+def test_a_picture_named_twice_is_drawn_once(detector, pictures, tmp_path):
+    records = [record(pictures[0]), record(pictures[0])]
+    drawn = explain(detector, records, tmp_path / "out.png")
+    assert drawn == [tmp_path / "out.png"]
+
+
+def test_a_drawing_that_cannot_be_written_is_named(
+    detector, pictures, tmp_path
+):
+    (tmp_path / "file").write_text("in the way")
+    out = tmp_path / "file" / "out.png"
+    with pytest.raises(UserError, match="cannot be written"):
+        explain(detector, [record(pictures[0])], out)
 
 
 def predict(*arguments):

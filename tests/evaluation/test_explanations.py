@@ -9,11 +9,13 @@ from dfk.errors import UserError
 from dfk.evaluation.explanations import heat_maps
 from dfk.images.blend import self_blend
 from dfk.images.faces import Face
+from dfk.models.classifiers import BoostedTrees
 from dfk.models.combination import Part, combine, detector_part
 from dfk.models.forensic import HighPassResiduals
 from dfk.models.head import assemble
 
 SIDE = 64
+FAKES = ["fake"] * 3
 
 
 def picture(rng):
@@ -77,7 +79,9 @@ def trained():
 
 def areas(detector, fakes):
     """How well heat predicts the blended face: 0.5 is chance."""
-    heat = heat_maps(detector, np.stack([b.image for b in fakes]))
+    heat = heat_maps(
+        detector, np.stack([b.image for b in fakes]), ["fake"] * len(fakes)
+    )
     return np.array(
         [
             roc_auc_score((b.mask > b.mask.max() / 2).ravel(), warmth.ravel())
@@ -89,22 +93,19 @@ def areas(detector, fakes):
 def test_heat_finds_what_was_blended_in_and_random_weights_do_not(trained):
     """The sanity check of Adebayo et al., NeurIPS 2018: heat must be learnt.
 
-    Over four seeds of training, the mean over the blends that were called fake
-    lay between .94 and .96; of random weights, over six, between .33 and .54.
+    Over three seeds of training, the mean lay between .85 and .87; of random
+    weights, over five models a seed, between .40 and .57.
     """
     fakes = blends(60, seed=5001)
-    scores = trained(np.stack([b.image for b in fakes]).astype("float32"))
-    called = [b for b, score in zip(fakes, scores, strict=True) if score > 0.5]
-    learnt = areas(trained, called)
+    learnt = areas(trained, fakes)
     random = [areas(tiny(seed), fakes).mean() for seed in (100, 101, 102)]
-    assert len(called) > 30
-    assert learnt.mean() - 4 * learnt.std() / np.sqrt(len(called)) > 0.8
+    assert learnt.mean() - 4 * learnt.std() / np.sqrt(len(fakes)) > 0.65
     assert max(random) < 0.65
 
 
 def test_heat_lies_between_zero_and_one(trained):
     images = np.stack([b.image for b in blends(5, seed=7)])
-    heat = heat_maps(trained, images, batch_size=2)
+    heat = heat_maps(trained, images, ["fake"] * 5, batch_size=2)
     assert heat.shape == (5, SIDE, SIDE)
     assert heat.dtype == np.float32
     assert heat.min() >= 0
@@ -114,28 +115,30 @@ def test_heat_lies_between_zero_and_one(trained):
 def test_the_heat_of_a_mirrored_picture_is_mirrored(trained):
     images = np.stack([b.image for b in blends(3, seed=8)])
     np.testing.assert_allclose(
-        heat_maps(trained, images[:, :, ::-1]),
-        heat_maps(trained, images)[:, :, ::-1],
+        heat_maps(trained, images[:, :, ::-1], FAKES),
+        heat_maps(trained, images, FAKES)[:, :, ::-1],
         atol=1e-4,
     )
 
 
-def test_heat_speaks_for_the_side_that_is_taken(trained):
-    """Turned around, a detector calls the same picture the other thing."""
+def test_heat_speaks_for_the_verdict(trained):
+    """What speaks for real is what speaks for fake of the logit turned."""
     images = np.stack([b.image for b in blends(3, seed=9)])
     turned = keras.models.clone_model(trained)
     turned.set_weights(trained.get_weights())
     logit = turned.get_layer("logit")
     logit.set_weights([-w for w in logit.get_weights()])
+    real = heat_maps(trained, images, ["real"] * 3)
     np.testing.assert_allclose(
-        heat_maps(turned, images), heat_maps(trained, images), atol=1e-5
+        real, heat_maps(turned, images, ["uncertain"] * 3), atol=1e-5
     )
+    assert not np.allclose(real, heat_maps(trained, images, FAKES))
 
 
 @pytest.mark.parametrize("name", models.names())
 def test_every_detector_can_be_explained(name):
     detector = models.build(name, 64, "none")
-    heat = heat_maps(detector, np.full((1, 64, 64, 3), 90.0))
+    heat = heat_maps(detector, np.full((1, 64, 64, 3), 90.0), ["fake"])
     assert heat.shape == (1, 64, 64)
     assert np.isfinite(heat).all()
 
@@ -144,7 +147,9 @@ def test_a_combination_of_one_is_explained_as_that_one(trained):
     images = np.stack([b.image for b in blends(3, seed=10)])
     alone = combine([detector_part("tiny", trained)], [2.0], 0.0, "mine")
     np.testing.assert_allclose(
-        heat_maps(alone, images), heat_maps(trained, images), atol=1e-5
+        heat_maps(alone, images, FAKES),
+        heat_maps(trained, images, FAKES),
+        atol=1e-5,
     )
 
 
@@ -158,5 +163,14 @@ def test_a_combination_without_maps_cannot_be_explained(trained):
         ]
     )
     blind = combine([Part("flat", flat, head)], [1.0], 0.0, "blind")
-    with pytest.raises(UserError, match="blind has no feature maps"):
-        heat_maps(blind, np.zeros((1, SIDE, SIDE, 3)))
+    with pytest.raises(UserError, match="it has no feature maps"):
+        heat_maps(blind, np.zeros((1, SIDE, SIDE, 3)), ["fake"])
+
+
+def test_trees_have_no_gradient(trained):
+    part = detector_part("tiny", trained)
+    trees = BoostedTrees(trees=1, nodes=1, depth=0)
+    head = keras.Sequential([keras.Input(part.head.input_shape[1:]), trees])
+    mixed = combine([Part("trees", part.extractor, head)], [1.0], 0.0, "mixed")
+    with pytest.raises(UserError, match="it decides by trees"):
+        heat_maps(mixed, np.zeros((1, SIDE, SIDE, 3)), ["fake"])
