@@ -1,6 +1,7 @@
 """What an evaluation found, as tables and sentences for a terminal."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +19,10 @@ _TITLES = {
     "f1": "F1",
     "brier": "Brier score",
 }
+
+
+# As wide as the longest line of a cross table's cell.
+_CELL_WIDTH = len("accuracy 99.9% !")
 
 
 def show(console: Console, record: dict[str, Any]) -> None:
@@ -192,10 +197,11 @@ def show_cross(console: Console, rows: Sequence[Row]) -> None:
     table = Table(title="trained on (rows), tested on (columns)")
     table.add_column("")
     for cell in rows[0].cells:
-        table.add_column(f"{cell.dataset} ({cell.images:,})", overflow="fold")
+        name = Path(cell.dataset).name
+        table.add_column(f"{name} ({cell.images:,})", min_width=_CELL_WIDTH)
     for row in rows:
         table.add_row(
-            f"{row.model}, {row.trained_on}\n{row.run}",
+            f"{row.model}, {Path(row.trained_on).name}\n{row.run}",
             *map(_cross_cell, row.cells),
         )
     console.print(table)
@@ -208,7 +214,7 @@ def show_cross(console: Console, rows: Sequence[Row]) -> None:
 
 def _cross_cell(cell: Cell) -> str:
     if cell.roc_auc is None:
-        shares = {"false alarms": cell.false_alarms, "recall": cell.recall}
+        shares = {"alarms": cell.false_alarms, "recall": cell.recall}
         lines = [
             f"{n} {_percent(s)}" for n, s in shares.items() if s is not None
         ]

@@ -56,6 +56,6 @@ def test_the_command_prints_the_table(make_run, folders):
         check=True,
     )
     assert "AUC 1.000" in done.stdout
-    assert "false alarms 0.0%" in done.stdout
+    assert "alarms 0.0%" in done.stdout
     record = json.loads((run / "results.json").read_text())
     assert len(record["cross"]["cells"]) == 3
