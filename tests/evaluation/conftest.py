@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -31,6 +32,21 @@ def face_folder(tmp_path_factory):
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def swap_labels():
+    """Copies a folder of pictures with the labels swapped."""
+
+    def swap(faces, name):
+        for split in ("train", "valid", "test"):
+            for label, other in (("real", "fake"), ("fake", "real")):
+                shutil.copytree(
+                    faces / split / label, faces.parent / name / split / other
+                )
+        return faces.parent / name
+
+    return swap
 
 
 @pytest.fixture(scope="session")

@@ -12,13 +12,10 @@ from dfk.runs import Run
 
 
 @pytest.fixture(scope="module")
-def folders(face_folder):
+def folders(face_folder, swap_labels):
     """Faces, the same with labels swapped, and reals alone without splits."""
     faces = face_folder("faces")
-    swapped = faces.parent / "swapped"
-    for split in ("train", "valid", "test"):
-        for label, other in (("real", "fake"), ("fake", "real")):
-            shutil.copytree(faces / split / label, swapped / split / other)
+    swapped = swap_labels(faces, "swapped")
     reals = faces.parent / "reals"
     shutil.copytree(faces / "test" / "real", reals / "real")
     return [str(faces), str(swapped), str(reals)]

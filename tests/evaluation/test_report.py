@@ -1,6 +1,5 @@
 import json
 import re
-import shutil
 
 import pytest
 
@@ -13,14 +12,9 @@ from dfk.images.corruptions import CORRUPTIONS
 
 
 @pytest.fixture(scope="module")
-def swapped(face_folder):
+def swapped(face_folder, swap_labels):
     """Faces whose labels are swapped, so that every score is wrong."""
-    faces = face_folder("faces")
-    other = faces.parent / "<b>odd</b>"
-    for split in ("train", "valid", "test"):
-        for label, wrong in (("real", "fake"), ("fake", "real")):
-            shutil.copytree(faces / split / label, other / split / wrong)
-    return other
+    return swap_labels(face_folder("faces"), "<b>odd")
 
 
 def text_of(page):
