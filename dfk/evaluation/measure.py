@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from dfk import data, models
@@ -64,13 +65,7 @@ def evaluate(
     run = Run.finished(run_path)
     dataset, data_dir = source_of(run, dataset, data_dir)
     detector = models.load(run.path)
-    faces = data.load(
-        dataset,
-        data_dir,
-        image_size=detector.input_shape[1],
-        splits=(split,),
-        one_class=True,
-    ).splits[split]
+    faces = load_split(detector, dataset, data_dir, split)
     with data.unreadable_files():
         scores = score_split(detector, faces, batch_size)
     calibration = models.score_layer(detector).calibration
@@ -169,6 +164,30 @@ def source_of(
     if data_dir is None and data.is_folder(dataset):
         return None, dataset
     return dataset, data_dir
+
+
+def load_split(
+    detector: keras.Model,
+    dataset: str | None,
+    data_dir: str | None,
+    split: str,
+) -> data.FaceSplit:
+    """Loads images to test a detector on, at its own size.
+
+    Args:
+        detector: a model from `dfk.models.load`.
+        dataset: a TFDS name, or None for a folder.
+        data_dir: the folder, which may hold one class only.
+        split: the split.
+
+    Raises:
+        UserError: no such data, or no images in them.
+    """
+    size = detector.input_shape[1]
+    loaded = data.load(
+        dataset, data_dir, image_size=size, splits=(split,), one_class=True
+    )
+    return loaded.splits[split]
 
 
 def recorded(

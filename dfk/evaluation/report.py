@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dfk import data, models, pages
+from dfk import models, pages
 from dfk.evaluation import measure, slices
 from dfk.evaluation.explanations import heat_maps
 from dfk.evaluation.metrics import CLASSES
@@ -124,18 +124,10 @@ def _thumbnails(
 ) -> dict[str, tuple[str, str]]:
     """Pictures by their ids, plain and with their heat maps."""
     ids = list(verdicts)
-    examples = (
-        data.load(
-            dataset,
-            data_dir,
-            image_size=detector.input_shape[1],
-            splits=(split,),
-            one_class=True,
-        )
-        .splits[split]
-        .examples.filter(
-            lambda example: tf.reduce_any(tf.equal(example["id"], ids))
-        )
+    examples = measure.load_split(
+        detector, dataset, data_dir, split
+    ).examples.filter(
+        lambda example: tf.reduce_any(tf.equal(example["id"], ids))
     )
     found = {
         example["id"].decode(): example["image"]

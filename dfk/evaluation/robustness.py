@@ -69,13 +69,7 @@ def robustness(
     dataset, data_dir = measure.source_of(run, dataset, data_dir)
     key, _ = measure.recorded(run, dataset, data_dir, split)
     detector = models.load(run.path)
-    faces = data.load(
-        dataset,
-        data_dir,
-        image_size=detector.input_shape[1],
-        splits=(split,),
-        one_class=True,
-    ).splits[split]
+    faces = measure.load_split(detector, dataset, data_dir, split)
     with data.unreadable_files():
         clean, cells = _score_grid(detector, faces, batch_size, grid)
     calibration = models.score_layer(detector).calibration
