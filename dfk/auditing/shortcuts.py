@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from dfk.auditing import verdicts
 from dfk.auditing.encoding import Columns
 from dfk.auditing.verdicts import Check
-from dfk.evaluation import metrics
+from dfk.evaluation.bootstrap import bootstrap
 
 FOLDS = 5
 # With fewer groups of a class the interval would span everything.
@@ -80,7 +80,7 @@ def predictability(
     for _, held_out in folds:
         scores[held_out] = rankdata(scores[held_out]) / len(held_out)
     _, ranks = np.unique(scores, return_inverse=True)
-    bounds = metrics.bootstrap(
+    bounds = bootstrap(
         lambda weights: {"auc": _weighted_auc(labels, ranks, weights)},
         groups,
         seed=seed,

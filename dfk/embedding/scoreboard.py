@@ -8,9 +8,10 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from dfk.embedding.selection import Selection, Team
+from dfk.evaluation.bootstrap import bootstrap
 from dfk.evaluation.calibration import fit_scaling
 from dfk.evaluation.features import Features
-from dfk.evaluation.metrics import THRESHOLD, bootstrap
+from dfk.evaluation.metrics import THRESHOLD
 from dfk.evaluation.paired import weighted_auc
 
 NAMES = ("accuracy", "roc_auc")

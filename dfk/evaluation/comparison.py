@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from dfk.errors import UserError
-from dfk.evaluation.metrics import COVERAGE, THRESHOLD
+from dfk.evaluation.bootstrap import COVERAGE
+from dfk.evaluation.metrics import THRESHOLD
 from dfk.evaluation.paired import (
     AucDifference,
     McNemar,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dfk.evaluation import metrics
+from dfk.evaluation.bootstrap import Interval, Statistics, bootstrap
 from dfk.evaluation.conformal import needed
 from dfk.models.verdicts import ALARM_RATES
 
@@ -55,8 +55,8 @@ def operating_points(
 
 def _shares(
     labels: np.ndarray, called: np.ndarray, groups: np.ndarray, seed: int
-) -> dict[str, metrics.Interval]:
-    def shares(weights: np.ndarray) -> metrics.Metrics:
+) -> dict[str, Interval]:
+    def shares(weights: np.ndarray) -> Statistics:
         reals, fakes = weights * (labels == 0), weights * (labels == 1)
         return {
             name: float(np.average(called, weights=chosen))
@@ -66,7 +66,7 @@ def _shares(
         }
 
     values = shares(np.ones(len(labels)))
-    bounds = metrics.bootstrap(shares, groups, seed=seed)
+    bounds = bootstrap(shares, groups, seed=seed)
     return {
         name: {"value": values[name], "low": low, "high": high}
         for name, (low, high) in bounds.items()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from dfk.evaluation.metrics import COVERAGE, resampled
+from dfk.evaluation.bootstrap import COVERAGE, resampled
 from dfk.progress import track
 
 

@@ -174,6 +174,9 @@ def _train(config: Config, strategy, run: Run) -> None:
             0 if config.unfreeze == "none" else config.epochs,
             recipes.RECIPES[config.model].patience,
         )
+        if config.precision != "float32":
+            model = _in_float32(model, config)
+            validate = Validation(model, validation, Path(scratch))
         models.score_layer(model).calibration = calibration.fit(
             *validate.logits_and_labels()
         )
@@ -257,6 +260,17 @@ def _build(config, image_size, steps, strategy, run):
         recipe.label_smoothing,
     )
     return model, tuning
+
+
+def _in_float32(model: keras.Model, config: Config) -> keras.Model:
+    """A trained detector that answers with all digits, on every machine.
+
+    Half precision pays in training; a score must not depend on the size of
+    its batch or on what a server's processor can do.
+    """
+    full = models.build(config.model, model.input_shape[1], weights="none")
+    full.set_weights(model.get_weights())
+    return full
 
 
 def _optimizer(config, recipe, steps) -> keras.optimizers.Optimizer:

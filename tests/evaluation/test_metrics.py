@@ -6,6 +6,7 @@ import pytest
 from sklearn import metrics as sk
 
 from dfk.evaluation import metrics
+from dfk.evaluation.bootstrap import bootstrap
 
 
 def faces(count=400, seed=0):
@@ -109,7 +110,7 @@ def test_interval_widens_with_groups_that_err_together():
     right = (generator.random(100) < 0.8)[videos]
 
     def width(groups):
-        low, high = metrics.bootstrap(
+        low, high = bootstrap(
             lambda weights: {"accuracy": np.average(right, weights=weights)},
             groups,
         )["accuracy"]
