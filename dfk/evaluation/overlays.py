@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
@@ -22,6 +24,11 @@ _OPACITY = 0.75
 _UNDECIDED = "#8a5a00"
 # Small pictures are shown enlarged, large ones reduced, in pixels.
 _SHOWN = 900
+_DPI = 150
+# A region below this share of the picture's longer side is shown enlarged as
+# well, as long as there are not too many.
+_SMALL = 0.5
+_MOST_ENLARGED = 4
 
 
 class Region(NamedTuple):
@@ -85,30 +92,79 @@ def draw(
     """
     pixels = pixels.copy()
     for region in regions:
-        left, top, side = region.box
-        part = np.s_[top : top + side, left : left + side]
+        part = _part(region)
         pixels[part] = heated(pixels[part], region.heat)
-    height, width = pixels.shape[:2]
-    scale = _SHOWN / max(height, width)
-    figure = Figure(
-        (max(4.0, width * scale / 150), height * scale / 150 + 1.2),
-        dpi=150,
-        layout="constrained",
-    )
+    longer = max(pixels.shape[:2])
+    small = [x for x in regions if x.box[2] < _SMALL * longer]
+    small = small[:_MOST_ENLARGED]
+    height, width = np.array(pixels.shape[:2]) * _SHOWN / longer / _DPI
+    width = max(4.0, width)
+    # A single one need not fill the whole width.
+    columns = max(2, len(small))
+    heights = [height, width / columns] if small else [height]
+    figure = Figure((width, sum(heights) + 1.4), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.imshow(pixels, interpolation="nearest" if scale > 2 else "antialiased")
-    axes.set_axis_off()
+    grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
+    axes = _show(figure.add_subplot(grid[0, :]), pixels)
     axes.set_title(title, loc="left", fontsize=10, color=INK, wrap=True)
     for number, region in enumerate(regions, 1):
-        color = COLORS.get(region.verdict, _UNDECIDED)
-        if region.face:
-            x, y, w, h = region.face
-            axes.add_patch(Rectangle((x, y), w, h, fill=False, ec=color, lw=2))
-            if len(regions) > 1:
-                axes.text(
-                    x, y, f" {number} ", color="white", backgroundcolor=color
-                )
+        _frame(axes, region, f" {number} " if len(regions) > 1 else "")
+    for column, region in enumerate(small):
+        close = _show(
+            figure.add_subplot(grid[1, column]), pixels[_part(region)]
+        )
+        if len(regions) > 1:
+            close.set_title(f"{column + 1}", fontsize=10)
+    _add_scale(figure)
+    _write_words(figure, regions)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    figure.savefig(
+        partial, format="png", facecolor="white", bbox_inches="tight"
+    )
+    os.replace(partial, path)
+
+
+def _part(region: Region) -> tuple[slice, slice]:
+    left, top, side = region.box
+    return np.s_[top : top + side, left : left + side]
+
+
+def _show(axes: Axes, pixels: np.ndarray) -> Axes:
+    enlarged = max(pixels.shape[:2]) < _SHOWN / 2
+    axes.imshow(pixels, interpolation="nearest" if enlarged else "antialiased")
+    axes.set_axis_off()
+    return axes
+
+
+def _frame(axes: Axes, region: Region, number: str) -> None:
+    if not region.face:
+        return
+    x, y, width, height = region.face
+    color = COLORS.get(region.verdict, _UNDECIDED)
+    axes.add_patch(Rectangle((x, y), width, height, fill=False, ec=color, lw=2))
+    if number:
+        axes.text(x, y, number, color="white", backgroundcolor=color)
+
+
+def _add_scale(figure: Figure) -> None:
+    scale = figure.colorbar(
+        ScalarMappable(cmap=_COLORS),
+        ax=figure.axes,
+        location="bottom",
+        aspect=40,
+        pad=0.02,
+    )
+    scale.set_ticks([0, 1], labels=["no evidence", "most in this face"])
+    for label, side in zip(
+        scale.ax.get_xticklabels(), ("left", "right"), strict=True
+    ):
+        label.set_horizontalalignment(side)
+    scale.ax.tick_params(labelsize=8, length=0, colors=INK)
+    scale.outline.set_visible(False)
+
+
+def _write_words(figure: Figure, regions: Sequence[Region]) -> None:
     numbered = len(regions) > 1
     # In characters of the font size below.
     room = int(12 * figure.get_figwidth())
@@ -116,16 +172,7 @@ def draw(
         textwrap.fill((f"{number}. " if numbered else "") + region.words, room)
         for number, region in enumerate(regions, 1)
     ]
+    color = INK if numbered else COLORS.get(regions[0].verdict, _UNDECIDED)
     figure.supxlabel(
-        "\n".join(lines),
-        x=0.02,
-        ha="left",
-        fontsize=11,
-        color=COLORS.get(regions[0].verdict, _UNDECIDED)
-        if len(regions) == 1
-        else INK,
+        "\n".join(lines), x=0.02, ha="left", fontsize=11, color=color
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, format="png", facecolor="white")
-    os.replace(partial, path)

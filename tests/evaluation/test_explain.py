@@ -56,6 +56,17 @@ def test_all_faces_of_a_picture_share_one_drawing(detector, pictures, tmp_path):
     assert drawn == [tmp_path / "out.png"]
 
 
+def test_a_small_face_is_shown_enlarged_as_well(detector, pictures, tmp_path):
+    def drawn(face):
+        (path,) = explain(
+            detector, [record(pictures[0], face)], tmp_path / "out.png"
+        )
+        with Image.open(path) as drawing:
+            return drawing.height
+
+    assert drawn((5, 5, 12, 14)) > 1.4 * drawn((0, 0, 40, 40))
+
+
 def test_a_picture_named_twice_is_drawn_once(detector, pictures, tmp_path):
     records = [record(pictures[0]), record(pictures[0])]
     drawn = explain(detector, records, tmp_path / "out.png")
