@@ -25,9 +25,9 @@ _UNDECIDED = "#8a5a00"
 # Small pictures are shown enlarged, large ones reduced, in pixels.
 _SHOWN = 900
 _DPI = 150
-# A region below this share of the picture's longer side is shown enlarged as
+# A face below this share of the picture's longer side is shown enlarged as
 # well, as long as there are not too many.
-_SMALL = 0.5
+_SMALL = 1 / 3
 _MOST_ENLARGED = 4
 
 
@@ -95,7 +95,7 @@ def draw(
         part = _part(region)
         pixels[part] = heated(pixels[part], region.heat)
     longer = max(pixels.shape[:2])
-    small = [x for x in regions if x.box[2] < _SMALL * longer]
+    small = [x for x in regions if x.face and x.box[2] < _SMALL * longer]
     small = small[:_MOST_ENLARGED]
     height, width = np.array(pixels.shape[:2]) * _SHOWN / longer / _DPI
     width = max(4.0, width)
