@@ -4,9 +4,6 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-# How often a picture is stored again as JPEG, and how often made small and
-# large again.
-_RATE = 0.5
 # In shares of the side, of full light, of the colour, of JPEG's quality.
 _SHIFT = 0.05
 _LIGHT = 0.1
@@ -15,7 +12,9 @@ _QUALITY = (30, 100)
 _SHRINK = (0.4, 1.0)
 
 
-def augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def augment(
+    image: tf.Tensor, seed: tf.Tensor, degraded: float = 0.5
+) -> tf.Tensor:
     """A random change of a picture that leaves its label true.
 
     Mirrored, shifted by up to a twentieth of the side, given another light,
@@ -27,6 +26,8 @@ def augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         image: uint8 `[S, S, 3]`.
         seed: int64 `[2]`; equal seeds make equal changes, in whatever order
             and on however many threads the pictures come.
+        degraded: how often a picture is made small and large again, and how
+            often it is stored again as JPEG, in 0..1.
 
     Returns:
         float32 `[S, S, 3]` in 0..255.
@@ -43,8 +44,8 @@ def augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     x = tf.image.stateless_random_brightness(x, _LIGHT, light)
     x = tf.clip_by_value(x, 0.0, 1.0)
     x = tf.image.stateless_random_saturation(x, *_SATURATION, colour)
-    x = _sometimes(_resized, x, shrink)
-    x = _sometimes(_stored, x, store)
+    x = _sometimes(degraded, _resized, x, shrink)
+    x = _sometimes(degraded, _stored, x, store)
     return tf.clip_by_value(x, 0.0, 1.0) * 255.0
 
 
@@ -70,13 +71,14 @@ def _stored(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _sometimes(
+    rate: float,
     change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     image: tf.Tensor,
     seed: tf.Tensor,
 ) -> tf.Tensor:
     coin, rest = tf.unstack(tf.random.split(seed, 2))
     return tf.cond(
-        tf.random.stateless_uniform((), coin) < _RATE,
+        tf.random.stateless_uniform((), coin) < rate,
         lambda: change(image, rest),
         lambda: image,
     )

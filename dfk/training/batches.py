@@ -28,6 +28,7 @@ class TrainingBatches:
         scratch: a folder of this process for pictures that memory cannot
             hold.
         blends: makes further fakes of the split's real pictures.
+        degraded: as for `dfk.images.augment.augment`.
 
     Example:
         >>> batches = TrainingBatches(faces["train"], 32, 0, Path(scratch))
@@ -41,12 +42,14 @@ class TrainingBatches:
         seed: int,
         scratch: Path,
         blends: SelfBlends | None = None,
+        degraded: float = 0.5,
     ):
         size = split.size + (blends.size if blends else 0)
         self.steps = max(1, size // batch_size)
         self._batch_size = min(batch_size, size)
         self._seed = seed
         self._blends = blends
+        self._degraded = degraded
         self._examples = decoded(split, scratch)
         # One more than there is, so that the cache sees its input's end.
         self._window = size + 1 if fits(split) else SHUFFLE_WINDOW
@@ -75,7 +78,8 @@ class TrainingBatches:
 
         def prepare(index, example):
             image, label = example
-            changed = augment(image, tf.stack([int(changes), index]))
+            chance = tf.stack([int(changes), index])
+            changed = augment(image, chance, self._degraded)
             return changed, tf.cast(label[None], tf.float32)
 
         return (

@@ -151,9 +151,15 @@ def _train(config: Config, strategy, run: Run) -> None:
         soft_wrap=True,
     )
     blends = SelfBlends(training, config.blend) if config.blend else None
+    recipe = recipes.RECIPES[config.model]
     with tempfile.TemporaryDirectory(prefix="dfk-") as scratch:
         batches = TrainingBatches(
-            training, config.batch_size, config.seed, Path(scratch), blends
+            training,
+            config.batch_size,
+            config.seed,
+            Path(scratch),
+            blends,
+            recipe.degraded,
         )
         model, tuning = _build(
             config, faces.image_size, batches.steps, strategy, run
@@ -172,7 +178,7 @@ def _train(config: Config, strategy, run: Run) -> None:
             batches,
             validate,
             0 if config.unfreeze == "none" else config.epochs,
-            recipes.RECIPES[config.model].patience,
+            recipe.patience,
         )
         if config.precision != "float32":
             model = _in_float32(model, config)

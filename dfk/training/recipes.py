@@ -26,6 +26,8 @@ class Recipe:
         weight_decay: AdamW's.
         label_smoothing: labels are drawn towards 0.5 by half of this.
         batch_size: images a step, over all replicas.
+        degraded: how often a training picture is made small and large again,
+            and how often it is stored again as JPEG.
     """
 
     unfreeze: str
@@ -36,6 +38,7 @@ class Recipe:
     weight_decay: float = 1e-4
     label_smoothing: float = 0.05
     batch_size: int = 32
+    degraded: float = 0.5
 
 
 # A small learning rate: the point is to bend features, not to replace them.

@@ -14,11 +14,12 @@ def pictures():
     return (smooth + rng.normal(0, 12, (64, 40, 40, 3))).astype(np.uint8)
 
 
-def _augmented(pictures, epoch, parallel=1):
+def _augmented(pictures, epoch, parallel=1, degraded=0.5):
     numbered = tf.data.Dataset.from_tensor_slices(pictures).enumerate()
 
     def change(index, picture):
-        return augment(picture, tf.stack([tf.constant(epoch, "int64"), index]))
+        seed = tf.stack([tf.constant(epoch, "int64"), index])
+        return augment(picture, seed, degraded)
 
     changed = numbered.map(change, num_parallel_calls=parallel)
     return np.stack(list(changed.as_numpy_iterator()))
@@ -49,6 +50,19 @@ def test_changes_are_mild(pictures):
     changed = _augmented(pictures, epoch=1)
     means = changed.mean(axis=(1, 2, 3)) - pictures.mean(axis=(1, 2, 3))
     assert 2 < np.abs(means).max() < 30
+
+
+def test_only_as_many_as_asked_for_lose_their_fine_grain(pictures):
+    def grain(degraded):
+        changed = _augmented(pictures, epoch=1, degraded=degraded)
+        return np.abs(np.diff(changed, axis=1)).mean((1, 2, 3))
+
+    untouched = grain(0)
+    assert untouched.min() > 0.8 * untouched.mean()
+    lost = [np.mean(grain(rate) < 0.8 * untouched) for rate in (0.5, 1)]
+    # Either of two changes with a chance of a half each: three of four.
+    assert 0.6 < lost[0] < 0.9
+    assert lost[1] > 0.9
 
 
 def test_about_half_of_the_pictures_are_mirrored():
