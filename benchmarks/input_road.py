@@ -9,6 +9,7 @@ is measured as well: Keras's side has none.
 """
 
 import itertools
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -22,30 +23,36 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", None, "Folder of pictures.", required=True)
 flags.DEFINE_integer("image_size", 128, "Side of the pictures.")
 flags.DEFINE_integer("batch_size", 32, "Pictures a batch.")
-flags.DEFINE_integer("epochs", 5, "Epochs after the first.")
+flags.DEFINE_integer("epochs", 3, "Epochs after the first.")
+flags.DEFINE_integer("turns", 5, "Turns, each from the files anew.")
 
 
 def main(_):
-    """Measures both sides by turns, and prints the rates and their ratio."""
+    """Measures all sides by turns, and prints the rates and their ratio."""
     cli.start_tensorflow()
-    rates = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        roads = {
-            "image_dataset_from_directory": _keras(),
-            "dfk": _dfk(Path(scratch)),
-            "dfk, augmented": _augmented(Path(scratch)),
-        }
-        # Once unmeasured, so that no side pays for reading the disk alone.
-        _rate(roads["image_dataset_from_directory"])
-        for name, epoch in roads.items():
-            rates[name] = [_rate(epoch) for _ in range(1 + FLAGS.epochs)]
-    theirs = rates["image_dataset_from_directory"]
-    print(f"{'pictures a second':30}{'first epoch':>20}{'later epochs':>20}")
-    for name, (first, *later) in rates.items():
-        cells = (
-            f"{rate:8.0f}  ratio {rate / base:5.2f}"
-            for rate, base in ((first, theirs[0]), (max(later), max(theirs)))
-        )
+    # Once unmeasured, so that no side pays for reading the disk alone.
+    _rate(_keras(Path()))
+    roads = {
+        "image_dataset_from_directory": _keras,
+        "dfk": _dfk,
+        "dfk, augmented": _augmented,
+    }
+    first, later = {name: [] for name in roads}, {name: [] for name in roads}
+    for _ in range(FLAGS.turns):
+        for name, build in roads.items():
+            with tempfile.TemporaryDirectory() as scratch:
+                epoch = build(Path(scratch))
+                first[name].append(_rate(epoch))
+                later[name] += [_rate(epoch) for _ in range(FLAGS.epochs)]
+    print(f"{'pictures a second, medians':30}{'first epoch':>20}{'later':>20}")
+    for name in roads:
+        cells = []
+        for rates in (first, later):
+            rate, theirs = map(
+                statistics.median,
+                (rates[name], rates["image_dataset_from_directory"]),
+            )
+            cells.append(f"{rate:8.0f}  ratio {rate / theirs:5.2f}")
         print(f"{name:30}" + "".join(f"{cell:>22}" for cell in cells))
 
 
@@ -55,7 +62,8 @@ def _rate(epoch) -> float:
     return pictures / (time.perf_counter() - start)
 
 
-def _keras():
+def _keras(scratch: Path):
+    del scratch
     import keras
 
     from dfk.data import folders
