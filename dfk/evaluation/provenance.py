@@ -35,11 +35,19 @@ def provenance() -> dict[str, str | dict[str, str]]:
 
 def machine() -> str:
     """This machine in a few words: processor, cores, and GPUs if any."""
-    parts = [_processor(), f"{os.cpu_count()} cores"]
+    cores = _cores()
+    parts = [_processor(), f"{cores} core{'s' if cores > 1 else ''}"]
     for gpu in tf.config.list_physical_devices("GPU"):
         details = tf.config.experimental.get_device_details(gpu)
         parts.append(details.get("device_name", "a GPU"))
     return ", ".join(parts)
+
+
+def _cores() -> int:
+    """How many cores this process may use, which can be fewer than all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _processor() -> str:
