@@ -127,7 +127,7 @@ def main(argv):
     cli.start_tensorflow()
     import dataclasses
 
-    from dfk.training.experiment import Config
+    from dfk.training.config import Config
     from dfk.training.repeats import train
 
     values = {

@@ -4,7 +4,6 @@ import dataclasses
 import os
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,89 +12,18 @@ from rich.console import Console
 from rich.table import Table
 
 from dfk import data, models
-from dfk.errors import UserError
 from dfk.evaluation import calibration, novelty
 from dfk.evaluation.provenance import provenance
 from dfk.runs import Run, write_json
 from dfk.training import recipes, strategies
 from dfk.training.batches import TrainingBatches
 from dfk.training.blends import SelfBlends
+from dfk.training.config import Config
 from dfk.training.head_fit import fit_head
 from dfk.training.loop import FineTuning
 from dfk.training.optimizer import StagewiseAdamW
+from dfk.training.resume import find_run
 from dfk.training.validation import Validation
-
-PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
-
-
-@dataclass(frozen=True)
-class Config:
-    """Everything that decides what a run gives; `None` is the recipe's value.
-
-    Args:
-        model: a detector's name.
-        weights: `default`, a name, `none` or a file.
-        dataset: a TFDS name, or a folder.
-        data_dir: a folder of pictures, in place of `dataset`.
-        manual_dir: where a data set's archive was downloaded to by hand.
-        image_size: the side of the pictures; the data set's own by default.
-        limit: use the first so many pictures of each split.
-        blend: the share of the real training pictures, 0..1, of which each
-            epoch makes a self-blended fake.
-        unfreeze: the first stage that phase two trains, `all` or `none`.
-        epochs: of phase two.
-        batch_size: pictures a step, over all devices.
-        accumulate: steps whose gradients make one update together.
-        learning_rate: the peak in phase two.
-        strategy: one of `dfk.training.strategies.STRATEGIES`.
-        precision: one of `PRECISIONS`.
-        seed: of the order, the augmentation, the dropout and new weights.
-    """
-
-    model: str
-    weights: str = "default"
-    dataset: str | None = None
-    data_dir: str | None = None
-    manual_dir: str | None = None
-    image_size: int | None = None
-    limit: int | None = None
-    blend: float = 0.0
-    unfreeze: str | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    accumulate: int = 1
-    learning_rate: float | None = None
-    strategy: str = "auto"
-    precision: str = "float32"
-    seed: int = 0
-
-    def resolved(self) -> "Config":
-        """This configuration with the recipe's values filled in.
-
-        Raises:
-            UserError: a value that cannot be.
-        """
-        detector = models.get(self.model)
-        recipe = recipes.RECIPES[self.model]
-        if self.precision not in PRECISIONS:
-            raise UserError(
-                f"--precision={self.precision} is unknown: pass one of "
-                f"{', '.join(PRECISIONS)}."
-            )
-        weights = detector.resolve(self.weights)
-        filled = {
-            name: getattr(recipe, name)
-            for name in ("unfreeze", "epochs", "batch_size", "learning_rate")
-            if getattr(self, name) is None
-        }
-        if weights == "none" and "unfreeze" in filled:
-            # There is nothing worth freezing in random weights.
-            filled["unfreeze"] = "all"
-        if self.dataset is None and self.data_dir is None:
-            filled["dataset"] = data.DEFAULT
-        full = dataclasses.replace(self, weights=weights, **filled)
-        recipes.trained_stages(detector, full.unfreeze)
-        return full
 
 
 def train(config: Config, workdir: str | None = None) -> Run:
@@ -122,7 +50,7 @@ def train(config: Config, workdir: str | None = None) -> Run:
     """
     config = config.resolved()
     strategy = strategies.choose(config.strategy)
-    run = _find(config, workdir)
+    run = find_run(dataclasses.asdict(config), workdir)
     if run.model_path.is_file():
         print(f"The run at {run.path} is finished already.")
     else:
@@ -197,43 +125,6 @@ def _train(config: Config, strategy, run: Run) -> None:
         }
         _finish(run, model, record)
         _summarize(console, run, model, tuning.history, seconds)
-
-
-def _find(config: Config, workdir: str | None) -> Run:
-    """The run to go on with, or a new one."""
-    settings = dataclasses.asdict(config)
-    if workdir is None and config.strategy == "multi_worker":
-        raise UserError(
-            "--strategy=multi_worker needs --workdir: all workers must name "
-            "the same folder."
-        )
-    if workdir is None:
-        run = _unfinished(settings) or Run(
-            f"runs/{config.model}-{time.strftime('%Y%m%d-%H%M%S')}"
-        )
-    else:
-        run = Run(workdir)
-    if run.config_path.is_file():
-        _require_same(run, settings)
-    return run
-
-
-def _unfinished(settings: dict) -> Run | None:
-    for path in sorted(Path("runs").glob("*/config.json"), reverse=True):
-        run = Run(path.parent)
-        if not run.model_path.is_file() and run.config == settings:
-            return run
-    return None
-
-
-def _require_same(run: Run, settings: dict) -> None:
-    for name, value in run.config.items():
-        if settings.get(name) != value:
-            raise UserError(
-                f"{run.path} holds a run with {name} {value!r}, not "
-                f"{settings.get(name)!r}: choose another --workdir, or repeat "
-                "that run's own command to continue it."
-            )
 
 
 def _starts_frozen(config: Config) -> bool:

@@ -16,7 +16,7 @@ from dfk import runs
 from dfk.errors import UserError
 from dfk.runs import Run, write_json
 from dfk.training import experiment, strategies
-from dfk.training.experiment import Config
+from dfk.training.config import Config
 
 Summary = dict[str, dict[str, float]]
 

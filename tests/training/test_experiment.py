@@ -14,7 +14,8 @@ import pytest
 from dfk import models
 from dfk.errors import UserError
 from dfk.runs import Run
-from dfk.training.experiment import Config, train
+from dfk.training.config import Config
+from dfk.training.experiment import train
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,80 @@
+"""Everything that decides what a training run gives."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from dfk import data, models
+from dfk.errors import UserError
+from dfk.training import recipes
+
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run gives; `None` is the recipe's value.
+
+    Args:
+        model: a detector's name.
+        weights: `default`, a name, `none` or a file.
+        dataset: a TFDS name, or a folder.
+        data_dir: a folder of pictures, in place of `dataset`.
+        manual_dir: where a data set's archive was downloaded to by hand.
+        image_size: the side of the pictures; the data set's own by default.
+        limit: use the first so many pictures of each split.
+        blend: the share of the real training pictures, 0..1, of which each
+            epoch makes a self-blended fake.
+        unfreeze: the first stage that phase two trains, `all` or `none`.
+        epochs: of phase two.
+        batch_size: pictures a step, over all devices.
+        accumulate: steps whose gradients make one update together.
+        learning_rate: the peak in phase two.
+        strategy: one of `dfk.training.strategies.STRATEGIES`.
+        precision: one of `PRECISIONS`.
+        seed: of the order, the augmentation, the dropout and new weights.
+    """
+
+    model: str
+    weights: str = "default"
+    dataset: str | None = None
+    data_dir: str | None = None
+    manual_dir: str | None = None
+    image_size: int | None = None
+    limit: int | None = None
+    blend: float = 0.0
+    unfreeze: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    accumulate: int = 1
+    learning_rate: float | None = None
+    strategy: str = "auto"
+    precision: str = "float32"
+    seed: int = 0
+
+    def resolved(self) -> "Config":
+        """This configuration with the recipe's values filled in.
+
+        Raises:
+            UserError: a value that cannot be.
+        """
+        detector = models.get(self.model)
+        recipe = recipes.RECIPES[self.model]
+        if self.precision not in PRECISIONS:
+            raise UserError(
+                f"--precision={self.precision} is unknown: pass one of "
+                f"{', '.join(PRECISIONS)}."
+            )
+        weights = detector.resolve(self.weights)
+        filled = {
+            name: getattr(recipe, name)
+            for name in ("unfreeze", "epochs", "batch_size", "learning_rate")
+            if getattr(self, name) is None
+        }
+        if weights == "none" and "unfreeze" in filled:
+            # There is nothing worth freezing in random weights.
+            filled["unfreeze"] = "all"
+        if self.dataset is None and self.data_dir is None:
+            filled["dataset"] = data.DEFAULT
+        full = dataclasses.replace(self, weights=weights, **filled)
+        recipes.trained_stages(detector, full.unfreeze)
+        return full

@@ -1,0 +1,60 @@
+"""Which folder a training goes on in: a run that was stopped, or a new one."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from dfk.errors import UserError
+from dfk.runs import Run
+
+
+def find_run(config: dict[str, Any], workdir: str | None = None) -> Run:
+    """Finds the run to go on with, or names a new one.
+
+    Args:
+        config: the fields of a resolved `dfk.training.config.Config`.
+        workdir: the run's folder; by default the one under `runs/` that an
+            equal configuration left unfinished, or a new one there.
+
+    Returns:
+        The run, whose folder need not exist yet.
+
+    Raises:
+        UserError: the folder holds another run, or several workers were not
+            told which folder to share.
+
+    Example:
+        >>> find_run(dataclasses.asdict(config), "runs/mine").path
+        PosixPath('runs/mine')
+    """
+    if workdir is None and config["strategy"] == "multi_worker":
+        raise UserError(
+            "--strategy=multi_worker needs --workdir: all workers must name "
+            "the same folder."
+        )
+    if workdir is None:
+        return _unfinished(config) or Run(
+            f"runs/{config['model']}-{time.strftime('%Y%m%d-%H%M%S')}"
+        )
+    run = Run(workdir)
+    if run.config_path.is_file():
+        _require_same(run, config)
+    return run
+
+
+def _unfinished(config: dict[str, Any]) -> Run | None:
+    for path in sorted(Path("runs").glob("*/config.json"), reverse=True):
+        run = Run(path.parent)
+        if not run.model_path.is_file() and run.config == config:
+            return run
+    return None
+
+
+def _require_same(run: Run, config: dict[str, Any]) -> None:
+    for name, value in run.config.items():
+        if config.get(name) != value:
+            raise UserError(
+                f"{run.path} holds a run with {name} {value!r}, not "
+                f"{config.get(name)!r}: choose another --workdir, or repeat "
+                "that run's own command to continue it."
+            )
