@@ -98,8 +98,8 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "precision",
     "float32",
-    "Of the training: float32, mixed_float16 (for GPUs) or mixed_bfloat16 (also "
-    "for CPUs with instructions for it). The detector computes in float32.",
+    "Of the training: float32, mixed_float16 (for GPUs) or mixed_bfloat16 (for "
+    "CPUs with instructions for it, too). The detector computes in float32.",
 )
 flags.DEFINE_integer("seed", 0, "Seed of everything random.", lower_bound=0)
 flags.DEFINE_integer(
