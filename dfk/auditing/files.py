@@ -116,7 +116,7 @@ def _decoded(batch: dict[str, tf.Tensor], image_size: int):
     """The readable pictures of a batch of files."""
     contents = tf.map_fn(tf.io.read_file, batch["image"])
     images, readable = decode.decode_batch(contents, image_size)
-    batch = batch | {"image": tf.cast(images, tf.uint8)}
+    batch = batch | {"image": images}
     return {
         key: tf.boolean_mask(values, readable) for key, values in batch.items()
     }

@@ -4,6 +4,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -13,8 +14,6 @@ from dfk.errors import UserError
 from dfk.images import decode
 
 _IMAGE_SIZE = 128
-# Small enough for a broken picture to be met before much is decoded.
-_FILES_AT_ONCE = 16
 _UNREADABLE = "dfk cannot decode"
 
 
@@ -67,15 +66,8 @@ def _split(
         "id": ids,
         "group": [groups.get(id, id) for id in ids],
     }
-    examples = (
-        tf.data.Dataset.from_tensor_slices(files)
-        .batch(_FILES_AT_ONCE)
-        .map(
-            lambda batch: batch | {"image": _read(batch["image"], image_size)},
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        .unbatch()
-        .apply(tf.data.experimental.assert_cardinality(len(paths)))
+    examples = _decoded(files, image_size).apply(
+        tf.data.experimental.assert_cardinality(len(paths))
     )
     digest = version(paths, image_size, *ids, *files["group"])
     return FaceSplit(name, len(paths), examples, digest)
@@ -120,17 +112,45 @@ def _by_turns(
     return [row[2] for row in labelled], [row[1] for row in labelled]
 
 
-def _read(paths: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Reads a batch of files; a broken one is an error that names it."""
-    contents = tf.map_fn(tf.io.read_file, paths)
-    images, readable = decode.decode_batch(contents, image_size)
-    broken = tf.boolean_mask(paths, ~readable)[:1]
-    with tf.control_dependencies(
-        [tf.debugging.Assert(tf.reduce_all(readable), [_UNREADABLE, broken])]
-    ):
-        return tf.ensure_shape(
-            tf.cast(images, tf.uint8), [None, image_size, image_size, 3]
+def _decoded(files: dict[str, Any], image_size: int) -> tf.data.Dataset:
+    """Decodes files in parallel; a broken one is an error that names it.
+
+    What decodes has no name to put into its error. So broken files are
+    dropped, and the gap in the numbers of the others tells which one it was.
+    """
+    paths = tf.constant(files["image"])
+    count = len(files["image"])
+
+    def decode_one(number, file):
+        contents = tf.io.read_file(file["image"])
+        return number, file | {"image": decode.decode(contents, image_size)}
+
+    def check(expected, numbered):
+        number, example = numbered
+        unbroken = tf.raw_ops.Assert(
+            condition=tf.equal(number, expected),
+            data=[_UNREADABLE, paths[expected]],
         )
+        with tf.control_dependencies([unbroken]):
+            return expected + 1, tf.nest.map_structure(tf.identity, example)
+
+    readable = (
+        tf.data.Dataset.from_tensor_slices(files)
+        .enumerate()
+        .map(decode_one, num_parallel_calls=tf.data.AUTOTUNE)
+        .ignore_errors()
+    )
+    # Behind the last file, so that a gap is seen even there.
+    end = tf.nest.map_structure(
+        lambda spec: tf.zeros(spec.shape, spec.dtype), readable.element_spec[1]
+    )
+    return (
+        readable.concatenate(
+            tf.data.Dataset.from_tensors((tf.constant(count, tf.int64), end))
+        )
+        .scan(tf.constant(0, tf.int64), check)
+        .take(count)
+    )
 
 
 @contextlib.contextmanager

@@ -36,10 +36,12 @@ def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
         TensorShape([128, 128, 3])
     """
     claimed = tf.reduce_prod(_claimed_shape(image_bytes))
-    too_large = tf.debugging.assert_less_equal(
-        claimed, tf.constant(MAX_PIXELS, tf.int64), "too many pixels"
+    # The bare operation: the one in tf.debugging adds a branch.
+    small_enough = tf.raw_ops.Assert(
+        condition=claimed <= MAX_PIXELS, data=["too many pixels", claimed]
     )
-    with tf.control_dependencies([too_large]):
+    # Outside of a graph there is nothing to wait for.
+    with tf.control_dependencies([small_enough] if small_enough else []):
         pixels = tf.io.decode_image(
             image_bytes, channels=3, expand_animations=False
         )
@@ -52,6 +54,16 @@ def _claimed_shape(image_bytes: tf.Tensor) -> tf.Tensor:
     Zeros for BMP, whose files are as large as their pictures, and for WebP,
     which ends at 16,383 pixels a side.
     """
+    # Branches cost more than all else here, so that the most usual format has
+    # the only one.
+    return tf.cond(
+        tf.equal(tf.strings.substr(image_bytes, 0, 3), b"\xff\xd8\xff"),
+        lambda: tf.cast(tf.io.extract_jpeg_shape(image_bytes)[:2], tf.int64),
+        lambda: _claimed_by_header(image_bytes),
+    )
+
+
+def _claimed_by_header(image_bytes: tf.Tensor) -> tf.Tensor:
     length = 24
     # Padded, since of a file that ends early nothing could be read.
     start = tf.strings.substr(image_bytes, 0, length)
@@ -66,16 +78,10 @@ def _claimed_shape(image_bytes: tf.Tensor) -> tf.Tensor:
     def starts_with(signature: bytes) -> tf.Tensor:
         return tf.reduce_all(header[: len(signature)] == list(signature))
 
-    # Branches cost more than all this arithmetic: there is one for JPEG,
-    # which alone must be searched for its size.
-    big, small = [1 << 24, 1 << 16, 1 << 8, 1], [1, 1 << 8]
-    others = tf.where(starts_with(b"\x89PNG"), sides(16, big), 0)
-    others = tf.where(starts_with(b"GIF8"), sides(6, small), others)
-    return tf.cond(
-        starts_with(b"\xff\xd8\xff"),
-        lambda: tf.cast(tf.io.extract_jpeg_shape(image_bytes)[:2], tf.int64),
-        lambda: others,
+    png = tf.where(
+        starts_with(b"\x89PNG"), sides(16, [1 << 24, 1 << 16, 1 << 8, 1]), 0
     )
+    return tf.where(starts_with(b"GIF8"), sides(6, [1, 1 << 8]), png)
 
 
 def fit(pixels: tf.Tensor, image_size: int) -> tf.Tensor:
@@ -120,9 +126,8 @@ def decode_batch(
         image_size: the side of the results, in pixels.
 
     Returns:
-        A pair: float32 `[N, image_size, image_size, 3]` in 0..255, zeros
-        where a picture is unreadable; and bool `[N]`, True where it is
-        readable.
+        A pair: uint8 `[N, image_size, image_size, 3]`, zeros where a picture
+        is unreadable; and bool `[N]`, True where it is readable.
     """
     count = tf.shape(image_bytes, out_type=tf.int64)[0]
     shape = (image_size, image_size, 3)
@@ -142,9 +147,7 @@ def decode_batch(
         .batch(count + 1)
     )
     indices, pixels = readable.get_single_element()
-    images = tf.scatter_nd(
-        indices[:, None], tf.cast(pixels, tf.float32), [count + 1, *shape]
-    )
+    images = tf.scatter_nd(indices[:, None], pixels, [count + 1, *shape])
     ok = tf.scatter_nd(
         indices[:, None], tf.ones_like(indices, tf.int32), [count + 1]
     )

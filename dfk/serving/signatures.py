@@ -53,7 +53,7 @@ def signatures(detector: keras.Model) -> dict[str, Callable]:
 
     def judged(image_bytes: tf.Tensor) -> models.Judgement:
         images, readable = decode_batch(image_bytes, size)
-        judgement = run(images)
+        judgement = run(tf.cast(images, tf.float32))
         return judgement._replace(
             probability=tf.where(readable, judgement.probability, UNREADABLE),
             features=tf.where(

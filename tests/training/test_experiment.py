@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -164,13 +165,12 @@ def test_mistakes_are_answered_with_a_sentence(
         train(dataclasses.replace(config, **change), str(tmp_path / "run"))
 
 
-def test_a_broken_picture_is_named(config, tmp_path):
-    import shutil
-
+@pytest.mark.parametrize("name", ["real/real003.png", "fake/fake023.png"])
+def test_a_broken_picture_is_named(config, tmp_path, name):
     shutil.copytree(config.data_dir, tmp_path / "faces")
-    (tmp_path / "faces/train/real/real003.png").write_bytes(b"no picture")
+    (tmp_path / "faces/train" / name).write_bytes(b"no picture")
     broken = dataclasses.replace(config, data_dir=str(tmp_path / "faces"))
-    with pytest.raises(UserError, match=r"real003\.png"):
+    with pytest.raises(UserError, match=name):
         train(broken, str(tmp_path / "run"))
 
 
