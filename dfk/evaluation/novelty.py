@@ -9,9 +9,11 @@ from dfk.data import FaceSplit
 from dfk.evaluation.conformal import upper_quantile
 from dfk.evaluation.features import compute
 from dfk.models import embedder, novelty_gauge
+from dfk.models.novelty import DIRECTIONS
 
-# More do not change the directions in which pictures differ.
-PICTURES = 2000
+# Ten for each direction that the gauge knows; more change little and cost the
+# backbone's time.
+PICTURES = 10 * DIRECTIONS
 # Of pictures like those of validation, so many may be called novel.
 RATE = 0.01
 
