@@ -68,6 +68,12 @@ _ROBUSTNESS = flags.DEFINE_bool(
     "and so on. It scores the split about 40 times more: try it on a GPU, or "
     "on a smaller data set first.",
 )
+_CORRUPTIONS = flags.DEFINE_list(
+    "corruptions",
+    [],
+    "With --robustness: only these, such as jpeg,webp,social. The score needs "
+    "all.",
+)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -77,6 +83,8 @@ def main(argv: Sequence[str]) -> None:
             "Name a run, as in `python -m dfk.evaluate runs/facenet`. "
             "Received: none."
         )
+    if _CORRUPTIONS.value and not _ROBUSTNESS.value:
+        raise UserError("--corruptions is for --robustness: add it.")
     # A wrong path is answered before TensorFlow takes seconds to import.
     runs = [run.path for run in finished(argv[1:])]
     from rich.console import Console
@@ -97,14 +105,14 @@ def _evaluate(console: "Console", path: Path, dataset: str | None) -> None:
     from dfk.evaluation import summary
     from dfk.evaluation.measure import evaluate
     from dfk.evaluation.report import write_report
-    from dfk.evaluation.robustness import robustness
+    from dfk.evaluation.robustness import chosen, robustness
 
     where = (dataset, _DATA_DIR.value, _SPLIT.value)
     record = evaluate(path, *where)
     summary.show(console, record)
     files = record["files"]
     if _ROBUSTNESS.value:
-        grid = robustness(path, *where)
+        grid = robustness(path, *where, grid=chosen(_CORRUPTIONS.value))
         summary.show_robustness(console, grid)
         files += grid["files"][1:]
     files.append(write_report(path, *where).name)

@@ -3,7 +3,7 @@
 import csv
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from dfk import data, models
 from dfk.data import FaceSplit, caching
+from dfk.errors import UserError
 from dfk.evaluation import measure, metrics
 from dfk.evaluation.provenance import provenance
 from dfk.evaluation.reliability import expected_calibration_error
@@ -28,6 +29,35 @@ CURVES = ("accuracy", "balanced_accuracy", "roc_auc")
 
 Cell = tuple[str, float]
 Grid = Mapping[str, Corruption]
+
+
+def chosen(names: Sequence[str]) -> Grid:
+    """The corruptions of these names.
+
+    Args:
+        names: keys of `CORRUPTIONS`; none stands for all of them.
+
+    Returns:
+        A part of `CORRUPTIONS`, in its own order.
+
+    Raises:
+        UserError: there is no corruption of that name.
+
+    Example:
+        >>> list(chosen(["webp", "jpeg"]))
+        ['jpeg', 'webp']
+    """
+    for name in names:
+        if name not in CORRUPTIONS:
+            raise UserError(
+                f"--corruptions names {name!r}, which is none: pass some of "
+                f"{', '.join(CORRUPTIONS)}."
+            )
+    return {
+        name: corruption
+        for name, corruption in CORRUPTIONS.items()
+        if name in (names or CORRUPTIONS)
+    }
 
 
 def robustness(
@@ -54,7 +84,7 @@ def robustness(
 
     Returns:
         The record: what `summary` gives, with what, where and when. `files`
-        are relative to the run.
+        are relative to the run. The score is None without all corruptions.
 
     Raises:
         UserError: no finished run, no such data, no images to score, or a
@@ -73,12 +103,16 @@ def robustness(
     with data.unreadable_files():
         clean, cells = _score_grid(detector, faces, batch_size, grid)
     calibration = models.score_layer(detector).calibration
+    command = measure.command(run_path, dataset, data_dir, split)
     record = {
-        "command": measure.command(run_path, dataset, data_dir, split)
-        + " --robustness",
+        "command": f"{command} --robustness",
         **provenance(),
         **summary(clean, cells, calibration, grid),
     }
+    if set(grid) < set(CORRUPTIONS):
+        # A mean over other corruptions is on another scale.
+        record["score"] = None
+        record["command"] += f" --corruptions={','.join(grid)}"
     _write(run, key, record)
     return record
 

@@ -161,7 +161,10 @@ def show_robustness(console: Console, record: dict[str, Any]) -> None:
 
 def _score_sentence(record: dict[str, Any]) -> str:
     if record["score"] is None:
-        return "No robustness score: it needs images of both classes."
+        return (
+            "No robustness score: it needs images of both classes, and all "
+            "corruptions."
+        )
     return (
         f"Robustness score {record['score']:.3f}: the balanced accuracy at "
         "0.5, averaged over the levels and then over the corruptions (0.5 is "

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from dfk.errors import UserError
 from dfk.evaluation.measure import evaluate
-from dfk.evaluation.robustness import area, robustness, summary
+from dfk.evaluation.robustness import area, chosen, robustness, summary
 from dfk.evaluation.scores import Scores
 from dfk.images.corruptions import CORRUPTIONS
 from dfk.models import Calibration
@@ -135,12 +135,13 @@ def test_one_class_has_accuracies_but_no_score():
 
 def test_the_record_joins_the_evaluation(measured):
     run, folder, record = measured
+    assert record["score"] is None
     results = json.loads((run / "results.json").read_text())
     assert results["evaluation"]["faces-test"]["robustness"] == record
     assert "metrics" in results["evaluation"]["faces-test"]
     assert record["command"] == (
         f"python -m dfk.evaluate {run} --data_dir={folder} --split=test "
-        "--robustness"
+        "--robustness --corruptions=jpeg,darker,gaussian_noise"
     )
     assert record["files"] == [
         "results.json",
@@ -186,6 +187,13 @@ def test_more_than_fits_in_memory_is_kept_on_disk(measured, monkeypatch):
     jpeg = {"jpeg": GRID["jpeg"]}
     again = robustness(run, grid=jpeg, batch_size=5)
     assert again["corruptions"]["jpeg"] == record["corruptions"]["jpeg"]
+
+
+def test_corruptions_are_chosen_by_name():
+    assert list(chosen(["webp", "jpeg"])) == ["jpeg", "webp"]
+    assert chosen([]) == CORRUPTIONS
+    with pytest.raises(UserError, match=r"'fog'.* jpeg, webp"):
+        chosen(["fog"])
 
 
 def test_a_split_must_have_been_evaluated(make_run, face_folder):
