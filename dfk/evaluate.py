@@ -38,6 +38,7 @@ from absl import flags
 
 from dfk import cli
 from dfk.errors import UserError
+from dfk.images.corruptions import CORRUPTIONS, Corruption
 from dfk.runs import finished
 
 if TYPE_CHECKING:
@@ -83,9 +84,8 @@ def main(argv: Sequence[str]) -> None:
             "Name a run, as in `python -m dfk.evaluate runs/facenet`. "
             "Received: none."
         )
-    if _CORRUPTIONS.value and not _ROBUSTNESS.value:
-        raise UserError("--corruptions is for --robustness: add it.")
-    # A wrong path is answered before TensorFlow takes seconds to import.
+    # A mistake is answered before TensorFlow takes seconds to import.
+    grid = _grid(_CORRUPTIONS.value)
     runs = [run.path for run in finished(argv[1:])]
     from rich.console import Console
 
@@ -96,25 +96,43 @@ def main(argv: Sequence[str]) -> None:
         return
     dataset = _DATASET.value[0] if _DATASET.value else None
     for path in runs:
-        _evaluate(console, path, dataset)
+        _evaluate(console, path, dataset, grid)
     if len(runs) > 1:
         print("Next:", "python -m dfk.compare", shlex.join(argv[1:]))
 
 
-def _evaluate(console: "Console", path: Path, dataset: str | None) -> None:
+def _grid(names: Sequence[str]) -> dict[str, Corruption]:
+    """The corruptions of these names in the usual order; all for none."""
+    if names and not _ROBUSTNESS.value:
+        raise UserError("--corruptions is for --robustness: add it.")
+    for name in names:
+        if name not in CORRUPTIONS:
+            raise UserError(
+                f"--corruptions names {name!r}, which is none: pass some of "
+                f"{', '.join(CORRUPTIONS)}."
+            )
+    return {c: CORRUPTIONS[c] for c in CORRUPTIONS if c in (names or [c])}
+
+
+def _evaluate(
+    console: "Console",
+    path: Path,
+    dataset: str | None,
+    grid: dict[str, Corruption],
+) -> None:
     from dfk.evaluation import summary
     from dfk.evaluation.measure import evaluate
     from dfk.evaluation.report import write_report
-    from dfk.evaluation.robustness import chosen, robustness
+    from dfk.evaluation.robustness import robustness
 
     where = (dataset, _DATA_DIR.value, _SPLIT.value)
     record = evaluate(path, *where)
     summary.show(console, record)
     files = record["files"]
     if _ROBUSTNESS.value:
-        grid = robustness(path, *where, grid=chosen(_CORRUPTIONS.value))
-        summary.show_robustness(console, grid)
-        files += grid["files"][1:]
+        harmed = robustness(path, *where, grid=grid)
+        summary.show_robustness(console, harmed)
+        files += harmed["files"][1:]
     files.append(write_report(path, *where).name)
     print(f"Written into {path}:", *files, sep="\n  ")
 

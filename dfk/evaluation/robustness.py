@@ -3,7 +3,7 @@
 import csv
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import tensorflow as tf
 
 from dfk import data, models
 from dfk.data import FaceSplit, caching
-from dfk.errors import UserError
 from dfk.evaluation import measure, metrics
 from dfk.evaluation.provenance import provenance
 from dfk.evaluation.reliability import expected_calibration_error
@@ -29,35 +28,6 @@ CURVES = ("accuracy", "balanced_accuracy", "roc_auc")
 
 Cell = tuple[str, float]
 Grid = Mapping[str, Corruption]
-
-
-def chosen(names: Sequence[str]) -> Grid:
-    """The corruptions of these names.
-
-    Args:
-        names: keys of `CORRUPTIONS`; none stands for all of them.
-
-    Returns:
-        A part of `CORRUPTIONS`, in its own order.
-
-    Raises:
-        UserError: there is no corruption of that name.
-
-    Example:
-        >>> list(chosen(["webp", "jpeg"]))
-        ['jpeg', 'webp']
-    """
-    for name in names:
-        if name not in CORRUPTIONS:
-            raise UserError(
-                f"--corruptions names {name!r}, which is none: pass some of "
-                f"{', '.join(CORRUPTIONS)}."
-            )
-    return {
-        name: corruption
-        for name, corruption in CORRUPTIONS.items()
-        if name in (names or CORRUPTIONS)
-    }
 
 
 def robustness(

@@ -74,7 +74,7 @@ def _load_imagenet(detector: keras.Model) -> None:
     "efficientnet_lite",
     stages=STAGES,
     weights={"imagenet": _load_imagenet},
-    # Small pictures are enlarged this far: finer maps are worth the time.
+    # Small pictures are enlarged this far; see benchmarks/recipes.md.
     native_size=192,
 )
 def efficientnet_lite(x: keras.KerasTensor) -> list[keras.KerasTensor]:

@@ -74,7 +74,7 @@ def test_what_else_was_measured_is_shown(make_run, face_folder, tmp_path):
         )
     )
     text = text_of(write_report(run, audits=tmp_path))
-    assert "Some corruptions only, which make no score. Worst is jpeg" in text
+    assert "all corruptions. Worst is jpeg" in text
     assert "Trained on" in text
     assert "a check" in text
     assert "Not " not in text.split("What happens to pictures")[1]

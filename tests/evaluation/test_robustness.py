@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from dfk.errors import UserError
 from dfk.evaluation.measure import evaluate
-from dfk.evaluation.robustness import area, chosen, robustness, summary
+from dfk.evaluation.robustness import area, robustness, summary
 from dfk.evaluation.scores import Scores
 from dfk.images.corruptions import CORRUPTIONS
 from dfk.models import Calibration
@@ -189,13 +189,6 @@ def test_more_than_fits_in_memory_is_kept_on_disk(measured, monkeypatch):
     assert again["corruptions"]["jpeg"] == record["corruptions"]["jpeg"]
 
 
-def test_corruptions_are_chosen_by_name():
-    assert list(chosen(["webp", "jpeg"])) == ["jpeg", "webp"]
-    assert chosen([]) == CORRUPTIONS
-    with pytest.raises(UserError, match=r"'fog'.* jpeg, webp"):
-        chosen(["fog"])
-
-
 def test_a_split_must_have_been_evaluated(make_run, face_folder):
     run = make_run(face_folder())
     with pytest.raises(UserError, match=r"not been evaluated: run `python -m"):
@@ -222,3 +215,29 @@ def test_the_command_prints_the_whole_grid(make_run, face_folder):
         assert words in done.stdout
     rows = (run / "robustness-faces-test.csv").read_text().splitlines()
     assert len(rows) == 1 + 1 + 42
+
+
+def evaluate_command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "dfk.evaluate", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_corruptions_are_chosen_by_name(make_run, face_folder):
+    run = make_run(face_folder(count=3))
+    done = evaluate_command(run, "--robustness", "--corruptions=webp,blur")
+    assert done.returncode == 0, done.stderr
+    assert "No robustness score" in done.stdout
+    table = (run / "robustness-faces-test.csv").read_text()
+    names = [row.partition(",")[0] for row in table.splitlines()[1:]]
+    assert names == ["clean", *["webp"] * 3, *["blur"] * 3]
+
+
+def test_an_unknown_corruption_is_named_at_once():
+    done = evaluate_command("runs/x", "--robustness", "--corruptions=fog")
+    assert done.returncode == 1
+    assert "'fog', which is none: pass some of jpeg, webp" in done.stderr
+    assert "add it" in evaluate_command("runs/x", "--corruptions=jpeg").stderr
