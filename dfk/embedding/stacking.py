@@ -4,8 +4,8 @@ A stack is a weighted sum of logits. Fitted freely on a hundred pictures it
 would learn their accidents along with which detector is the better one. So it
 leaves the plain mean only as far as the pictures insist:
 
-1. Every part's logits are scaled on validation first, as for a single
-   detector (`dfk.evaluation.calibration.fit_scaling`). They are log-odds then,
+1. Every part's logits, of whatever scale, are scaled on validation first
+   (`dfk.evaluation.calibration.fit_scaling`). They are log-odds then,
    and the plain mean of log-odds is a sensible answer without any fit. The
    logits of a part that knows nothing are scaled down to almost nothing.
 2. The weights are a logistic regression's, at least 0 (Breiman 1996: a
@@ -80,7 +80,10 @@ def fit(logits: np.ndarray, labels: np.ndarray) -> Stack:
         array([0.71, 0.29])
     """
     scales, biases = np.transpose(
-        [fit_scaling(part, labels) for part in np.transpose(logits)]
+        [
+            fit_scaling(part, labels, log_odds=False)
+            for part in np.transpose(logits)
+        ]
     )
     scaled = logits / scales + biases
     weights, bias = _shrunk_regression(scaled, labels)
@@ -96,7 +99,7 @@ def _shrunk_regression(
     parts = logits.shape[1]
     fakes = labels.sum()
     reals = len(labels) - fakes
-    # Platt's targets, as in calibration: finite where classes are separated.
+    # Platt's targets: finite where classes are separated.
     targets = np.where(labels, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
     precision = (parts / SPREAD) ** 2
 

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 TEMPERATURES = (0.05, 20.0)
 FOLDS = 5
 
+# Standard deviations of slope (about 1) and bias (about 0) among detectors,
+# before validation has spoken; see benchmarks/recipes.md.
+_SLOPES = 0.5
+_BIASES = 0.5
+
 
 def fit(
     logits: np.ndarray, labels: np.ndarray, error_rate: float = ERROR_RATE
@@ -69,7 +74,9 @@ def fit(
     )
 
 
-def fit_scaling(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+def fit_scaling(
+    logits: np.ndarray, labels: np.ndarray, log_odds: bool = True
+) -> tuple[float, float]:
     """Finds how logits must be scaled to be the least surprised by labels.
 
     Minimises the negative log-likelihood of `logits / temperature + bias`. A
@@ -79,14 +86,21 @@ def fit_scaling(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     regression, the usual third, ties scores to each other: the verdicts'
     limits need their order.
 
+    Few images can say little, and a trained head's logits are nearly log-odds
+    already, so slope and bias are held near 1 and 0 by a weak normal prior,
+    which a few hundred images outvote.
+
     Args:
         logits: float `[N]`.
         labels: int `[N]`, 0 for real and 1 for fake.
+        log_odds: the logits are log-odds, if poor ones. For a classifier's
+            scores of any scale there is no prior; Platt's targets, (n + 1) /
+            (n + 2) for a class of n images instead of 1, then keep the minimum
+            finite where the classes are perfectly separated.
 
     Returns:
         The temperature, within `TEMPERATURES`, and the bias, 0 where it does
-        not pay. The temperature ends at its upper bound for logits that know
-        nothing about the labels.
+        not pay.
 
     Raises:
         UserError: a class has no images.
@@ -100,15 +114,16 @@ def fit_scaling(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         >>> labels = np.array([0, 1] * 40 + [1, 0] * 10)  # right 80 times
         >>> temperature, bias = fit_scaling(logits, labels)
         >>> round(temperature, 1), bias
-        (3.0, 0.0)
+        (2.8, 0.0)
     """
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
     fakes = int(np.sum(labels))
     need_both(len(labels) - fakes, fakes)
-    return _minimize(logits, labels, _bias_pays(logits, labels))
+    with_bias = _bias_pays(logits, labels, log_odds)
+    return _minimize(logits, labels, with_bias, log_odds)
 
 
-def _bias_pays(logits: np.ndarray, labels: np.ndarray) -> bool:
+def _bias_pays(logits: np.ndarray, labels: np.ndarray, log_odds: bool) -> bool:
     folds = min(FOLDS, *np.bincount(labels, minlength=2))
     if folds < 2:
         return False
@@ -117,7 +132,7 @@ def _bias_pays(logits: np.ndarray, labels: np.ndarray) -> bool:
     for fit_on, try_on in splits.split(logits, labels):
         for with_bias in surprise:
             temperature, bias = _minimize(
-                logits[fit_on], labels[fit_on], with_bias
+                logits[fit_on], labels[fit_on], with_bias, log_odds
             )
             x = logits[try_on] / temperature + bias
             surprise[with_bias] += _surprise(x, labels[try_on]).sum()
@@ -125,22 +140,24 @@ def _bias_pays(logits: np.ndarray, labels: np.ndarray) -> bool:
 
 
 def _minimize(
-    logits: np.ndarray, labels: np.ndarray, with_bias: bool
+    logits: np.ndarray, labels: np.ndarray, with_bias: bool, log_odds: bool
 ) -> tuple[float, float]:
-    fakes = int(np.sum(labels))
-    reals = len(labels) - fakes
-    # Platt's targets, (n + 1) / (n + 2) for a class of n images instead of 1,
-    # keep the minimum finite where the classes are perfectly separated: plain
-    # labels would ask for a temperature of zero.
-    targets = np.where(labels, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
+    targets = labels if log_odds else _platts_targets(labels)
+    # How much a slope away from 1 and a bias away from 0 count.
+    at_one, at_zero = (_SLOPES**-2, _BIASES**-2) if log_odds else (0.0, 0.0)
 
     # In slope and bias the problem is convex; in temperature it is not.
     def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         slope, bias = parameters
         x = slope * logits + bias
         error = special.expit(x) - targets
-        gradient = np.array([np.mean(error * logits), np.mean(error)])
-        return float(np.mean(_surprise(x, targets))), gradient
+        gradient = [
+            np.sum(error * logits) + at_one * (slope - 1),
+            np.sum(error) + at_zero * bias,
+        ]
+        unlikely = at_one * (slope - 1) ** 2 + at_zero * bias**2
+        surprise = np.sum(_surprise(x, targets)) + unlikely / 2
+        return surprise / len(x), np.array(gradient) / len(x)
 
     low, high = TEMPERATURES
     free = (None, None) if with_bias else (0, 0)
@@ -152,6 +169,12 @@ def _minimize(
         bounds=[(1 / high, 1 / low), free],
     ).x
     return float(1 / slope), float(bias)
+
+
+def _platts_targets(labels: np.ndarray) -> np.ndarray:
+    fakes = int(np.sum(labels))
+    reals = len(labels) - fakes
+    return np.where(labels, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
 
 
 def _surprise(x: np.ndarray, targets: np.ndarray) -> np.ndarray:
