@@ -155,14 +155,15 @@ def _decoded(files: dict[str, Any], image_size: int) -> tf.data.Dataset:
 
 @contextlib.contextmanager
 def unreadable_files() -> Iterator[None]:
-    """Turns the failure to decode a folder's file into a sentence.
+    """Turns the failure to read or decode a folder's file into a sentence.
 
     Files are decoded when their turn comes, so a broken one is met far from
     `load`, as an error of the pipeline. What iterates over examples, in
     `fit` as well, belongs inside this.
 
     Raises:
-        UserError: a file is no picture; the message names it.
+        UserError: a file cannot be read or is no picture; the message names
+            it.
 
     Example:
         >>> with unreadable_files():
@@ -174,7 +175,15 @@ def unreadable_files() -> Iterator[None]:
         path = re.search(rf"\[{_UNREADABLE}\] \[(.*)\]", str(error))
         if path is None:
             raise
-        raise UserError(
-            f"{path[1]} is no picture that can be decoded: replace or remove "
-            "it."
-        ) from error
+        raise UserError(_what_is_wrong(Path(path[1]))) from error
+
+
+def _what_is_wrong(path: Path) -> str:
+    try:
+        path.read_bytes()
+    except OSError as error:
+        return (
+            f"{path} cannot be read ({error.strerror}): put it back, or make "
+            "it readable."
+        )
+    return f"{path} is no picture that can be decoded: replace or remove it."

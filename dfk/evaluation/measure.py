@@ -2,10 +2,7 @@
 
 import csv
 import dataclasses
-import itertools
 import os
-import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +10,7 @@ import keras
 import numpy as np
 
 from dfk import data, models
-from dfk.errors import UserError
-from dfk.evaluation import metrics, plots, reliability
+from dfk.evaluation import metrics, plots, records, reliability
 from dfk.evaluation.conformal import coverage
 from dfk.evaluation.operating_points import operating_points
 from dfk.evaluation.provenance import provenance
@@ -63,7 +59,7 @@ def evaluate(
         0.734
     """
     run = Run.finished(run_path)
-    dataset, data_dir = source_of(run, dataset, data_dir)
+    dataset, data_dir = records.source_of(run, dataset, data_dir)
     detector = models.load(run.path)
     faces = load_split(detector, dataset, data_dir, split)
     with data.unreadable_files():
@@ -73,7 +69,7 @@ def evaluate(
 
     results = run.results
     evaluations = results.setdefault("evaluation", {})
-    key = key_of(dataset, data_dir, split, evaluations)
+    key = records.key_of(dataset, data_dir, split, evaluations)
     _write_csv(run.path / f"scores-{key}.csv", scores, words)
     pictures = plots.write_all(
         run.path / "plots",
@@ -85,9 +81,9 @@ def evaluate(
     earlier = evaluations.get(key, {})
     evaluations[key] = {
         "dataset": dataset,
-        "data_dir": _absolute(data_dir),
+        "data_dir": records.absolute(data_dir),
         "split": split,
-        "command": command(run_path, dataset, data_dir, split),
+        "command": records.command(run_path, dataset, data_dir, split),
         **provenance(),
         **_measurements(scores, words, calibration),
         "files": [
@@ -146,26 +142,6 @@ def _reliability(
     }
 
 
-def source_of(
-    run: Run, dataset: str | None, data_dir: str | None
-) -> tuple[str | None, str | None]:
-    """Which data are meant, by name or by folder.
-
-    Args:
-        run: whose own data they are if neither is given.
-        dataset: a TFDS name, or a folder.
-        data_dir: a folder.
-
-    Returns:
-        The TFDS name and the folder, of which one is None.
-    """
-    if dataset is None and data_dir is None:
-        return run.config["dataset"], run.config["data_dir"]
-    if data_dir is None and data.is_folder(dataset):
-        return None, dataset
-    return dataset, data_dir
-
-
 def load_split(
     detector: keras.Model,
     dataset: str | None,
@@ -188,94 +164,6 @@ def load_split(
         dataset, data_dir, image_size=size, splits=(split,), one_class=True
     )
     return loaded.splits[split]
-
-
-def recorded(
-    run: Run, dataset: str | None, data_dir: str | None, split: str
-) -> tuple[str, dict[str, Any]]:
-    """Finds what `evaluate` recorded of a split.
-
-    Args:
-        run: a finished run.
-        dataset: a TFDS name, or None for a folder.
-        data_dir: the folder, if it is one.
-        split: the split.
-
-    Returns:
-        The evaluation's key and its record.
-
-    Raises:
-        UserError: the split has not been evaluated.
-    """
-    earlier = run.results.get("evaluation", {})
-    key = key_of(dataset, data_dir, split, earlier)
-    if key not in earlier:
-        again = command(run.path, dataset, data_dir, split)
-        raise UserError(
-            f"The {split} split of {dataset or data_dir} has not been "
-            f"evaluated: run `{again}` first."
-        )
-    return key, earlier[key]
-
-
-def key_of(
-    dataset: str | None,
-    data_dir: str | None,
-    split: str,
-    earlier: dict[str, Any],
-) -> str:
-    """The name under which a split's evaluation is kept.
-
-    Args:
-        dataset: a TFDS name, or None for a folder.
-        data_dir: the folder, if it is one.
-        split: the split.
-        earlier: the run's evaluations by their keys.
-
-    Returns:
-        Such as `faces-test`, or `faces-2-test` after another folder called
-        faces.
-    """
-    name = dataset or "-".join(
-        Path(folder).resolve().name for folder in data.names(data_dir)
-    )
-    plain = re.sub(r"[^\w.-]+", "-", name)
-    for number in itertools.count(1):
-        name = plain if number == 1 else f"{plain}-{number}"
-        key = f"{name}-{split}"
-        if key not in earlier or earlier[key]["data_dir"] == _absolute(
-            data_dir
-        ):
-            return key
-
-
-def _absolute(data_dir: str | None) -> str | None:
-    if not data_dir:
-        return None
-    return ",".join(
-        str(Path(name).expanduser().resolve()) for name in data.names(data_dir)
-    )
-
-
-def command(
-    run_path: str | Path,
-    dataset: str | None,
-    data_dir: str | None,
-    split: str,
-) -> str:
-    """The command that repeats an evaluation, also one by a program.
-
-    Args:
-        run_path: the run's folder.
-        dataset: a TFDS name, or None.
-        data_dir: a folder, or None.
-        split: the split.
-    """
-    flags = {"dataset": dataset, "data_dir": data_dir, "split": split}
-    return shlex.join(
-        ["python", "-m", "dfk.evaluate", str(run_path)]
-        + [f"--{name}={value}" for name, value in flags.items() if value]
-    )
 
 
 def _write_csv(

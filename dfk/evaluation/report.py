@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from dfk import models, pages
-from dfk.evaluation import measure, slices
+from dfk.evaluation import measure, records, slices
 from dfk.evaluation.explanations import heat_maps
 from dfk.evaluation.metrics import CLASSES
 from dfk.evaluation.overlays import heated
@@ -53,9 +53,9 @@ def write_report(
         PosixPath('runs/facenet/report.html')
     """
     run = Run.finished(run_path)
-    own = measure.source_of(run, None, None)
-    where = measure.source_of(run, dataset, data_dir)
-    key, record = measure.recorded(run, *where, split)
+    own = records.source_of(run, None, None)
+    where = records.source_of(run, dataset, data_dir)
+    key, record = records.recorded(run, *where, split)
     scores = _read_scores(run.path / f"scores-{key}.csv")
     detector = models.load(run.path)
     chosen = {

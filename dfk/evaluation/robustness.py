@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from dfk import data, models
 from dfk.data import FaceSplit, caching
-from dfk.evaluation import measure, metrics
+from dfk.evaluation import measure, metrics, records
 from dfk.evaluation.provenance import provenance
 from dfk.evaluation.reliability import expected_calibration_error
 from dfk.evaluation.robustness_plot import write_plot
@@ -66,14 +66,14 @@ def robustness(
         (0.873, 'gaussian_noise')
     """
     run = Run.finished(run_path)
-    dataset, data_dir = measure.source_of(run, dataset, data_dir)
-    key, _ = measure.recorded(run, dataset, data_dir, split)
+    dataset, data_dir = records.source_of(run, dataset, data_dir)
+    key, _ = records.recorded(run, dataset, data_dir, split)
     detector = models.load(run.path)
     faces = measure.load_split(detector, dataset, data_dir, split)
     with data.unreadable_files():
         clean, cells = _score_grid(detector, faces, batch_size, grid)
     calibration = models.score_layer(detector).calibration
-    command = measure.command(run_path, dataset, data_dir, split)
+    command = records.command(run_path, dataset, data_dir, split)
     record = {
         "command": f"{command} --robustness",
         **provenance(),

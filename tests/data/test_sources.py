@@ -203,6 +203,17 @@ def test_a_broken_file_is_named_when_its_turn_comes(folder):
         read(data.splits["test"])
 
 
+def test_a_file_that_vanished_is_not_called_broken(folder):
+    data = sources.load(str(folder), splits=["test"])
+    gone = folder / "test" / "fake" / "1.jpg"
+    gone.unlink()
+    with (
+        pytest.raises(UserError, match=f"^{gone} cannot be read .No such file"),
+        dfk_data.unreadable_files(),
+    ):
+        read(data.splits["test"])
+
+
 def test_other_failures_of_a_pipeline_stay_what_they_are():
     with (
         pytest.raises(tf.errors.InvalidArgumentError),
