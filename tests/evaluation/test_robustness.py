@@ -195,14 +195,18 @@ def test_a_split_must_have_been_evaluated(make_run, face_folder):
         robustness(run, grid=GRID)
 
 
-def test_the_command_prints_the_whole_grid(make_run, face_folder):
-    run = make_run(face_folder(count=3))
-    done = subprocess.run(
-        [sys.executable, "-m", "dfk.evaluate", str(run), "--robustness"],
+def evaluate_command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "dfk.evaluate", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_the_command_prints_the_whole_grid(make_run, face_folder):
+    run = make_run(face_folder(count=3))
+    done = evaluate_command(run, "--robustness")
     assert done.returncode == 0, done.stderr
     for words in (
         "accuracy, which is 100% when clean",
@@ -215,15 +219,6 @@ def test_the_command_prints_the_whole_grid(make_run, face_folder):
         assert words in done.stdout
     rows = (run / "robustness-faces-test.csv").read_text().splitlines()
     assert len(rows) == 1 + 1 + 42
-
-
-def evaluate_command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "dfk.evaluate", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_corruptions_are_chosen_by_name(make_run, face_folder):
