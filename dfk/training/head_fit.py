@@ -1,9 +1,12 @@
-"""Phase one: the head on the frozen backbone, solved exactly.
+"""The head on a backbone that stands still, solved exactly: phase one.
 
 On frozen features the last layer is a logistic regression: a convex problem
 whose solution scikit-learn finds in seconds, with no learning rate to choose.
 The backbone sees every training picture and its mirror image once, and never
 again while weights, image size and data stay the same.
+
+A detector without pretrained weights has no features to begin with, so it ends
+with this.
 """
 
 import keras

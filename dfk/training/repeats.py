@@ -97,8 +97,8 @@ def summarize(paths: Sequence[Path]) -> dict[str, Summary]:
         paths: the runs' folders.
 
     Returns:
-        `runs`: by folder's name the `roc_auc` and `accuracy` of the epoch
-        that was kept; `validation`: by metric its `mean`, `min` and `max`.
+        `runs`: by folder's name the `roc_auc` and `accuracy` of the
+        detector; `validation`: by metric its `mean`, `min` and `max`.
     """
     each = {path.name: _kept(Run(path)) for path in paths}
     return {
@@ -111,9 +111,8 @@ def summarize(paths: Sequence[Path]) -> dict[str, Summary]:
 
 
 def _kept(run: Run) -> dict[str, float]:
-    epochs = json.loads(run.results_path.read_text())["training"]["epochs"]
-    best = max(epochs, key=lambda epoch: epoch["val_auc"])
-    return {"roc_auc": best["val_auc"], "accuracy": best["val_accuracy"]}
+    metrics = run.results["training"]["validation"]
+    return {"roc_auc": metrics["val_auc"], "accuracy": metrics["val_accuracy"]}
 
 
 def _spread(values: list[float]) -> dict[str, float]:

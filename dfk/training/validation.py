@@ -39,10 +39,19 @@ class Validation:
         return np.concatenate(logits), np.concatenate(labels)
 
     def __call__(self) -> dict[str, float]:
-        """`val_auc`, and `val_accuracy` and `val_loss` as yet uncalibrated."""
-        logits, labels = self.logits_and_labels()
-        return {
-            "val_auc": roc_auc_score(labels, logits),
-            "val_accuracy": np.mean((logits > 0) == labels),
-            "val_loss": log_loss(labels, tf.sigmoid(logits).numpy()),
-        }
+        """The model's metrics now; see `measure`."""
+        return measure(*self.logits_and_labels())
+
+
+def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """`val_auc`, and `val_accuracy` and `val_loss` as yet uncalibrated.
+
+    Args:
+        logits: float `[N]`, the raw logits of fake.
+        labels: int `[N]`, 0 for real and 1 for fake.
+    """
+    return {
+        "val_auc": float(roc_auc_score(labels, logits)),
+        "val_accuracy": float(np.mean((logits > 0) == labels)),
+        "val_loss": float(log_loss(labels, tf.sigmoid(logits).numpy())),
+    }
