@@ -12,7 +12,7 @@ with this.
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.linear_model import LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import StratifiedGroupKFold
 
 from dfk.data import FaceSplit
@@ -22,6 +22,7 @@ from dfk.training import strategies
 
 # Inverse strengths of the L2 penalty, of which cross-validation chooses one.
 PENALTIES = (1e-3, 1e-2, 1e-1)
+FOLDS = 3
 
 
 def fit_head(
@@ -52,15 +53,7 @@ def fit_head(
     variance = rows.var(axis=0)
     variance = np.maximum(variance, 1e-2 * np.median(variance) + 1e-12)
     standardized = (rows - mean) / np.sqrt(variance)
-    folds = StratifiedGroupKFold(3, shuffle=True, random_state=0)
-    regression = LogisticRegressionCV(
-        Cs=PENALTIES,
-        cv=list(folds.split(standardized, labels, groups)),
-        scoring="neg_log_loss",
-        l1_ratios=(0,),
-        use_legacy_attributes=False,
-        max_iter=1000,
-    ).fit(standardized, labels)
+    regression, penalty = _regression(standardized, labels, groups)
     for layer, weights in (
         ("features_norm", [mean, variance]),
         ("logit", [regression.coef_.T, regression.intercept_]),
@@ -68,4 +61,25 @@ def fit_head(
         model.get_layer(layer).set_weights(
             [strategies.agree(strategy, weight) for weight in weights]
         )
-    return {"penalty": regression.C_, "features": rows.shape[1]}
+    return {"penalty": penalty, "features": rows.shape[1]}
+
+
+def _regression(
+    rows: np.ndarray, labels: np.ndarray, groups: np.ndarray
+) -> tuple[LogisticRegression, float]:
+    """With the penalty that cross-validation likes best, and this penalty."""
+    fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
+    if fewest < FOLDS:
+        # Too few to try on: the most careful one.
+        regression = LogisticRegression(C=PENALTIES[0], max_iter=1000)
+        return regression.fit(rows, labels), PENALTIES[0]
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+    regression = LogisticRegressionCV(
+        Cs=PENALTIES,
+        cv=list(folds.split(rows, labels, groups)),
+        scoring="neg_log_loss",
+        l1_ratios=(0,),
+        use_legacy_attributes=False,
+        max_iter=1000,
+    ).fit(rows, labels)
+    return regression, regression.C_
