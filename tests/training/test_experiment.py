@@ -41,6 +41,10 @@ def _best_auc(run):
     return max(epoch["val_auc"] for epoch in epochs)
 
 
+def _validation_auc(run):
+    return run.results["training"]["validation"]["val_auc"]
+
+
 def test_a_run_is_a_folder(run):
     assert run.config["model"] == "cnn"
     assert run.config["weights"] == "none"
@@ -121,6 +125,35 @@ def test_pretrained_weights_get_their_head_from_frozen_features(
             np.testing.assert_array_equal(ours, theirs)
     # Solved exactly, the head makes more of features than a few steps did.
     assert _best_auc(again) > _best_auc(run)
+    assert _validation_auc(again) == _best_auc(again)
+
+
+def test_a_detector_from_scratch_ends_with_a_regression(run):
+    assert _validation_auc(run) > _best_auc(run)
+    # As on frozen features, they are standardised in front of it.
+    mean, _ = models.load(run.path).get_layer("features_norm").get_weights()
+    assert np.any(mean != 0)
+
+
+def test_a_regression_that_validation_finds_no_better_is_not_used(
+    run, config, tmp_path, monkeypatch
+):
+    def fit_badly(model, training, strategy):
+        layer = model.get_layer("logit")
+        layer.set_weights([-weight for weight in layer.get_weights()])
+        return {"penalty": 1.0, "features": 512}
+
+    monkeypatch.setattr("dfk.training.experiment.fit_head", fit_badly)
+    kept = train(config, str(tmp_path / "kept"))
+    assert _validation_auc(kept) == pytest.approx(_best_auc(run), abs=1e-6)
+
+
+def test_two_pictures_are_enough_for_a_head(run, config, tmp_path):
+    # Too few for cross-validation.
+    few = dataclasses.replace(
+        config, weights=str(run.model_path), unfreeze="none", limit=2
+    )
+    assert train(few, str(tmp_path / "few")).model_path.is_file()
 
 
 def test_only_the_stages_asked_for_are_trained(run, config, tmp_path):
