@@ -14,7 +14,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """Parses the flags and runs a command's `main`, then exits.
 
     The exit status is what `main` returns (None is 0), 1 after a `UserError`
-    and 130 after Ctrl-C.
+    or when nobody reads the output any more, and 130 after Ctrl-C.
 
     Args:
         main: called with the program's name and its positional arguments.
@@ -37,7 +37,15 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
             print("\nInterrupted.", file=sys.stderr)
             return 130
 
-    app.run(guarded, flags_parser=_parse)
+    try:
+        try:
+            app.run(guarded, flags_parser=_parse)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # As in `--help | head`. Python flushes once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

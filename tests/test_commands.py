@@ -1,5 +1,6 @@
 """What every command promises before it does any work."""
 
+import os
 import subprocess
 import sys
 
@@ -43,3 +44,18 @@ def test_the_help_of_train_names_every_detector():
     result = _python(HELP.format(command="train"))
     for name in models.names():
         assert name in result.stdout
+
+
+def test_nobody_needs_to_read_to_the_end():
+    # As `head` does: the reading end is closed first.
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "dfk.train", "--help"],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "")
