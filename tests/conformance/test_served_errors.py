@@ -2,40 +2,12 @@
 
 import grpc
 import pytest
-import tensorflow as tf
-from google.protobuf import text_format
-from tensorflow_serving.apis import (
-    classification_pb2,
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    inference_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-    regression_pb2,
-)
-
-from dfk.serving.server import serving
+from calls import CLASSIFY, EXAMPLE, IMAGE, ONE, TASK, TINY
 
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
-
-REQUESTS = {
-    "Predict": predict_pb2.PredictRequest,
-    "Classify": classification_pb2.ClassificationRequest,
-    "Regress": regression_pb2.RegressionRequest,
-    "MultiInference": inference_pb2.MultiInferenceRequest,
-    "GetModelMetadata": get_model_metadata_pb2.GetModelMetadataRequest,
-    "GetModelStatus": get_model_status_pb2.GetModelStatusRequest,
-}
-ONE = "dtype: DT_STRING tensor_shape { dim { size: 1 } } string_val: 'x'"
-IMAGE = f"inputs {{ key: 'image_bytes' value {{ {ONE} }} }}"
-TINY = "model_spec { name: 'tiny' }"
-CLASSIFY = "model_spec { name: 'tiny' signature_name: 'classify' }"
-EXAMPLE = "input { example_list { examples { } } }"
-TASK = f"tasks {{ {CLASSIFY} method_name: 'tensorflow/serving/classify' }}"
 
 ERRORS = [
     # Picking the model.
@@ -239,26 +211,6 @@ BEGINNINGS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def call(place):
-    with serving(
-        place / "models.config", place / "saved_models", port=0
-    ) as server:
-        channel = grpc.insecure_channel(f"localhost:{server.port}")
-        stubs = (
-            prediction_service_pb2_grpc.PredictionServiceStub(channel),
-            model_service_pb2_grpc.ModelServiceStub(channel),
-        )
-
-        def call(rpc, text):
-            request = text_format.Parse(text, REQUESTS[rpc]())
-            stub = next(s for s in stubs if hasattr(s, rpc))
-            return getattr(stub, rpc)(request, timeout=20)
-
-        yield call
-        channel.close()
-
-
 def refused(call, rpc, request):
     with pytest.raises(grpc.RpcError) as caught:
         call(rpc, request)
@@ -288,68 +240,3 @@ def test_a_wrong_rank_is_the_requests_fault(call):
     scalar = "inputs { key: 'image_bytes' value { dtype: DT_STRING } }"
     code, _ = refused(call, "Predict", f"{TINY} {scalar}")
     assert code == INVALID
-
-
-def test_an_answer_says_what_ran(call):
-    spec = call("Predict", f"{TINY} {IMAGE}").model_spec
-    assert spec.name == "tiny"
-    assert spec.version.value == 1
-    assert spec.signature_name == "serving_default"
-
-
-def test_numbers_come_one_by_one(call):
-    tensor = call("Predict", f"{TINY} {IMAGE}").outputs["fake_probability"]
-    assert len(tensor.float_val) == 1
-    assert not tensor.tensor_content
-
-
-def test_only_the_outputs_asked_for_come(call):
-    answer = call("Predict", f"{TINY} {IMAGE} output_filter: 'verdict'")
-    assert {k: v.string_val[0] for k, v in answer.outputs.items()} == {
-        "verdict": b"unreadable"
-    }
-
-
-def test_packed_pixels_are_accepted(call):
-    pixels = tf.make_tensor_proto(tf.ones([2, 32, 32, 3]))
-    assert pixels.tensor_content
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name = "tiny"
-    request.model_spec.signature_name = "images"
-    request.inputs["images"].CopyFrom(pixels)
-    answer = call("Predict", text_format.MessageToString(request))
-    assert len(answer.outputs["fake_probability"].float_val) == 2
-
-
-def test_metadata_lists_every_signature(call):
-    request = f"{TINY} metadata_field: 'signature_def'"
-    answer = call("GetModelMetadata", request)
-    packed = answer.metadata["signature_def"]
-    assert packed.type_url == (
-        "type.googleapis.com/tensorflow.serving.SignatureDefMap"
-    )
-    signatures = get_model_metadata_pb2.SignatureDefMap()
-    assert packed.Unpack(signatures)
-    assert set(signatures.signature_def) == {
-        "__saved_model_init_op",
-        "classify",
-        "embed",
-        "images",
-        "serving_default",
-    }
-    assert answer.model_spec.version.value == 1
-    assert not answer.model_spec.signature_name
-
-
-def test_status_ignores_labels_and_says_ok(call):
-    request = "model_spec { name: 'tiny' version_label: 'none' }"
-    (status,) = call("GetModelStatus", request).model_version_status
-    assert (status.version, status.state) == (1, 30)
-    assert status.status == type(status.status)()
-
-
-def test_multi_inference_answers_in_the_order_of_its_tasks(call):
-    (result,) = call("MultiInference", f"{TASK} {EXAMPLE}").results
-    (row,) = result.classification_result.classifications
-    assert [c.label for c in row.classes] == ["real", "fake"]
-    assert result.model_spec.signature_name == "classify"

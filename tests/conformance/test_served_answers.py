@@ -1,0 +1,71 @@
+"""TensorFlow Serving's answers to right requests."""
+
+import tensorflow as tf
+from calls import EXAMPLE, IMAGE, TASK, TINY
+from google.protobuf import text_format
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
+
+
+def test_an_answer_says_what_ran(call):
+    spec = call("Predict", f"{TINY} {IMAGE}").model_spec
+    assert spec.name == "tiny"
+    assert spec.version.value == 1
+    assert spec.signature_name == "serving_default"
+
+
+def test_numbers_come_one_by_one(call):
+    tensor = call("Predict", f"{TINY} {IMAGE}").outputs["fake_probability"]
+    assert len(tensor.float_val) == 1
+    assert not tensor.tensor_content
+
+
+def test_only_the_outputs_asked_for_come(call):
+    answer = call("Predict", f"{TINY} {IMAGE} output_filter: 'verdict'")
+    assert {k: v.string_val[0] for k, v in answer.outputs.items()} == {
+        "verdict": b"unreadable"
+    }
+
+
+def test_packed_pixels_are_accepted(call):
+    pixels = tf.make_tensor_proto(tf.ones([2, 32, 32, 3]))
+    assert pixels.tensor_content
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "tiny"
+    request.model_spec.signature_name = "images"
+    request.inputs["images"].CopyFrom(pixels)
+    answer = call("Predict", text_format.MessageToString(request))
+    assert len(answer.outputs["fake_probability"].float_val) == 2
+
+
+def test_metadata_lists_every_signature(call):
+    request = f"{TINY} metadata_field: 'signature_def'"
+    answer = call("GetModelMetadata", request)
+    packed = answer.metadata["signature_def"]
+    assert packed.type_url == (
+        "type.googleapis.com/tensorflow.serving.SignatureDefMap"
+    )
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    assert packed.Unpack(signatures)
+    assert set(signatures.signature_def) == {
+        "__saved_model_init_op",
+        "classify",
+        "embed",
+        "images",
+        "serving_default",
+    }
+    assert answer.model_spec.version.value == 1
+    assert not answer.model_spec.signature_name
+
+
+def test_status_ignores_labels_and_says_ok(call):
+    request = "model_spec { name: 'tiny' version_label: 'none' }"
+    (status,) = call("GetModelStatus", request).model_version_status
+    assert (status.version, status.state) == (1, 30)
+    assert status.status == type(status.status)()
+
+
+def test_multi_inference_answers_in_the_order_of_its_tasks(call):
+    (result,) = call("MultiInference", f"{TASK} {EXAMPLE}").results
+    (row,) = result.classification_result.classifications
+    assert [c.label for c in row.classes] == ["real", "fake"]
+    assert result.model_spec.signature_name == "classify"
