@@ -94,7 +94,10 @@ def _train(config: Config, strategy, run: Run) -> None:
         )
         if strategies.is_chief(strategy):
             write_json(run.config_path, dataclasses.asdict(config))
-        if not tuning.restore() and _starts_frozen(config):
+        resumed = tuning.restore()
+        # Of processes that were stopped.
+        earlier = sum(row["seconds"] for row in tuning.history)
+        if not resumed and _starts_frozen(config):
             fitted = fit_head(model, training, strategy)
             console.print(
                 "The head is a logistic regression on {features} frozen "
@@ -119,7 +122,7 @@ def _train(config: Config, strategy, run: Run) -> None:
         models.score_layer(model).calibration = calibration.fit(logits, labels)
         novelty.fit(model, training, validation)
     if strategies.is_chief(strategy):
-        seconds = time.monotonic() - started
+        seconds = earlier + time.monotonic() - started
         record = {
             **provenance(),
             "images": training.size,

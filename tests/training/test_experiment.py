@@ -90,7 +90,12 @@ def test_a_killed_run_ends_as_an_undisturbed_one(run, config, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not killed.model_path.exists()
+    history = killed.checkpoints / "history.json"
+    epochs = json.loads(history.read_text())["epochs"]
+    epochs[0]["seconds"] = 1000.0
+    history.write_text(json.dumps({"epochs": epochs}))
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert killed.results["training"]["seconds"] > 1000
     for ours, theirs in zip(_weights(killed), _weights(run), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
