@@ -111,7 +111,8 @@ def _grid(names: Sequence[str]) -> dict[str, Corruption]:
                 f"--corruptions names {name!r}, which is none: pass some of "
                 f"{', '.join(CORRUPTIONS)}."
             )
-    return {c: CORRUPTIONS[c] for c in CORRUPTIONS if c in (names or [c])}
+    chosen = names or CORRUPTIONS
+    return {c: CORRUPTIONS[c] for c in CORRUPTIONS if c in chosen}
 
 
 def _evaluate(

@@ -6,8 +6,9 @@
 
 FACES is a folder laid out {train,valid,test}/{real,fake}/*. Phase one fits the
 head on the frozen backbone, phase two fine-tunes the upper stages; the best
-epoch on validation is kept and calibrated. A run that was stopped goes on when
-its command is repeated.
+epoch on validation is kept and calibrated. A detector without pretrained
+weights skips phase one and may end with its regression instead. A run that was
+stopped goes on when its command is repeated.
 """
 
 import sys

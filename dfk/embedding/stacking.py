@@ -30,7 +30,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
 
 from dfk.errors import UserError
-from dfk.evaluation.calibration import fit_scaling
+from dfk.evaluation.calibration import fit_scaling, platts_targets
 
 # The prior's deviation in shares of the mean weight. In simulations with 100
 # pictures and 2 to 4 parts of ROC AUC .5 to .98, errors correlated by .3 and
@@ -97,10 +97,8 @@ def _shrunk_regression(
 ) -> tuple[np.ndarray, float]:
     """The most probable weights and bias, given pictures and prior."""
     parts = logits.shape[1]
-    fakes = labels.sum()
-    reals = len(labels) - fakes
-    # Platt's targets: finite where classes are separated.
-    targets = np.where(labels, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
+    # Finite where classes are separated.
+    targets = platts_targets(labels)
     precision = (parts / SPREAD) ** 2
 
     def surprise(parameters: np.ndarray) -> tuple[float, np.ndarray]:

@@ -94,9 +94,8 @@ def fit_scaling(
         logits: float `[N]`.
         labels: int `[N]`, 0 for real and 1 for fake.
         log_odds: the logits are log-odds, if poor ones. For a classifier's
-            scores of any scale there is no prior; Platt's targets, (n + 1) /
-            (n + 2) for a class of n images instead of 1, then keep the minimum
-            finite where the classes are perfectly separated.
+            scores of any scale there is no prior; `platts_targets` then keep
+            the minimum finite where the classes are perfectly separated.
 
     Returns:
         The temperature, within `TEMPERATURES`, and the bias, 0 where it does
@@ -142,7 +141,7 @@ def _bias_pays(logits: np.ndarray, labels: np.ndarray, log_odds: bool) -> bool:
 def _minimize(
     logits: np.ndarray, labels: np.ndarray, with_bias: bool, log_odds: bool
 ) -> tuple[float, float]:
-    targets = labels if log_odds else _platts_targets(labels)
+    targets = labels if log_odds else platts_targets(labels)
     # How much a slope away from 1 and a bias away from 0 count.
     at_one, at_zero = (_SLOPES**-2, _BIASES**-2) if log_odds else (0.0, 0.0)
 
@@ -171,7 +170,17 @@ def _minimize(
     return float(1 / slope), float(bias)
 
 
-def _platts_targets(labels: np.ndarray) -> np.ndarray:
+def platts_targets(labels: np.ndarray) -> np.ndarray:
+    """What labels 0 and 1 of few images are worth: not quite 0 and 1.
+
+    For a class of n images (n + 1) / (n + 2) instead of 1 (Platt 1999).
+
+    Args:
+        labels: int `[N]`, 0 for real and 1 for fake.
+
+    Returns:
+        float `[N]`, between 0 and 1.
+    """
     fakes = int(np.sum(labels))
     reals = len(labels) - fakes
     return np.where(labels, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
