@@ -1,6 +1,6 @@
 r"""Compares runs, and says which differences are real.
 
-  python -m dfk.compare RUN... [--update=README.md]
+  python -m dfk.compare RUN... [--update=README.md] [--learning_curve=FILE.png]
 
 A RUN is the folder of a run or of repeats that `python -m dfk.evaluate` has
 measured; all of them on the same images. Runs that differ only in their seed
@@ -11,10 +11,12 @@ Examples:
   python -m dfk.compare runs/facenet runs/cnn
   python -m dfk.compare runs/* --data_dir=other_faces --split=test
   python -m dfk.compare runs/facenet runs/cnn --update=README.md
+  python -m dfk.compare runs/cnn-350 runs/cnn-700 --learning_curve=curve.png
 """
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -44,6 +46,12 @@ _UPDATE = flags.DEFINE_string(
     "Write the Markdown into this file, between <!-- dfk.compare:begin --> and "
     "<!-- dfk.compare:end -->.",
 )
+_CURVE = flags.DEFINE_string(
+    "learning_curve",
+    None,
+    "Draw accuracy and ROC AUC against the number of training pictures (see "
+    "--limit of dfk.train) into this PNG file.",
+)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -56,11 +64,18 @@ def main(argv: Sequence[str]) -> None:
     from dfk.evaluation import tables
     from dfk.evaluation.comparison import compare
 
+    if _CURVE.value and Path(_CURVE.value).suffix.lower() != ".png":
+        raise UserError(
+            "A learning curve is a PNG file: pass --learning_curve=FILE.png. "
+            f"Received: --learning_curve={_CURVE.value}."
+        )
     if _UPDATE.value:
         tables.find_markers(_UPDATE.value)
     comparison = compare(
         argv[1:], _DATASET.value, _DATA_DIR.value, _SPLIT.value
     )
+    if _CURVE.value:
+        _draw_curve(comparison, Path(_CURVE.value))
     written = tables.markdown(comparison, _command(argv))
     if _UPDATE.value:
         tables.update(_UPDATE.value, written)
@@ -70,10 +85,28 @@ def main(argv: Sequence[str]) -> None:
         _print(comparison)
     if _UPDATE.value:
         print(f"Written into {_UPDATE.value}.")
+    if _CURVE.value:
+        print(f"Learning curve: {_CURVE.value}")
+
+
+def _draw_curve(comparison: "Comparison", path: Path) -> None:
+    from dfk.evaluation import learning_curve
+
+    source = comparison.source
+    title = (
+        f"{source.name}, {source.split} split, {comparison.images:,} pictures"
+    )
+    try:
+        learning_curve.write(path, comparison.rows, title)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}): pass another "
+            "--learning_curve."
+        ) from error
 
 
 def _command(argv: Sequence[str]) -> str:
-    chosen = (_DATASET, _DATA_DIR, _SPLIT, _UPDATE)
+    chosen = (_DATASET, _DATA_DIR, _SPLIT, _UPDATE, _CURVE)
     given = [f"--{flag.name}={flag.value}" for flag in chosen if flag.value]
     return shlex.join(["python", "-m", "dfk.compare", *argv[1:], *given])
 

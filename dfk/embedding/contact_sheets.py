@@ -7,7 +7,7 @@ from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
 from dfk.embedding.clustering import NOISE, Clustering, majority
-from dfk.evaluation.plots import COLORS, INK
+from dfk.evaluation.figures import COLORS, INK
 
 COLUMNS, MOST = 8, 64
 _GAP, _MARGIN, _FRAME = 6, 16, 3

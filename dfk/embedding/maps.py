@@ -3,11 +3,9 @@
 from collections import Counter
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from sklearn.decomposition import PCA
@@ -15,7 +13,8 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from dfk.embedding.clustering import NOISE, SEED, Clustering
-from dfk.evaluation.plots import COLORS, INK, STYLE
+from dfk.evaluation import figures
+from dfk.evaluation.figures import COLORS, INK
 
 # Below this t-SNE has no neighbourhoods to keep, and PCA is as good.
 _FEW = 30
@@ -50,24 +49,17 @@ def write(
     points, method = project(values)
     truth = _shown(truths)
     panels = 2 if truth else 1
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(
-            figsize=(7.2 * panels, 7.8), dpi=110, layout="constrained"
-        )
-        figure.get_layout_engine().set(w_pad=0.2, h_pad=0.15)
-        FigureCanvasAgg(figure)
+
+    def draw(figure: Figure) -> None:
         axes = figure.subplots(1, panels, squeeze=False)[0]
-        _draw(
-            axes[0],
-            points,
-            *_cluster_names(clustering.assignments),
-            number=True,
-        )
+        names = _cluster_names(clustering.assignments)
+        _draw(axes[0], points, *names, number=True)
         axes[0].set_title(f"By cluster: {clustering.algorithm}, {method}")
         if truth:
             _draw(axes[1], points, *_most_frequent(truths[truth]))
             axes[1].set_title(f"By {truth}")
-        figure.savefig(path, format="png")
+
+    figures.write(path, draw, (7.2 * panels, 7.8), dpi=110)
 
 
 def project(values: np.ndarray) -> tuple[np.ndarray, str]:

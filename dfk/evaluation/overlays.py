@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from dfk.evaluation.plots import COLORS, INK
+from dfk.evaluation.figures import COLORS, INK
 
 # Dark where there is nothing, bright where there is most; read alike by the
 # colour-blind.

@@ -1,43 +1,22 @@
 """Pictures of a detector's scores, sized to be read on a phone."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from dfk.evaluation import figures
+from dfk.evaluation.figures import COLORS, FAINT, INK
 from dfk.evaluation.metrics import CLASSES, confusion, measure
 from dfk.evaluation.reliability import (
     expected_calibration_error,
     reliability_bins,
 )
 
-# Blue and vermilion stay apart for the colour-blind, and in print.
-COLORS = {"real": "#1f6fb4", "fake": "#d1491b"}
-INK, FAINT = "#22272e", "#d5dae1"
-STYLE = {
-    "axes.edgecolor": "#8b949e",
-    "axes.labelcolor": INK,
-    "axes.labelpad": 8,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlepad": 16,
-    "axes.titlesize": 17,
-    "axes.titleweight": "bold",
-    "font.size": 14,
-    "legend.frameon": False,
-    "lines.linewidth": 2.6,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
+SIZE = (6.4, 5.8)
 BINS = 25
 
 
@@ -80,24 +59,14 @@ def write_all(
         plots["reliability"] = lambda axes: draw_reliability(
             axes, labels, probabilities
         )
-    folder.mkdir(parents=True, exist_ok=True)
     return [
-        _write(folder / f"{kind}-{name}.png", draw)
+        figures.write(
+            folder / f"{kind}-{name}.png",
+            lambda figure, draw=draw: draw(figure.add_subplot()),
+            SIZE,
+        )
         for kind, draw in plots.items()
     ]
-
-
-def _write(path: Path, draw: Callable[[Axes], None]) -> Path:
-    """Draws one figure without pyplot, whose state belongs to the user."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 5.8), dpi=150, layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)
-        FigureCanvasAgg(figure)
-        draw(figure.add_subplot())
-        partial = path.with_name(path.name + ".partial")
-        figure.savefig(partial, format="png")
-    os.replace(partial, path)
-    return path
 
 
 def draw_roc(axes: Axes, labels: np.ndarray, probabilities: np.ndarray) -> None:

@@ -1,16 +1,14 @@
 """The picture of a robustness grid, sized to be read on a phone."""
 
-import os
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dfk.evaluation.plots import FAINT, STYLE
+from dfk.evaluation import figures
+from dfk.evaluation.figures import FAINT
 
 CURVES = {
     "accuracy": ("accuracy", "#d1491b", "o-"),
@@ -34,11 +32,9 @@ def write_plot(path: Path, record: dict[str, Any]) -> Path:
     """
     names = list(record["corruptions"])
     rows = -(-len(names) // COLUMNS)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure((6.4, 1 + 2.5 * rows), dpi=150, layout="constrained")
+
+    def draw(figure: Figure) -> None:
         figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)
-        FigureCanvasAgg(figure)
         panels = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False)
         for name, axes in zip(names, panels.flat, strict=False):
             _draw(axes, name, record)
@@ -51,10 +47,8 @@ def write_plot(path: Path, record: dict[str, Any]) -> Path:
             columnspacing=1.2,
             handlelength=1.6,
         )
-        partial = path.with_name(path.name + ".partial")
-        figure.savefig(partial, format="png")
-    os.replace(partial, path)
-    return path
+
+    return figures.write(path, draw, (6.4, 1 + 2.5 * rows))
 
 
 def _draw(axes: Axes, name: str, record: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from werkzeug.test import Client
 
 from dfk.embedding import contact_sheets, maps, projector, store
 from dfk.embedding.clustering import Clustering
-from dfk.evaluation.plots import COLORS
+from dfk.evaluation.figures import COLORS
 
 RED = tuple(bytes.fromhex(COLORS["fake"][1:]))
 

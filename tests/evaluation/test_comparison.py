@@ -289,3 +289,23 @@ def test_a_removed_file_of_scores_is_missed(write_run):
     (run / "scores-faces-test.csv").unlink()
     with pytest.raises(UserError, match="evaluate again"):
         compare([run])
+
+
+def test_the_command_draws_a_learning_curve(write_run, tmp_path):
+    runs = [write_run("a", scores(1)), write_run("b", scores(2), limit=350)]
+    results = json.loads((runs[1] / "results.json").read_text())
+    results["training"]["images"] = 350
+    (runs[1] / "results.json").write_text(json.dumps(results))
+    command = [sys.executable, "-m", "dfk.compare", *map(str, runs)]
+    curve = tmp_path / "curve.png"
+    answer = subprocess.run(
+        [*command, f"--learning_curve={curve}"], capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert f"Learning curve: {curve}" in answer.stdout
+    assert curve.is_file()
+    refused = subprocess.run(
+        [*command, "--learning_curve=curve.svg"], capture_output=True, text=True
+    )
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: A learning curve is a PNG file")

@@ -1,0 +1,129 @@
+"""How much better a detector gets with more pictures to learn from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from dfk.errors import UserError
+from dfk.evaluation import figures
+from dfk.evaluation.comparison import Row, describe
+
+_METRICS = {"accuracy": "accuracy", "roc_auc": "ROC AUC"}
+_COLORS = colormaps["tab10"].colors
+_MARKERS = "osD^vP*X"
+
+
+def curves(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Puts the rows that differ only in their number of pictures together.
+
+    Args:
+        rows: of a comparison.
+
+    Returns:
+        By detector, with what else sets it apart: its rows, at least two, the
+        fewest training pictures first.
+
+    Raises:
+        UserError: no detector was trained on several numbers of pictures.
+
+    Example:
+        >>> list(curves(compare(["runs/cnn-350", "runs/cnn"]).rows))
+        ['cnn']
+    """
+    configs = [{**row.runs[0].config, "limit": None} for row in rows]
+    lines: dict[str, list[Row]] = {}
+    for row, config in zip(rows, configs, strict=True):
+        if "images" in row.runs[0].training:
+            apart = describe(config, configs)
+            label = row.detector + (f" ({apart})" if apart else "")
+            lines.setdefault(label, []).append(row)
+    lines = {
+        label: sorted(line, key=images)
+        for label, line in lines.items()
+        if len({images(row) for row in line}) > 1
+    }
+    if not lines:
+        received = ", ".join(
+            f"{row.label} with {images(row):,}"
+            for row in rows
+            if "images" in row.runs[0].training
+        )
+        raise UserError(
+            "A learning curve needs runs of one detector on several numbers "
+            "of pictures (`python -m dfk.train --limit=N`). Received: "
+            f"{received or 'no detector that was trained'}."
+        )
+    return lines
+
+
+def images(row: Row) -> int:
+    """How many pictures a row's detector was trained on."""
+    return row.runs[0].training["images"]
+
+
+def write(path: Path, rows: Sequence[Row], title: str) -> Path:
+    """Draws accuracy and ROC AUC against the number of training pictures.
+
+    Args:
+        path: of the PNG file.
+        rows: of a comparison; those that are alone with their settings are
+            left out. Several seeds are drawn as their mean and range.
+        title: what was scored.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: no detector was trained on several numbers of pictures.
+
+    Example:
+        >>> write(Path("curve.png"), comparison.rows, "faces, test")
+    """
+    lines = curves(rows)
+
+    def draw(figure: Figure) -> None:
+        figure.suptitle(title, x=0.02, ha="left", fontweight="bold")
+        panels = figure.subplots(1, len(_METRICS))
+        for axes, (metric, name) in zip(panels, _METRICS.items(), strict=True):
+            _draw(axes, lines, metric)
+            axes.set_ylabel(name)
+        figure.legend(
+            *panels[0].get_legend_handles_labels(),
+            loc="outside lower left",
+            ncols=2,
+        )
+
+    return figures.write(path, draw, (9.6, 5.2))
+
+
+def _draw(axes: Axes, lines: dict[str, list[Row]], metric: str) -> None:
+    for number, (label, line) in enumerate(lines.items()):
+        values = [row.values(metric) for row in line]
+        means = np.array([np.mean(seeds) for seeds in values])
+        lows = means - [min(seeds) for seeds in values]
+        highs = [max(seeds) for seeds in values] - means
+        axes.errorbar(
+            [images(row) for row in line],
+            means,
+            yerr=[lows, highs],
+            color=_COLORS[number % len(_COLORS)],
+            marker=_MARKERS[number % len(_MARKERS)],
+            markersize=8,
+            elinewidth=1.5,
+            capsize=4,
+            label=label,
+        )
+    # Each doubling is a step of equal width.
+    axes.set_xscale("log", base=2)
+    ticks = sorted({images(row) for line in lines.values() for row in line})
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.margins(x=0.1)
+    axes.set_xlabel("training pictures")
+    if metric == "accuracy":
+        axes.yaxis.set_major_formatter("{x:.0%}")

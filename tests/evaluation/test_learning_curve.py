@@ -1,0 +1,86 @@
+import functools
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dfk.errors import UserError
+from dfk.evaluation import learning_curve
+from dfk.evaluation.comparison import Row
+from dfk.evaluation.scored_runs import ScoredRun
+
+
+def row(pictures, accuracies, detector="cnn", limit=None, **config):
+    runs = [
+        ScoredRun(
+            path=None,
+            config={"model": detector, "limit": limit, "seed": seed} | config,
+            training={"images": pictures} if pictures else {},
+            metrics={
+                name: {"value": value} for name in ("accuracy", "roc_auc")
+            },
+            ids=None,
+            groups=None,
+            labels=None,
+            probabilities=None,
+        )
+        for seed, value in enumerate(accuracies)
+    ]
+    return Row(detector, "as the comparison says it", runs)
+
+
+few = functools.partial(row, 350, limit=350)
+many = functools.partial(row, 1400)
+
+
+def test_a_curve_has_the_rows_of_one_detector_in_order():
+    rows = [many([0.8]), few([0.6]), few([0.7], "x"), many([0.9], "x")]
+    curves = learning_curve.curves(rows)
+    assert list(curves) == ["cnn", "x"]
+    assert [learning_curve.images(r) for r in curves["cnn"]] == [350, 1400]
+
+
+def test_other_settings_make_another_curve():
+    rows = [
+        few([0.6]),
+        many([0.7]),
+        few([0.6], precision="mixed_bfloat16"),
+        many([0.8], precision="mixed_bfloat16"),
+    ]
+    assert list(learning_curve.curves(rows)) == [
+        "cnn",
+        "cnn (precision mixed_bfloat16)",
+    ]
+
+
+def test_what_is_alone_or_was_not_trained_is_left_out():
+    rows = [few([0.6]), many([0.7]), many([0.9], "x"), row(None, [0.9], "y")]
+    assert list(learning_curve.curves(rows)) == ["cnn"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "received"),
+    [
+        ([many([0.7]), many([0.9], "x")], "with 1,400, .* with 1,400"),
+        ([row(None, [0.9])], "no detector that was trained"),
+    ],
+)
+def test_one_number_of_pictures_makes_no_curve(rows, received):
+    with pytest.raises(UserError, match=f"several numbers.*{received}"):
+        learning_curve.curves(rows)
+
+
+def test_the_plot_shows_means_and_ranges(tmp_path):
+    def ink(name, *accuracies):
+        path = learning_curve.write(
+            tmp_path / "plots" / name,
+            [few([0.6]), many(list(accuracies))],
+            "faces, test split",
+        )
+        with Image.open(path) as image:
+            assert image.format == "PNG"
+            return np.array(image.convert("L"))
+
+    alone, spread = ink("a.png", 0.8), ink("b.png", 0.7, 0.9)
+    assert alone.shape == spread.shape
+    assert (alone != spread).any()
