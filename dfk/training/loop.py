@@ -255,6 +255,7 @@ def _describe(row: dict[str, float], best: bool) -> str:
         for name, value in row.items()
         if name not in ("epoch", "seconds")
     )
-    start = "frozen " if row["epoch"] == 0 else f"epoch {row['epoch']:2d}"
+    # Before the first step: frozen features, or random ones.
+    start = f"epoch {row['epoch']:2d}" if row["epoch"] else "untuned "
     star = "  [green]best[/green]" if best else ""
     return f"{start}  {numbers}  [dim]{row['seconds']:.0f} s[/dim]{star}"
