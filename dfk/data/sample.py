@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from dfk.data import folders
 from dfk.errors import UserError
@@ -83,9 +82,7 @@ def photographs(
         )
     skipped = 0
     for name, data in files.items():
-        pixels = tf.io.decode_image(
-            data, channels=3, expand_animations=False
-        ).numpy()
+        pixels = decode.read(data).numpy()
         found = faces.find_faces(pixels)
         if not found:
             skipped += 1

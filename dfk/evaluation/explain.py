@@ -5,7 +5,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from dfk.errors import UserError
 from dfk.evaluation.explanations import heat_maps
@@ -49,9 +48,7 @@ def explain(
         path = output
         if len(answered) > 1:
             path = output.with_stem(f"{output.stem}-{number}")
-        pixels = tf.io.decode_image(
-            Path(image).read_bytes(), channels=3, expand_animations=False
-        ).numpy()
+        pixels = decode.read(Path(image).read_bytes()).numpy()
         title = f"{found[0].model}: {Path(image).name}"
         regions = _regions(detector, pixels, found)
         try:

@@ -8,6 +8,8 @@ and one that has just come over the wire are the same tensor.
 
 import tensorflow as tf
 
+from dfk.images.orientation import upright
+
 # A small file can claim a picture that would fill a server's memory: 67
 # million pixels are three times what a professional camera takes.
 MAX_PIXELS = 1 << 26
@@ -16,9 +18,8 @@ MAX_PIXELS = 1 << 26
 def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
     """Decodes one picture and fits it to a square of `image_size` pixels.
 
-    Reads JPEG, PNG, WebP, BMP and GIF (the first frame), whether grey, with a
-    palette or with an alpha channel. The largest centred square is kept and
-    resized with antialiasing.
+    The largest centred square of what `read` gives is kept and resized with
+    antialiasing.
 
     Args:
         image_bytes: string scalar, an encoded picture.
@@ -35,6 +36,29 @@ def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
         >>> decode(tf.io.read_file("face.jpg"), 128).shape
         TensorShape([128, 128, 3])
     """
+    return fit(read(image_bytes), image_size)
+
+
+def read(image_bytes: tf.Tensor) -> tf.Tensor:
+    """Decodes one picture and turns it upright.
+
+    Reads JPEG, PNG, WebP, BMP and GIF (the first frame), whether grey, with a
+    palette or with an alpha channel.
+
+    Args:
+        image_bytes: string scalar, an encoded picture.
+
+    Returns:
+        uint8 `[H, W, 3]`, RGB in 0..255.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the bytes are no picture, or one of
+            more than `MAX_PIXELS` pixels.
+
+    Example:
+        >>> read(tf.io.read_file("photograph.jpg")).shape
+        TensorShape([1080, 1920, 3])
+    """
     claimed = tf.reduce_prod(_claimed_shape(image_bytes))
     # The bare operation: the one in tf.debugging adds a branch.
     small_enough = tf.raw_ops.Assert(
@@ -45,7 +69,7 @@ def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
         pixels = tf.io.decode_image(
             image_bytes, channels=3, expand_animations=False
         )
-    return fit(pixels, image_size)
+    return upright(pixels, image_bytes)
 
 
 def _claimed_shape(image_bytes: tf.Tensor) -> tf.Tensor:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dfk.images import decode
+
 # In FFHQ's aligned photographs, and so in Kaggle's set, MTCNN's box takes up
 # 0.73 of the height and its centre lies 0.05 below the picture's.
 MARGIN = 0.36
@@ -128,9 +130,7 @@ def face_crops(image_bytes: bytes) -> list[tuple[Face, bytes]]:
     Raises:
         tf.errors.InvalidArgumentError: the bytes are no picture.
     """
-    pixels = tf.io.decode_image(
-        image_bytes, channels=3, expand_animations=False
-    ).numpy()
+    pixels = decode.read(image_bytes).numpy()
     return [
         (face, tf.io.encode_png(cut(pixels, face)).numpy())
         for face in find_faces(pixels)

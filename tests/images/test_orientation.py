@@ -1,0 +1,110 @@
+import io
+import struct
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from dfk.images import decode
+from dfk.images.orientation import orientation, turn
+
+ORIENTATION = 0x0112
+
+
+def picture(kind="JPEG", value=None, **options):
+    """An encoded gradient, in which every corner is another."""
+    y, x = np.mgrid[0:40, 0:56]
+    pixels = np.stack([4 * x, 6 * y, 255 - 2 * (x + y)], -1).astype(np.uint8)
+    buffer = io.BytesIO()
+    if value is not None:
+        exif = Image.Exif()
+        exif[0x010F] = "a maker whose name is stored elsewhere"
+        exif[ORIENTATION] = value
+        options["exif"] = exif
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def noted(tiff):
+    """A JPEG with this Exif segment."""
+    segment = b"Exif\0\0" + tiff
+    start, rest = (data := picture())[:2], data[2:]
+    length = struct.pack(">H", len(segment) + 2)
+    return start + b"\xff\xe1" + length + segment + rest
+
+
+def tiff(order, entries, offset=8, count=None):
+    form = {b"II*\0": "<", b"MM\0*": ">"}[order]
+    count = len(entries) if count is None else count
+    return (
+        order
+        + struct.pack(form + "I", offset)
+        + struct.pack(form + "H", count)
+        + b"".join(
+            struct.pack(form + "HHIHxx", tag, kind, number, value)
+            for tag, kind, number, value in entries
+        )
+    )
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+def test_a_picture_is_seen_as_a_viewer_shows_it(value):
+    data = picture(value=value)
+    assert int(orientation(data)) == value
+    seen = decode.read(data).numpy()
+    with Image.open(io.BytesIO(data)) as image:
+        shown = np.asarray(ImageOps.exif_transpose(image))
+    assert seen.shape == shown.shape
+    # Two decoders of JPEG round differently.
+    assert np.abs(seen.astype(int) - shown).max() <= 4
+
+
+@pytest.mark.parametrize("order", [b"II*\0", b"MM\0*"])
+def test_either_order_of_bytes_is_read(order):
+    entries = [(0x0100, 3, 1, 40), (ORIENTATION, 3, 1, 6)]
+    assert int(orientation(noted(tiff(order, entries)))) == 6
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "BMP"])
+def test_other_formats_are_upright(kind):
+    assert int(orientation(picture(kind))) == 1
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"",
+        b"II*\0",
+        b"no\0*" + tiff(b"MM\0*", [(ORIENTATION, 3, 1, 6)])[4:],
+        tiff(b"II*\0", [(ORIENTATION, 3, 1, 0)]),
+        tiff(b"II*\0", [(ORIENTATION, 3, 1, 9)]),
+        tiff(b"II*\0", [(ORIENTATION, 4, 1, 6)]),
+        tiff(b"II*\0", [(ORIENTATION, 3, 2, 6)]),
+        tiff(b"II*\0", [(ORIENTATION, 3, 1, 6)], offset=2**32 - 8),
+        tiff(b"II*\0", [(ORIENTATION, 3, 1, 6)], offset=2**31),
+        tiff(b"II*\0", [(ORIENTATION, 3, 1, 6)], offset=60_000),
+        tiff(b"II*\0", [(ORIENTATION, 3, 1, 6)], count=0),
+        tiff(b"MM\0*", [], count=65_535),
+    ],
+)
+def test_a_note_without_sense_is_ignored(note):
+    data = noted(note)
+    assert int(orientation(data)) == 1
+    expected = decode.read(picture()).numpy()
+    np.testing.assert_array_equal(decode.read(data), expected)
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 12, 20, 30])
+def test_a_picture_that_ends_early_has_no_note(length):
+    data = noted(tiff(b"II*\0", [(ORIENTATION, 3, 1, 6)]))[:length]
+    assert int(orientation(data)) == 1
+
+
+def test_the_score_sees_the_turned_picture():
+    lying, batch = picture(value=6), tf.constant([picture(value=6), b"no"])
+    images, readable = decode.decode_batch(batch, 32)
+    expected = decode.fit(turn(decode.read(picture()), tf.constant(6)), 32)
+    np.testing.assert_array_equal(images[0], expected)
+    np.testing.assert_array_equal(decode.decode(lying, 32), expected)
+    assert readable.numpy().tolist() == [True, False]
