@@ -6,6 +6,9 @@ from keras import ops
 from sklearn.decomposition import PCA
 
 DIRECTIONS = 64
+# Standard deviations beyond which a feature counts no further: a channel that
+# was silent in training would decide alone when it speaks.
+TAIL = 5.0
 
 
 @keras.saving.register_keras_serializable("dfk")
@@ -14,9 +17,9 @@ class NoveltyGauge(keras.layers.Layer):
 
     A detector answers every picture with a number, a landscape as well. Its
     score is worth something only near the pictures it was trained on. The
-    gauge models their features as a Gaussian of a few directions and equal
-    noise in all the others: the Mahalanobis distance from it is what
-    probabilistic PCA has in its likelihood.
+    gauge models their features, standardised and cut at `TAIL`, as a Gaussian
+    of a few directions and equal noise in all the others: the Mahalanobis
+    distance from it is what probabilistic PCA has in its likelihood.
 
     Everything it knows is a weight that no optimizer touches, so that it
     travels inside `.keras` files and SavedModels. Until it is fitted, nothing
@@ -55,6 +58,7 @@ class NoveltyGauge(keras.layers.Layer):
         Divided by the root of D, so that about 1 is usual.
         """
         x = (features - self.center) / self.scale
+        x = ops.clip(x, -TAIL, TAIL)
         along = ops.matmul(x, self.directions)
         rest = ops.sum(x**2, axis=-1) - ops.sum(along**2, axis=-1)
         squared = ops.sum(along**2 / self.variances, axis=-1) + (
@@ -75,7 +79,7 @@ class NoveltyGauge(keras.layers.Layer):
         center, scale = features.mean(axis=0), features.std(axis=0)
         # A channel that is all but dead in training must not decide alone.
         scale = np.maximum(scale, 0.1 * np.median(scale) + 1e-12)
-        x = (features - center) / scale
+        x = np.clip((features - center) / scale, -TAIL, TAIL)
         count = min(DIRECTIONS, min(x.shape) - 1)
         pca = PCA(count, svd_solver="randomized", random_state=0).fit(x)
         spare = DIRECTIONS - count

@@ -52,6 +52,15 @@ def test_what_leaves_the_training_directions_is_far(features, monkeypatch):
     assert np.min(novel) > np.max(usual)
 
 
+def test_one_feature_cannot_decide_alone(features):
+    gauge = fitted(features)
+    usual = features[:1]
+    strange, strangest, stranger = usual.copy(), usual.copy(), 30 * usual
+    strange[0, 0], strangest[0, 0] = 1e3, 1e6
+    assert gauge.distance(strange) == gauge.distance(strangest)
+    assert gauge.distance(strange) < gauge.distance(stranger)
+
+
 def test_fewer_pictures_than_directions_are_enough(features):
     gauge = fitted(features[:5])
     assert np.isfinite(gauge.distance(features)).all()
