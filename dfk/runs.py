@@ -112,6 +112,21 @@ def finished(paths: Iterable[str | Path]) -> list[Run]:
     return [Run.finished(path) for path in dict.fromkeys(single)]
 
 
+def short_names(sources: str) -> str:
+    """Data sets in few words, without the folders that they lie in.
+
+    Args:
+        sources: names or folders, separated by commas.
+
+    Example:
+        >>> short_names("data/faces,data/other")
+        'faces and other'
+    """
+    return " and ".join(
+        Path(source).resolve().name for source in sources.split(",")
+    )
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a JSON file beside its place, then renames it into it."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,7 @@ from dfk.evaluation.paired import (
     mcnemar,
 )
 from dfk.evaluation.scored_runs import ScoredRun, Source, read
+from dfk.runs import short_names
 
 # More than an interval needs: Holm's correction asks for small p-values.
 RESAMPLES = 10_000
@@ -225,7 +226,7 @@ def _trains_backbone(config: dict[str, Any]) -> bool:
 
 def _words(name: str, value: Any) -> str:
     if name == "data_dir":
-        return f"trained on {Path(value).resolve().name}"
+        return f"trained on {short_names(value)}"
     if name == "dataset":
         return f"trained on {value}"
     return f"{name.replace('_', ' ')} {value}"

@@ -1,7 +1,6 @@
 """What an evaluation found, as tables and sentences for a terminal."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -9,6 +8,7 @@ from rich.table import Table
 
 from dfk.evaluation.conformal import needed
 from dfk.evaluation.cross import Cell, Row
+from dfk.runs import short_names
 
 _TITLES = {
     "accuracy": "accuracy",
@@ -200,11 +200,11 @@ def show_cross(console: Console, rows: Sequence[Row]) -> None:
     table = Table(title="trained on (rows), tested on (columns)")
     table.add_column("")
     for cell in rows[0].cells:
-        name = Path(cell.dataset).name
+        name = short_names(cell.dataset)
         table.add_column(f"{name} ({cell.images:,})", min_width=_CELL_WIDTH)
     for row in rows:
         table.add_row(
-            f"{row.model}, {Path(row.trained_on).name}\n{row.run}",
+            f"{row.model}, {short_names(row.trained_on)}\n{row.run}",
             *map(_cross_cell, row.cells),
         )
     console.print(table)

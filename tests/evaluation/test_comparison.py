@@ -246,6 +246,19 @@ def test_one_class_allows_no_comparison(write_run):
         compare([run])
 
 
+def test_all_that_a_run_was_trained_on_is_named(write_run):
+    found = compare(
+        [
+            write_run("a", scores(2), data_dir="data/faces,data/other"),
+            write_run("b", scores(1), data_dir="data/faces"),
+        ]
+    )
+    assert [row.settings for row in found.rows] == [
+        "trained on faces and other",
+        "trained on faces",
+    ]
+
+
 def test_the_table_takes_the_place_between_the_markers(write_run, tmp_path):
     found = compare([write_run("a", scores(1))])
     page = tmp_path / "README.md"
