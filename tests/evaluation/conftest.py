@@ -1,3 +1,4 @@
+import csv
 import json
 import shutil
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dfk.evaluation import metrics
 from dfk.models import Calibration, score_layer
 from dfk.models.head import assemble
 
@@ -76,3 +78,43 @@ def make_run(tmp_path_factory, detector):
         return run
 
     return make
+
+
+_LABELS = np.arange(120) % 2
+
+
+@pytest.fixture
+def write_run(tmp_path):
+    """Writes the folder of a finished run with its evaluation."""
+
+    def write(name, probabilities, labels=_LABELS, split="test", **config):
+        run = tmp_path / name
+        run.mkdir(parents=True, exist_ok=True)
+        groups = np.array([f"image{n:03d}" for n in range(len(labels))])
+        config = {"model": "cnn", "unfreeze": "all", "seed": 0} | config
+        (run / "config.json").write_text(json.dumps(config))
+        (run / "model.keras").touch()
+        record = {
+            "dataset": None,
+            "data_dir": "/data/faces",
+            "split": split,
+            "command": "python -m dfk.evaluate",
+            "metrics": metrics.with_intervals(
+                labels, probabilities, groups, resamples=2
+            ),
+        }
+        path = run / "results.json"
+        results = json.loads(path.read_text()) if path.exists() else {}
+        results["training"] = {"seconds": 61.0, "images": 1400}
+        results.setdefault("evaluation", {})[f"faces-{split}"] = record
+        path.write_text(json.dumps(results))
+        with (run / f"scores-faces-{split}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["id", "group", "label", "fake_probability"])
+            words = np.array(metrics.CLASSES)[labels]
+            writer.writerows(
+                zip(groups, groups, words, probabilities, strict=True)
+            )
+        return run
+
+    return write

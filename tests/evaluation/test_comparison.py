@@ -1,6 +1,4 @@
-import csv
 import functools
-import json
 import re
 import subprocess
 import sys
@@ -10,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from dfk.errors import UserError
-from dfk.evaluation import comparison, metrics, tables
+from dfk.evaluation import comparison, tables
 from dfk.evaluation.measure import evaluate
 from dfk.evaluation.paired import PairedAucs, holm, mcnemar, weighted_auc
 
@@ -24,43 +22,6 @@ def scores(skill, noise=0):
     """Scores of a detector: the more skill, the better; noise 0 is shared."""
     logits = skill * (2 * LABELS - 1) + NOISE[noise]
     return (1 / (1 + np.exp(-logits))).astype(np.float32)
-
-
-@pytest.fixture
-def write_run(tmp_path):
-    """Writes the folder of a finished run with its evaluation."""
-
-    def write(name, probabilities, labels=LABELS, split="test", **config):
-        run = tmp_path / name
-        run.mkdir(parents=True, exist_ok=True)
-        groups = np.array([f"image{n:03d}" for n in range(len(labels))])
-        config = {"model": "cnn", "unfreeze": "all", "seed": 0} | config
-        (run / "config.json").write_text(json.dumps(config))
-        (run / "model.keras").touch()
-        record = {
-            "dataset": None,
-            "data_dir": "/data/faces",
-            "split": split,
-            "command": "python -m dfk.evaluate",
-            "metrics": metrics.with_intervals(
-                labels, probabilities, groups, resamples=2
-            ),
-        }
-        path = run / "results.json"
-        results = json.loads(path.read_text()) if path.exists() else {}
-        results["training"] = {"seconds": 61.0, "images": 1400}
-        results.setdefault("evaluation", {})[f"faces-{split}"] = record
-        path.write_text(json.dumps(results))
-        with (run / f"scores-faces-{split}.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["id", "group", "label", "fake_probability"])
-            words = np.array(metrics.CLASSES)[labels]
-            writer.writerows(
-                zip(groups, groups, words, probabilities, strict=True)
-            )
-        return run
-
-    return write
 
 
 def test_equal_detectors_cannot_be_told_apart(write_run):
@@ -302,23 +263,3 @@ def test_a_removed_file_of_scores_is_missed(write_run):
     (run / "scores-faces-test.csv").unlink()
     with pytest.raises(UserError, match="evaluate again"):
         compare([run])
-
-
-def test_the_command_draws_a_learning_curve(write_run, tmp_path):
-    runs = [write_run("a", scores(1)), write_run("b", scores(2), limit=350)]
-    results = json.loads((runs[1] / "results.json").read_text())
-    results["training"]["images"] = 350
-    (runs[1] / "results.json").write_text(json.dumps(results))
-    command = [sys.executable, "-m", "dfk.compare", *map(str, runs)]
-    curve = tmp_path / "curve.png"
-    answer = subprocess.run(
-        [*command, f"--learning_curve={curve}"], capture_output=True, text=True
-    )
-    assert answer.returncode == 0, answer.stderr
-    assert f"Learning curve: {curve}" in answer.stdout
-    assert curve.is_file()
-    refused = subprocess.run(
-        [*command, "--learning_curve=curve.svg"], capture_output=True, text=True
-    )
-    assert refused.returncode == 1
-    assert refused.stderr.startswith("error: A learning curve is a PNG file")

@@ -1,4 +1,7 @@
 import functools
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -84,3 +87,24 @@ def test_the_plot_shows_means_and_ranges(tmp_path):
     alone, spread = ink("a.png", 0.8), ink("b.png", 0.7, 0.9)
     assert alone.shape == spread.shape
     assert (alone != spread).any()
+
+
+def test_the_command_draws_a_learning_curve(write_run, tmp_path):
+    scores = np.linspace(0, 1, 120)
+    runs = [write_run("a", scores), write_run("b", scores, limit=350)]
+    results = json.loads((runs[1] / "results.json").read_text())
+    results["training"]["images"] = 350
+    (runs[1] / "results.json").write_text(json.dumps(results))
+    command = [sys.executable, "-m", "dfk.compare", *map(str, runs)]
+    curve = tmp_path / "curve.png"
+    answer = subprocess.run(
+        [*command, f"--learning_curve={curve}"], capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert f"Learning curve: {curve}" in answer.stdout
+    assert curve.is_file()
+    refused = subprocess.run(
+        [*command, "--learning_curve=curve.svg"], capture_output=True, text=True
+    )
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: A learning curve is a PNG file")
