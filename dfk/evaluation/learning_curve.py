@@ -35,13 +35,14 @@ def curves(rows: Sequence[Row]) -> dict[str, list[Row]]:
         >>> list(curves(compare(["runs/cnn-350", "runs/cnn"]).rows))
         ['cnn']
     """
-    configs = [{**row.runs[0].config, "limit": None} for row in rows]
+    # A combination of trained detectors was not trained itself.
+    trained = [row for row in rows if "images" in row.runs[0].training]
+    configs = [{**row.runs[0].config, "limit": None} for row in trained]
     lines: dict[str, list[Row]] = {}
-    for row, config in zip(rows, configs, strict=True):
-        if "images" in row.runs[0].training:
-            apart = describe(config, configs)
-            label = row.detector + (f" ({apart})" if apart else "")
-            lines.setdefault(label, []).append(row)
+    for row, config in zip(trained, configs, strict=True):
+        apart = describe(config, configs)
+        label = row.detector + (f" ({apart})" if apart else "")
+        lines.setdefault(label, []).append(row)
     lines = {
         label: sorted(line, key=images)
         for label, line in lines.items()
@@ -49,9 +50,7 @@ def curves(rows: Sequence[Row]) -> dict[str, list[Row]]:
     }
     if not lines:
         received = ", ".join(
-            f"{row.label} with {images(row):,}"
-            for row in rows
-            if "images" in row.runs[0].training
+            f"{row.label} with {images(row):,}" for row in trained
         )
         raise UserError(
             "A learning curve needs runs of one detector on several numbers "
