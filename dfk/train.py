@@ -64,7 +64,9 @@ flags.DEFINE_float(
     "blend",
     0.0,
     "Add self-blended fakes of this share of the real training pictures, 0 to "
-    "1, so that the detector also learns what face swaps leave behind.",
+    "1, so that the detector also learns what face swaps leave behind. How "
+    "well it tells self-blends of validation then counts as well when the best "
+    "epoch is chosen.",
     lower_bound=0.0,
     upper_bound=1.0,
 )

@@ -1,4 +1,6 @@
-"""Self-blended fakes of the training split's real pictures."""
+"""Self-blended fakes of a split's real pictures."""
+
+import hashlib
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +22,7 @@ class SelfBlends:
     face are left out. Faces are looked for once and then kept on disk.
 
     Args:
-        split: the training split.
+        split: the training split, or the one to validate on.
         share: how many of its real pictures, 0..1, each epoch blends.
 
     Raises:
@@ -29,6 +31,8 @@ class SelfBlends:
     Example:
         >>> blends = SelfBlends(faces.splits["train"], share=0.5)
         >>> pairs = blends.epoch(decoded(split, scratch), seed=7)
+        >>> blends.split(seed=7).size == blends.size
+        True
 
     Reference:
         Shiohara & Yamasaki, "Detecting Deepfakes with Self-Blended Images",
@@ -37,12 +41,13 @@ class SelfBlends:
 
     def __init__(self, split: FaceSplit, share: float):
         faces = arrays("faces", split.version, lambda: _find(split))
+        self._split, self._share = split, share
         self._boxes, self._keypoints = faces["boxes"], faces["keypoints"]
         self._found = np.flatnonzero(self._boxes[:, 2])
         if not len(self._found):
             raise UserError(
-                "--blend needs real training pictures with a face, but MTCNN "
-                "found none: train without --blend."
+                "--blend needs real pictures with a face, but MTCNN found "
+                f"none in the {split.name} split: train without --blend."
             )
         self._count = max(1, round(share * len(self._found)))
         self.size = 2 * self._count
@@ -57,7 +62,32 @@ class SelfBlends:
         Returns:
             `size` pairs `(image, label)`, fakes and reals by turns.
         """
-        shape = examples.element_spec[0].shape
+        named = examples.map(
+            lambda image, label: {"image": image, "label": label}
+        )
+        return self._blended(named, seed).map(
+            lambda e: (e["image"], e["label"])
+        )
+
+    def split(self, seed: int) -> FaceSplit:
+        """One epoch's fakes, and what they were blended into, as a split.
+
+        Args:
+            seed: as for `epoch`.
+
+        Returns:
+            A split whose groups and ids are those of the real pictures.
+        """
+        settings = (self._split.version, self._share, seed)
+        return FaceSplit(
+            f"{self._split.name}-blends",
+            self.size,
+            self._blended(self._split.examples, seed),
+            hashlib.sha256(repr(settings).encode()).hexdigest(),
+        )
+
+    def _blended(self, examples: tf.data.Dataset, seed: int) -> tf.data.Dataset:
+        shape = examples.element_spec["image"].shape
         chosen = np.zeros(len(self._boxes), bool)
         rng = np.random.default_rng(seed)
         chosen[rng.permutation(self._found)[: self._count]] = True
@@ -65,20 +95,24 @@ class SelfBlends:
         boxes, keypoints = map(tf.constant, (self._boxes, self._keypoints))
 
         def blend(index, example):
+            image = example["image"]
             both = tf.numpy_function(
                 _blend,
-                [example[0], boxes[index], keypoints[index], [seed, index]],
+                [image, boxes[index], keypoints[index], [seed, index]],
                 tf.uint8,
                 stateful=False,
             )
-            return tf.ensure_shape(both, [2, *shape]), tf.constant([1, 0])
+            twice = {key: tf.stack([example[key]] * 2) for key in example}
+            return twice | {
+                "image": tf.ensure_shape(both, [2, *shape]),
+                "label": tf.constant([1, 0], tf.int64),
+            }
 
         return (
             examples.enumerate()
             .filter(lambda index, _: chosen[index])
             .map(blend, num_parallel_calls=tf.data.AUTOTUNE)
             .unbatch()
-            .map(lambda image, label: (image, tf.cast(label, tf.int64)))
         )
 
 

@@ -23,7 +23,7 @@ from dfk.training.head_fit import fit_head
 from dfk.training.loop import FineTuning
 from dfk.training.optimizer import StagewiseAdamW
 from dfk.training.resume import find_run
-from dfk.training.validation import Validation, measure
+from dfk.training.validation import Validation, measure, quality
 
 
 def train(config: Config, workdir: str | None = None) -> Run:
@@ -78,7 +78,18 @@ def _train(config: Config, strategy, run: Run) -> None:
         f"{config.model} ({config.weights}) on {strategies.describe(strategy)}",
         soft_wrap=True,
     )
-    blends = SelfBlends(training, config.blend) if config.blend else None
+    blends = blended = None
+    fitted_on = [training]
+    if config.blend:
+        blends = SelfBlends(training, config.blend)
+        # The same ones for each seed, so that seeds can be compared.
+        blended = SelfBlends(validation, share=1.0).split(seed=0)
+        fitted_on.append(blends.split(config.seed))
+        console.print(
+            f"Self-blends, half of them as they were before: {blends.size} "
+            f"in each epoch, {blended.size} for validation.",
+            soft_wrap=True,
+        )
     recipe = recipes.RECIPES[config.model]
     with tempfile.TemporaryDirectory(prefix="dfk-") as scratch:
         batches = TrainingBatches(
@@ -98,13 +109,13 @@ def _train(config: Config, strategy, run: Run) -> None:
         # Of processes that were stopped.
         earlier = sum(row["seconds"] for row in tuning.history)
         if not resumed and _starts_frozen(config):
-            fitted = fit_head(model, training, strategy)
+            fitted = fit_head(model, fitted_on, strategy)
             console.print(
                 "The head is a logistic regression on {features} frozen "
                 "features (C = {penalty:g}).".format(**fitted),
                 soft_wrap=True,
             )
-        validate = Validation(model, validation, Path(scratch))
+        validate = Validation(model, validation, Path(scratch), blended)
         tuning.run(
             batches,
             validate,
@@ -113,11 +124,10 @@ def _train(config: Config, strategy, run: Run) -> None:
         )
         if config.precision != "float32":
             model = _in_float32(model, config)
-            validate = Validation(model, validation, Path(scratch))
-        # Self-blends are in no split, and a head solved without them would
-        # forget them.
-        if not _starts_frozen(config) and not blends:
-            _solve_head(model, training, validate, strategy)
+            validate = Validation(model, validation, Path(scratch), blended)
+        if not _starts_frozen(config):
+            _solve_head(model, fitted_on, validate, strategy)
+        # Of the split alone: a score is the probability of such fakes.
         logits, labels = validate.logits_and_labels()
         models.score_layer(model).calibration = calibration.fit(logits, labels)
         novelty.fit(model, training, validation)
@@ -128,7 +138,7 @@ def _train(config: Config, strategy, run: Run) -> None:
             "images": training.size,
             "seconds": round(seconds, 1),
             "epochs": tuning.history,
-            "validation": measure(logits, labels),
+            "validation": measure(logits, labels) | validate.on_blends(),
         }
         _finish(run, model, record)
         _summarize(console, run, model, record)
@@ -142,24 +152,33 @@ def _starts_frozen(config: Config) -> bool:
     return config.weights != "none" or config.unfreeze == "none"
 
 
-def _solve_head(model, training, validate, strategy) -> None:
+def _solve_head(model, fitted_on, validate, strategy) -> None:
     """Ends a training from scratch with a regression on what was learnt.
 
     Features that differ little between pictures, as those of the finest grain
     do, ask for larger weights than the head reaches in so few steps. If
     validation does not find it better, the head stays as it was trained.
     """
-    trained, before = model.get_weights(), validate()["val_auc"]
-    fitted = fit_head(model, training, strategy)
-    after = validate()["val_auc"]
-    better = strategies.agree(strategy, float(after > before)) > 0
+    trained, before = model.get_weights(), validate()
+    fitted = fit_head(model, fitted_on, strategy)
+    after = validate()
+    gain = quality(after) - quality(before)
+    better = strategies.agree(strategy, float(gain > 0)) > 0
     if not better:
         model.set_weights(trained)
     Console().print(
         f"A logistic regression on the {fitted['features']} trained features "
-        f"has val_auc {after:.4f} instead of {before:.4f}: "
+        f"has {_aucs(after)} instead of {_aucs(before)}: "
         f"{'used' if better else 'not used'}.",
         soft_wrap=True,
+    )
+
+
+def _aucs(metrics: dict[str, float]) -> str:
+    return ", ".join(
+        f"{name} {value:.4f}"
+        for name, value in metrics.items()
+        if name.endswith("_auc")
     )
 
 
@@ -231,20 +250,25 @@ def _finish(run: Run, model: keras.Model, record: dict[str, Any]) -> None:
 
 def _summarize(console, run: Run, model, record) -> None:
     history = record["epochs"]
-    best = max(history, key=lambda row: row["val_auc"])
+    best = max(history, key=quality)
     fitted = models.score_layer(model).calibration
     table = Table(title=f"{model.name}, trained in {record['seconds']:.0f} s")
     table.add_column("on validation")
     table.add_column("", justify="right")
-    for name, value in (
+    validation = record["validation"]
+    rows = [
         ("best epoch", f"{best['epoch']} of {history[-1]['epoch']}"),
-        ("ROC AUC", f"{record['validation']['val_auc']:.4f}"),
-        ("accuracy", f"{record['validation']['val_accuracy']:.2%}"),
+        ("ROC AUC", f"{validation['val_auc']:.4f}"),
+        ("accuracy", f"{validation['val_accuracy']:.2%}"),
         ("temperature", f"{fitted.temperature:.2f}"),
         ("bias", f"{fitted.bias:.2f}"),
         ("uncertain", "{:.3f} to {:.3f}".format(*fitted.uncertain)),
-    ):
-        table.add_row(name, value)
+    ]
+    if "val_blend_auc" in validation:
+        auc = f"{validation['val_blend_auc']:.4f}"
+        rows.insert(2, ("ROC AUC on self-blends", auc))
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
     print(f"Run: {run.path}")
     print(f"Next: python -m dfk.evaluate {run.path}")

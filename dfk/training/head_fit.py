@@ -9,6 +9,8 @@ A detector without pretrained weights has no features to begin with, so it ends
 with this.
 """
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -27,27 +29,29 @@ FOLDS = 3
 
 def fit_head(
     model: keras.Model,
-    training: FaceSplit,
+    training: Sequence[FaceSplit],
     strategy: tf.distribute.Strategy,
 ) -> dict[str, float]:
     """Sets `features_norm` and `logit` from the backbone's features.
 
     Args:
         model: a detector whose backbone has useful weights.
-        training: pictures to fit the regression on. Its penalty is chosen by
-            cross-validation over their groups.
+        training: splits to fit the regression on. Its penalty is chosen by
+            cross-validation over the groups of their pictures.
         strategy: workers agree on the result.
 
     Returns:
         The chosen `penalty` and the number of `features`.
     """
-    pooled = features(pooled_views(model), training)
+    extractor = pooled_views(model)
+    parts = [features(extractor, split) for split in training]
+    pooled = np.concatenate([part.values for part in parts])
     # As in training: one view at a time, so that the regression sees twice as
     # many rows. Their mean is what it is applied to later.
-    views = pooled.values.shape[1]
-    rows = pooled.values.reshape(-1, pooled.values.shape[2])
-    labels = np.repeat(pooled.labels, views)
-    groups = np.repeat(pooled.groups, views)
+    views = pooled.shape[1]
+    rows = pooled.reshape(-1, pooled.shape[2])
+    labels = np.repeat(np.concatenate([p.labels for p in parts]), views)
+    groups = np.repeat(np.concatenate([p.groups for p in parts]), views)
     mean = rows.mean(axis=0)
     # Channels that are all but dead in training must not explode later.
     variance = rows.var(axis=0)

@@ -20,6 +20,7 @@ from dfk.progress import track
 from dfk.runs import write_json
 from dfk.training import strategies
 from dfk.training.batches import TrainingBatches
+from dfk.training.validation import quality
 
 Validate = Callable[[], dict[str, float]]
 
@@ -120,8 +121,8 @@ class FineTuning:
 
         Args:
             batches: the training pictures.
-            validate: measures the model; its `val_auc` decides which epoch
-                is the best.
+            validate: measures the model; `quality` of this decides which
+                epoch is the best.
             epochs: the last epoch's number.
             patience: how many epochs without a better one end the training.
         """
@@ -169,7 +170,7 @@ class FineTuning:
                 weight.assign(value)
 
     def _best(self) -> int:
-        return int(np.argmax([row["val_auc"] for row in self.history]))
+        return int(np.argmax([quality(row) for row in self.history]))
 
     def train_epoch(self, batches: TrainingBatches, epoch: int) -> float:
         """Trains for one epoch, and does no more.

@@ -18,29 +18,48 @@ class Validation:
         model: a detector.
         split: the validation split.
         scratch: a folder for pictures that memory cannot hold.
+        blends: self-blends of its real pictures, where the model is to know
+            self-blends as well.
 
     Example:
         >>> Validation(detector, split, Path("/tmp/mine"))()["val_auc"]
         0.97
     """
 
-    def __init__(self, model: keras.Model, split: FaceSplit, scratch: Path):
-        self._batches = decoded(split, scratch).batch(64)
+    def __init__(
+        self,
+        model: keras.Model,
+        split: FaceSplit,
+        scratch: Path,
+        blends: FaceSplit | None = None,
+    ):
+        self._pictures = decoded(split, scratch)
+        self._blends = blends and decoded(blends, scratch)
         logits = keras.Model(model.input, model.get_layer("logit").output)
         self._logits = tf.function(logits, reduce_retracing=True)
 
     def logits_and_labels(self) -> tuple[np.ndarray, np.ndarray]:
         """The raw logits, float32 `[N]`, and the labels, int64 `[N]`."""
+        return self._compute(self._pictures)
+
+    def _compute(self, pairs: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
         logits, labels = [], []
-        for images, truth in self._batches:
+        for images, truth in pairs.batch(64):
             images = tf.cast(images, tf.float32)
             logits.append(self._logits(images, training=False).numpy()[:, 0])
             labels.append(truth.numpy())
         return np.concatenate(logits), np.concatenate(labels)
 
     def __call__(self) -> dict[str, float]:
-        """The model's metrics now; see `measure`."""
-        return measure(*self.logits_and_labels())
+        """The model's metrics now: of `measure` and `on_blends`."""
+        return measure(*self.logits_and_labels()) | self.on_blends()
+
+    def on_blends(self) -> dict[str, float]:
+        """`val_blend_auc`, the ROC AUC on self-blends, where there are any."""
+        if self._blends is None:
+            return {}
+        logits, labels = self._compute(self._blends)
+        return {"val_blend_auc": float(roc_auc_score(labels, logits))}
 
 
 def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -55,3 +74,17 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         "val_accuracy": float(np.mean((logits > 0) == labels)),
         "val_loss": float(log_loss(labels, tf.sigmoid(logits).numpy())),
     }
+
+
+def quality(metrics: dict[str, float]) -> float:
+    """The one number by which a model is better than another.
+
+    Args:
+        metrics: what a `Validation` gave.
+
+    Returns:
+        `val_auc`; where the model is to know self-blends, its mean with
+        `val_blend_auc`, so that what is learnt of either counts.
+    """
+    names = ("val_auc", "val_blend_auc")
+    return float(np.mean([metrics[name] for name in names if name in metrics]))

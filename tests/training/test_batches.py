@@ -21,21 +21,6 @@ def split(faces_dir, tmp_path, monkeypatch):
     return faces.splits["train"]
 
 
-@pytest.fixture
-def faces_found(monkeypatch):
-    """Says where the faces are in pictures that show none."""
-    eyes_nose_mouth = ((14, 16), (26, 16), (20, 22), (15, 28), (25, 28))
-    face = blends.Face((8, 6, 24, 30), 1.0, eyes_nose_mouth)
-    looked_at = []
-
-    def find_faces(pixels):
-        looked_at.append(pixels)
-        return [face] if len(looked_at) != 1 else []
-
-    monkeypatch.setattr(blends, "find_faces", find_faces)
-    return looked_at
-
-
 def _epoch(batches, number, context=CONTEXT):
     parts = list(batches.epoch(number, context).as_numpy_iterator())
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
@@ -104,6 +89,30 @@ def test_blends_are_new_in_every_epoch_and_the_same_for_a_seed(
     fakes, targets = images(1)[::2], images(1)[1::2]
     assert (fakes != targets).any(axis=(1, 2, 3)).all()
     assert (images(1)[::2] != images(2)[::2]).any(axis=(1, 2, 3)).all()
+
+
+def test_an_epochs_blends_are_a_split_of_their_own(
+    split, faces_found, tmp_path
+):
+    made = SelfBlends(split, share=0.5)
+    blended = made.split(seed=1)
+    rows = list(blended.examples.as_numpy_iterator())
+    pairs = made.epoch(caching.decoded(split, tmp_path), seed=1)
+    for row, (image, label) in zip(
+        rows, pairs.as_numpy_iterator(), strict=True
+    ):
+        np.testing.assert_array_equal(row["image"], image)
+        assert row["label"] == label
+    # Validation must not sunder a fake from the person whom it shows.
+    reals = [
+        (example["id"], example["group"])
+        for example in split.examples.as_numpy_iterator()
+        if not example["label"]
+    ]
+    assert {(row["id"], row["group"]) for row in rows} < set(reals)
+    assert blended.size == len(rows)
+    assert blended.version == made.split(seed=1).version
+    assert blended.version != made.split(seed=2).version
 
 
 def test_faces_are_looked_for_once(split, faces_found):

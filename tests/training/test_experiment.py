@@ -12,11 +12,13 @@ import time
 import numpy as np
 import pytest
 
-from dfk import models
+from dfk import data, models
 from dfk.errors import UserError
 from dfk.runs import Run
+from dfk.training.blends import SelfBlends
 from dfk.training.config import Config
 from dfk.training.experiment import train
+from dfk.training.validation import Validation, quality
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,12 @@ def run(config, tmp_path_factory):
 
 def _weights(run):
     return models.load(run.path).get_weights()
+
+
+def _splits(config):
+    return data.load(
+        data_dir=config.data_dir, image_size=config.image_size
+    ).splits
 
 
 def _best_auc(run):
@@ -151,6 +159,48 @@ def test_a_regression_that_validation_finds_no_better_is_not_used(
     monkeypatch.setattr("dfk.training.experiment.fit_head", fit_badly)
     kept = train(config, str(tmp_path / "kept"))
     assert _validation_auc(kept) == pytest.approx(_best_auc(run), abs=1e-6)
+
+
+def test_self_blends_are_learnt_and_counted(run, config, tmp_path, faces_found):
+    blended = dataclasses.replace(config, blend=1.0)
+    training = train(blended, str(tmp_path / "blended")).results["training"]
+    assert all(0 <= row["val_blend_auc"] <= 1 for row in training["epochs"])
+    blends = SelfBlends(_splits(config)["validation"], share=1.0).split(seed=0)
+    untaught = Validation(models.load(run.path), blends, tmp_path)()["val_auc"]
+    assert training["validation"]["val_blend_auc"] > untaught
+
+
+def test_a_head_is_fitted_to_self_blends(run, config, tmp_path, faces_found):
+    frozen = dataclasses.replace(
+        config, weights=str(run.model_path), unfreeze="none"
+    )
+    without = train(frozen, str(tmp_path / "without"))
+    blended = dataclasses.replace(frozen, blend=1.0)
+    taught = train(blended, str(tmp_path / "taught"))
+    blends = SelfBlends(_splits(config)["train"], share=1.0).split(seed=0)
+    aucs = [
+        Validation(models.load(each.path), blends, tmp_path)()["val_auc"]
+        for each in (taught, without)
+    ]
+    assert aucs[0] > aucs[1]
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ({"val_auc": 0.9}, {"val_auc": 0.8}),
+        (
+            {"val_auc": 0.97, "val_blend_auc": 0.8},
+            {"val_auc": 0.98, "val_blend_auc": 0.5},
+        ),
+        (
+            {"val_auc": 0.98, "val_blend_auc": 0.5},
+            {"val_auc": 0.6, "val_blend_auc": 0.8},
+        ),
+    ],
+)
+def test_what_is_learnt_of_self_blends_counts_as_well(better, worse):
+    assert quality(better) > quality(worse)
 
 
 def test_two_pictures_are_enough_for_a_head(run, config, tmp_path):
