@@ -108,7 +108,7 @@ def _phase_one(detector, split) -> None:
     from dfk.training import strategies
     from dfk.training.head_fit import fit_head
 
-    fit_head(detector, split, strategies.choose())
+    fit_head(detector, [split], strategies.choose())
 
 
 if __name__ == "__main__":

@@ -72,9 +72,7 @@ class TrainingBatches:
         ).generate_state(3)
         examples = self._examples
         if self._blends:
-            examples = examples.concatenate(
-                self._blends.epoch(self._examples, int(blending))
-            )
+            examples = _mixed(examples, self._blends.split(int(blending)))
 
         def prepare(index, example):
             image, label = example
@@ -96,3 +94,13 @@ class TrainingBatches:
             )
             .prefetch(tf.data.AUTOTUNE)
         )
+
+
+def _mixed(examples: tf.data.Dataset, further: FaceSplit) -> tf.data.Dataset:
+    """All of both, evenly: a window of shuffling may be far too small."""
+    sizes = np.array([int(examples.cardinality()), further.size])
+    return tf.data.Dataset.sample_from_datasets(
+        [examples, further.examples.map(lambda e: (e["image"], e["label"]))],
+        weights=sizes / sizes.sum(),
+        seed=0,
+    )

@@ -23,14 +23,13 @@ class SelfBlends:
 
     Args:
         split: the training split, or the one to validate on.
-        share: how many of its real pictures, 0..1, each epoch blends.
+        share: how many of its real faces, 0..1, each epoch blends.
 
     Raises:
         UserError: none of them shows a face.
 
     Example:
         >>> blends = SelfBlends(faces.splits["train"], share=0.5)
-        >>> pairs = blends.epoch(decoded(split, scratch), seed=7)
         >>> blends.split(seed=7).size == blends.size
         True
 
@@ -52,41 +51,25 @@ class SelfBlends:
         self._count = max(1, round(share * len(self._found)))
         self.size = 2 * self._count
 
-    def epoch(self, examples: tf.data.Dataset, seed: int) -> tf.data.Dataset:
-        """The fakes of one epoch, and what they were blended into.
-
-        Args:
-            examples: the split's `(image, label)`, in the split's order.
-            seed: of the choice and of the blends.
-
-        Returns:
-            `size` pairs `(image, label)`, fakes and reals by turns.
-        """
-        named = examples.map(
-            lambda image, label: {"image": image, "label": label}
-        )
-        return self._blended(named, seed).map(
-            lambda e: (e["image"], e["label"])
-        )
-
     def split(self, seed: int) -> FaceSplit:
         """One epoch's fakes, and what they were blended into, as a split.
 
         Args:
-            seed: as for `epoch`.
+            seed: of the choice and of the blends.
 
         Returns:
-            A split whose groups and ids are those of the real pictures.
+            Fakes and reals by turns, with the real pictures' ids and groups.
         """
         settings = (self._split.version, self._share, seed)
         return FaceSplit(
             f"{self._split.name}-blends",
             self.size,
-            self._blended(self._split.examples, seed),
+            self._blended(seed),
             hashlib.sha256(repr(settings).encode()).hexdigest(),
         )
 
-    def _blended(self, examples: tf.data.Dataset, seed: int) -> tf.data.Dataset:
+    def _blended(self, seed: int) -> tf.data.Dataset:
+        examples = self._split.examples
         shape = examples.element_spec["image"].shape
         chosen = np.zeros(len(self._boxes), bool)
         rng = np.random.default_rng(seed)
@@ -113,6 +96,7 @@ class SelfBlends:
             .filter(lambda index, _: chosen[index])
             .map(blend, num_parallel_calls=tf.data.AUTOTUNE)
             .unbatch()
+            .apply(tf.data.experimental.assert_cardinality(self.size))
         )
 
 

@@ -43,21 +43,15 @@ def fit_head(
     Returns:
         The chosen `penalty` and the number of `features`.
     """
-    extractor = pooled_views(model)
-    parts = [features(extractor, split) for split in training]
-    pooled = np.concatenate([part.values for part in parts])
-    # As in training: one view at a time, so that the regression sees twice as
-    # many rows. Their mean is what it is applied to later.
-    views = pooled.shape[1]
-    rows = pooled.reshape(-1, pooled.shape[2])
-    labels = np.repeat(np.concatenate([p.labels for p in parts]), views)
-    groups = np.repeat(np.concatenate([p.groups for p in parts]), views)
+    rows, labels, groups = _views(model, training)
     mean = rows.mean(axis=0)
     # Channels that are all but dead in training must not explode later.
     variance = rows.var(axis=0)
     variance = np.maximum(variance, 1e-2 * np.median(variance) + 1e-12)
-    standardized = (rows - mean) / np.sqrt(variance)
-    regression, penalty = _regression(standardized, labels, groups)
+    # In place: of many pictures, these are gigabytes.
+    rows -= mean
+    rows /= np.sqrt(variance)
+    regression, penalty = _regression(rows, labels, groups)
     for layer, weights in (
         ("features_norm", [mean, variance]),
         ("logit", [regression.coef_.T, regression.intercept_]),
@@ -66,6 +60,25 @@ def fit_head(
             [strategies.agree(strategy, weight) for weight in weights]
         )
     return {"penalty": penalty, "features": rows.shape[1]}
+
+
+def _views(
+    model: keras.Model, training: Sequence[FaceSplit]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each view's features `[V, D]`, and its picture's label and group.
+
+    As in training: one view at a time, so that the regression sees twice as
+    many rows. Their mean is what it is applied to later.
+    """
+    extractor = pooled_views(model)
+    parts = [features(extractor, split) for split in training]
+    pooled = np.concatenate([part.values for part in parts])
+    pictures, views, width = pooled.shape
+    return (
+        pooled.reshape(pictures * views, width),
+        np.repeat(np.concatenate([part.labels for part in parts]), views),
+        np.repeat(np.concatenate([part.groups for part in parts]), views),
+    )
 
 
 def _regression(

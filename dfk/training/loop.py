@@ -200,8 +200,8 @@ class FineTuning:
 
     def _update_averages(self):
         # Short at first, so that the start is forgotten within a few steps.
-        step = tf.cast(self._optimizer.iterations.value, tf.float32)
-        times = step / _AVERAGED_EVERY
+        updates = tf.cast(self._optimizer.iterations, tf.float32)
+        times = updates / _AVERAGED_EVERY
         keep = tf.minimum(_KEPT, (1 + times) / (10 + times))
         for average, weight in zip(self._averages, self._averaged, strict=True):
             average.assign(keep * average + (1 - keep) * weight.value)

@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dfk import data, models
 from dfk.errors import UserError
@@ -225,6 +226,28 @@ def test_only_the_stages_asked_for_are_trained(run, config, tmp_path):
     assert "stage4_a_conv" in trainable
     assert "stage3_a_conv" not in trainable
     assert "stage4_a_bn" not in trainable
+
+
+def test_several_steps_make_one_update(config, tmp_path):
+    def kernels(accumulate):
+        """The averaged kernels after the six steps of an epoch."""
+        several = dataclasses.replace(
+            config, batch_size=8, epochs=1, accumulate=accumulate
+        )
+        run = train(several, str(tmp_path / str(accumulate)))
+        reader = tf.train.load_checkpoint(str(run.checkpoints))
+        shapes = reader.get_variable_to_shape_map()
+        return {
+            name: reader.get_tensor(name)
+            for name, shape in shapes.items()
+            if name.startswith("averages/") and len(shape) == 4
+        }
+
+    updated, one_short, many_short = map(kernels, (6, 7, 100))
+    assert one_short
+    for name, weights in one_short.items():
+        np.testing.assert_array_equal(weights, many_short[name])
+        assert (weights != updated[name]).any()
 
 
 def test_what_was_trained_in_half_precision_answers_in_full(config, tmp_path):
