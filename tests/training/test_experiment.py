@@ -243,7 +243,7 @@ def test_several_steps_make_one_update(config, tmp_path):
             if name.startswith("averages/") and len(shape) == 4
         }
 
-    updated, one_short, many_short = map(kernels, (6, 7, 100))
+    updated, one_short, many_short = map(kernels, (2, 7, 100))
     assert one_short
     for name, weights in one_short.items():
         np.testing.assert_array_equal(weights, many_short[name])
