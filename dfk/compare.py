@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dfk.evaluation.comparison import Comparison
 
 _DATASET = flags.DEFINE_string(
-    "dataset", None, "Which evaluation: on this data set of TFDS."
+    "dataset", None, "Which evaluation: on this data set of TFDS, or folder."
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Which evaluation: on this folder."

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from dfk.dataset_names import absolute
 from dfk.errors import UserError
 
 
@@ -112,19 +113,14 @@ def finished(paths: Iterable[str | Path]) -> list[Run]:
     return [Run.finished(path) for path in dict.fromkeys(single)]
 
 
-def short_names(sources: str) -> str:
-    """Data sets in few words, without the folders that they lie in.
-
-    Args:
-        sources: names or folders, separated by commas.
+def spelled_out(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration whose folders are written out, to be compared.
 
     Example:
-        >>> short_names("data/faces,data/other")
-        'faces and other'
+        >>> spelled_out({"model": "cnn", "data_dir": "faces/"})
+        {'model': 'cnn', 'data_dir': '/home/me/faces'}
     """
-    return " and ".join(
-        Path(source).resolve().name for source in sources.split(",")
-    )
+    return config | {"data_dir": absolute(config.get("data_dir"))}
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -8,15 +8,13 @@ Example:
 
 from dfk.data.faces import FaceData, FaceSplit
 from dfk.data.folder_faces import unreadable_files
-from dfk.data.sources import DEFAULT, SPLITS, is_folder, load, names
+from dfk.data.sources import DEFAULT, SPLITS, load
 
 __all__ = [
     "DEFAULT",
     "SPLITS",
     "FaceData",
     "FaceSplit",
-    "is_folder",
     "load",
-    "names",
     "unreadable_files",
 ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from dfk import dataset_names
 from dfk.data import folder_faces, folders, tfds_faces
 from dfk.data.faces import FaceData, FaceSplit
 
@@ -59,8 +60,8 @@ def load(
         192
     """
     parts: list[FaceData] = []
-    for name in names(data_dir or dataset):
-        if data_dir or is_folder(name):
+    for name in dataset_names.split(data_dir or dataset):
+        if data_dir or dataset_names.is_folder(name):
             folder = Path(name).expanduser()
             part = folder_faces.load(
                 folder, image_size, splits, limit, one_class
@@ -71,30 +72,6 @@ def load(
         # The first one's size is everyone's.
         image_size = part.image_size
     return parts[0] if len(parts) == 1 else _merged(parts)
-
-
-def names(sources: str) -> list[str]:
-    """Takes a list of data sets apart at its commas.
-
-    Args:
-        sources: names or folders. What is a folder as a whole is one, with
-            commas in it or not.
-
-    Returns:
-        At least one.
-
-    Example:
-        >>> names("faces,real_fake_faces/sample")
-        ['faces', 'real_fake_faces/sample']
-    """
-    if Path(sources).expanduser().is_dir():
-        return [sources]
-    return [name for name in sources.split(",") if name] or [sources]
-
-
-def is_folder(dataset: str) -> bool:
-    """Whether a data set is named by its folder, be it there or not."""
-    return dataset.startswith((".", "/", "~")) or Path(dataset).is_dir()
 
 
 def _merged(parts: Sequence[FaceData]) -> FaceData:

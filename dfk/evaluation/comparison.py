@@ -7,6 +7,7 @@ same images, so that they can be compared image by image.
 import dataclasses
 import itertools
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from dfk import dataset_names
 from dfk.errors import UserError
 from dfk.evaluation.bootstrap import COVERAGE
 from dfk.evaluation.metrics import THRESHOLD
@@ -25,10 +27,12 @@ from dfk.evaluation.paired import (
     mcnemar,
 )
 from dfk.evaluation.scored_runs import ScoredRun, Source, read
-from dfk.runs import short_names
+from dfk.runs import spelled_out
 
-# More than an interval needs: Holm's correction asks for small p-values.
+# More than an interval needs: Holm's correction asks for small p-values, and
+# for the smaller ones the more pairs of rows there are.
 RESAMPLES = 10_000
+RESAMPLES_PER_PAIR = 200
 SEED = 0
 FROZEN = "frozen features, logistic regression"
 
@@ -112,7 +116,7 @@ def compare(
     dataset: str | None = None,
     data_dir: str | None = None,
     split: str | None = None,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
 ) -> Comparison:
     """Compares evaluated runs on the images that all of them scored.
 
@@ -124,11 +128,12 @@ def compare(
 
     Args:
         paths: folders of runs or of repeats.
-        dataset: a TFDS name, to say which evaluation if the runs share more
-            than one.
+        dataset: a TFDS name, or a folder, to say which evaluation if the runs
+            share more than one.
         data_dir: likewise a folder.
         split: likewise a split.
-        resamples: how many resamples to draw.
+        resamples: how many resamples to draw; by default so many that the
+            smallest corrected p-value is .01 at most.
 
     Returns:
         The rows and their differences from the best one.
@@ -151,6 +156,9 @@ def compare(
             "groups."
         )
     rows = _rows(scored)
+    if resamples is None:
+        pairs = math.comb(len(rows), 2)
+        resamples = max(RESAMPLES, RESAMPLES_PER_PAIR * pairs)
     differences = _differences(rows, resamples) if len(rows) > 1 else []
     return Comparison(
         source, len(first.ids), groups, resamples, rows, differences
@@ -207,7 +215,8 @@ def describe(config: dict[str, Any], configs: list[dict[str, Any]]) -> str:
     tuned = [c for c in alike if _trains_backbone(c)]
     for name, value in _settings(config).items():
         others = tuned if name in _TUNING else alike
-        if value is not None and any(c.get(name) != value for c in others):
+        known = [_settings(other).get(name) for other in others]
+        if value is not None and any(other != value for other in known):
             words.append(_words(name, value))
     return ", ".join(words)
 
@@ -217,6 +226,7 @@ def _settings(config: dict[str, Any]) -> dict[str, Any]:
     ignored = _NO_SETTINGS
     if not _trains_backbone(config):
         ignored += _TUNING
+    config = spelled_out(config)
     return {k: v for k, v in config.items() if k not in ignored}
 
 
@@ -226,7 +236,7 @@ def _trains_backbone(config: dict[str, Any]) -> bool:
 
 def _words(name: str, value: Any) -> str:
     if name == "data_dir":
-        return f"trained on {short_names(value)}"
+        return f"trained on {dataset_names.short(value)}"
     if name == "dataset":
         return f"trained on {value}"
     return f"{name.replace('_', ' ')} {value}"

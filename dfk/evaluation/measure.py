@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from dfk import data, models
+from dfk import data, dataset_names, models
 from dfk.evaluation import metrics, plots, records, reliability
 from dfk.evaluation.conformal import coverage
 from dfk.evaluation.operating_points import operating_points
@@ -81,7 +81,7 @@ def evaluate(
     earlier = evaluations.get(key, {})
     evaluations[key] = {
         "dataset": dataset,
-        "data_dir": records.absolute(data_dir),
+        "data_dir": dataset_names.absolute(data_dir),
         "split": split,
         "command": records.command(run_path, dataset, data_dir, split),
         **provenance(),

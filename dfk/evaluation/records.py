@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from dfk import data
+from dfk import dataset_names
 from dfk.errors import UserError
 from dfk.runs import Run
 
@@ -26,9 +26,7 @@ def source_of(
     """
     if dataset is None and data_dir is None:
         return run.config["dataset"], run.config["data_dir"]
-    if data_dir is None and data.is_folder(dataset):
-        return None, dataset
-    return dataset, data_dir
+    return dataset_names.name_or_folder(dataset, data_dir)
 
 
 def recorded(
@@ -77,24 +75,16 @@ def key_of(
         Such as `faces-test`, or `faces-2-test` after another folder called
         faces.
     """
+    folders = dataset_names.absolute(data_dir)
     name = dataset or "-".join(
-        Path(folder).resolve().name for folder in data.names(data_dir)
+        Path(folder).name for folder in dataset_names.split(folders)
     )
     plain = re.sub(r"[^\w.-]+", "-", name)
     for number in itertools.count(1):
         name = plain if number == 1 else f"{plain}-{number}"
         key = f"{name}-{split}"
-        if key not in earlier or earlier[key]["data_dir"] == absolute(data_dir):
+        if key not in earlier or earlier[key]["data_dir"] == folders:
             return key
-
-
-def absolute(data_dir: str | None) -> str | None:
-    """The folders of `data_dir`, written out, as a record names them."""
-    if not data_dir:
-        return None
-    return ",".join(
-        str(Path(name).expanduser().resolve()) for name in data.names(data_dir)
-    )
 
 
 def command(

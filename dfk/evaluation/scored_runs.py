@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dfk import runs
+from dfk import dataset_names, runs
 from dfk.errors import UserError
 from dfk.evaluation.metrics import CLASSES
 from dfk.runs import Run
@@ -33,7 +33,7 @@ class Source(NamedTuple):
     @property
     def name(self) -> str:
         """The data set in words: its TFDS name, or its folder's name."""
-        return self.dataset or Path(self.data_dir).name
+        return self.dataset or dataset_names.short(self.data_dir)
 
     @property
     def flags(self) -> list[str]:
@@ -76,7 +76,8 @@ def read(
 
     Args:
         paths: folders of runs or of repeats.
-        dataset: a TFDS name that narrows down which evaluation is meant.
+        dataset: a TFDS name, or a folder, that narrows down which evaluation
+            is meant.
         data_dir: likewise a folder.
         split: likewise a split.
 
@@ -94,8 +95,8 @@ def read(
         'faces'
     """
     opened = runs.finished(paths)
-    folder = str(Path(data_dir).resolve()) if data_dir else None
-    asked = Source(dataset, folder, split)
+    dataset, data_dir = dataset_names.name_or_folder(dataset, data_dir)
+    asked = Source(dataset, dataset_names.absolute(data_dir), split)
     evaluations = {run: _evaluations(run, asked) for run in opened}
     source = _shared(evaluations, asked)
     scored = [_read(run, *evaluations[run][source]) for run in opened]

@@ -6,9 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from dfk import dataset_names
 from dfk.evaluation.conformal import needed
 from dfk.evaluation.cross import Cell, Row
-from dfk.runs import short_names
 
 _TITLES = {
     "accuracy": "accuracy",
@@ -200,11 +200,11 @@ def show_cross(console: Console, rows: Sequence[Row]) -> None:
     table = Table(title="trained on (rows), tested on (columns)")
     table.add_column("")
     for cell in rows[0].cells:
-        name = short_names(cell.dataset)
+        name = dataset_names.short(cell.dataset)
         table.add_column(f"{name} ({cell.images:,})", min_width=_CELL_WIDTH)
     for row in rows:
         table.add_row(
-            f"{row.model}, {short_names(row.trained_on)}\n{row.run}",
+            f"{row.model}, {dataset_names.short(row.trained_on)}\n{row.run}",
             *map(_cross_cell, row.cells),
         )
     console.print(table)

@@ -1,5 +1,6 @@
 """A comparison in words: the cells of its table, sentences, Markdown."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,11 +102,13 @@ def _notes_on_differences(comparison: Comparison) -> list[str]:
         return []
     single = [row.label for row in comparison.rows if len(row.runs) == 1]
     seeds = "" if len(single) == len(comparison.rows) else " and seeds"
-    pairs = len(comparison.rows) * (len(comparison.rows) - 1) // 2
+    pairs = math.comb(len(comparison.rows), 2)
     holm = f", p by Holm's method for {pairs} pairs of rows" * (pairs > 1)
+    smallest = min(1, pairs * 2 / (1 + comparison.resamples))
     notes = [
         "Differences of ROC AUC with 95 % intervals: paired bootstrap over "
-        f"pictures{seeds}, {comparison.resamples:,} resamples{holm}."
+        f"pictures{seeds}, {comparison.resamples:,} resamples{holm}, which "
+        f"can show no p below {smallest:.1g}."
     ]
     if single:
         notes.append(

@@ -142,10 +142,11 @@ def _find(config: Config, seeds: list[int], workdir: str | None) -> Path:
             "--strategy=multi_worker needs --workdir: all workers must name "
             "the same folder."
         )
+    wanted = runs.spelled_out(_shared(config))
     for path in sorted(Path("runs").glob("*/repeats.json"), reverse=True):
         record = json.loads(path.read_text())
-        same = (record["config"], record["seeds"]) == (_shared(config), seeds)
-        if same and "validation" not in record:
+        same = runs.spelled_out(record["config"]) == wanted
+        if same and record["seeds"] == seeds and "validation" not in record:
             return path.parent
     return Path(f"runs/{config.model}-{time.strftime('%Y%m%d-%H%M%S')}")
 
@@ -162,15 +163,16 @@ def _record(folder: Path, config: Config, seeds: list[int]) -> dict[str, Any]:
     if not path.is_file():
         return {"config": settings, "seeds": seeds}
     earlier = json.loads(path.read_text())
-    for name, value in earlier["config"].items():
-        if settings.get(name) != value:
+    wanted = runs.spelled_out(settings)
+    for name, value in runs.spelled_out(earlier["config"]).items():
+        if wanted.get(name) != value:
             raise UserError(
                 f"{folder} holds repeats with {name} {value!r}, not "
-                f"{settings.get(name)!r}: choose another --workdir, or repeat "
+                f"{wanted.get(name)!r}: choose another --workdir, or repeat "
                 "their own command to continue them."
             )
     together = sorted({*earlier["seeds"], *seeds})
-    return {"config": settings, "seeds": together}
+    return {"config": earlier["config"], "seeds": together}
 
 
 def _shared(config: Config) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dfk.errors import UserError
-from dfk.runs import Run
+from dfk.runs import Run, spelled_out
 
 
 def find_run(config: dict[str, Any], workdir: str | None = None) -> Run:
@@ -45,16 +45,19 @@ def find_run(config: dict[str, Any], workdir: str | None = None) -> Run:
 def _unfinished(config: dict[str, Any]) -> Run | None:
     for path in sorted(Path("runs").glob("*/config.json"), reverse=True):
         run = Run(path.parent)
-        if not run.model_path.is_file() and run.config == config:
+        if run.model_path.is_file():
+            continue
+        if spelled_out(run.config) == spelled_out(config):
             return run
     return None
 
 
 def _require_same(run: Run, config: dict[str, Any]) -> None:
-    for name, value in run.config.items():
-        if config.get(name) != value:
+    wanted = spelled_out(config)
+    for name, value in spelled_out(run.config).items():
+        if wanted.get(name) != value:
             raise UserError(
                 f"{run.path} holds a run with {name} {value!r}, not "
-                f"{config.get(name)!r}: choose another --workdir, or repeat "
+                f"{wanted.get(name)!r}: choose another --workdir, or repeat "
                 "that run's own command to continue it."
             )

@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from dfk import data as dfk_data
+from dfk import dataset_names
 from dfk.data import sources
 from dfk.errors import UserError
 from dfk.images import decode
@@ -188,7 +189,7 @@ def test_merged_data_change_with_their_parts(folder, smaller):
 def test_a_folder_may_have_a_comma_in_its_name(folder, tmp_path_factory):
     odd = tmp_path_factory.mktemp("odd") / "a,b"
     shutil.copytree(folder, odd)
-    assert sources.names(str(odd)) == [str(odd)]
+    assert dataset_names.split(str(odd)) == [str(odd)]
     assert sources.load(str(odd), splits=["test"]).splits["test"].size == 5
 
 

@@ -87,7 +87,14 @@ _LABELS = np.arange(120) % 2
 def write_run(tmp_path):
     """Writes the folder of a finished run with its evaluation."""
 
-    def write(name, probabilities, labels=_LABELS, split="test", **config):
+    def write(
+        name,
+        probabilities,
+        labels=_LABELS,
+        split="test",
+        scored="/data/faces",
+        **config,
+    ):
         run = tmp_path / name
         run.mkdir(parents=True, exist_ok=True)
         groups = np.array([f"image{n:03d}" for n in range(len(labels))])
@@ -96,7 +103,7 @@ def write_run(tmp_path):
         (run / "model.keras").touch()
         record = {
             "dataset": None,
-            "data_dir": "/data/faces",
+            "data_dir": scored,
             "split": split,
             "command": "python -m dfk.evaluate",
             "metrics": metrics.with_intervals(

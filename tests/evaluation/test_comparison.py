@@ -189,6 +189,39 @@ def test_the_evaluation_meant_is_the_one_that_all_runs_share(write_run):
     assert compare([both, one], split="test").source.split == "test"
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"dataset": "/data/faces,/data/other"},
+        {"data_dir": "/data/faces/,/data/./other"},
+    ],
+)
+def test_the_evaluation_meant_may_be_named_as_for_evaluate(write_run, asked):
+    both = "/data/faces,/data/other"
+    found = compare([write_run("a", scores(1), scored=both)], **asked)
+    assert found.source.name == "faces and other"
+
+
+def test_seeds_are_one_row_however_their_folder_was_spelled(write_run):
+    runs = [
+        write_run(str(seed), scores(1, seed), seed=seed, data_dir=spelled)
+        for seed, spelled in enumerate(("faces", "faces/", "./faces"))
+    ]
+    (row,) = compare(runs).rows
+    assert (len(row.runs), row.label) == (3, "cnn")
+
+
+def test_more_rows_are_resampled_more_often(write_run):
+    runs = [
+        write_run(str(n), scores(1, noise=n % 4), model=str(n))
+        for n in range(11)
+    ]
+    assert comparison.compare(runs[:2]).resamples == 10_000
+    found = comparison.compare(runs)
+    assert found.resamples == 200 * 55
+    assert "which can show no p below 0.01." in tables.notes(found)
+
+
 def test_other_images_are_not_compared(write_run):
     fewer = write_run("fewer", scores(1)[:-2], LABELS[:-2], model="resnet")
     with pytest.raises(UserError, match=r"same images.*\(120 and 118 images"):

@@ -76,7 +76,9 @@ def test_the_detector_carries_what_validation_fitted(run):
 
 def test_a_finished_run_is_left_as_it_is(run, config, capsys):
     before = run.model_path.stat().st_mtime_ns
-    train(config, str(run.path))
+    # However the folder of pictures is spelled.
+    again = dataclasses.replace(config, data_dir=f"{config.data_dir}/.")
+    train(again, str(run.path))
     assert "finished already" in capsys.readouterr().out
     assert run.model_path.stat().st_mtime_ns == before
 
