@@ -105,7 +105,7 @@ def _print(record: dict[str, Any]) -> None:
             Text(verdict, _STYLES.get(verdict, "")),
             Text(check["sentence"]),
         )
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def _print(comparison: "Comparison") -> None:
 
     from dfk.evaluation import tables
 
-    console = Console()
+    console = Console(markup=False)
     titles, rows = tables.cells(comparison)
     heading = f"{comparison.source.name}, {comparison.source.split}"
     # Narrow columns, so that it fits into 80 characters.

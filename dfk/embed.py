@@ -145,7 +145,7 @@ def _classify(datasets: Sequence[str]) -> None:
     run, record = classify(
         datasets[0], _MODEL.value, _RUNS.value, _WORKDIR.value
     )
-    show(Console(), record)
+    show(Console(markup=False), record)
     print(f"Run: {run.path}, made in {record['seconds']:.0f} s")
     print(f"Next: python -m dfk.export {run.path}")
 
@@ -178,7 +178,7 @@ def _print_clusters(result: "Result") -> None:
         )
     if len(result.clusters) > _MOST_ROWS:
         table.caption = f"and {len(result.clusters) - _MOST_ROWS:,} more"
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def _print_agreements(result: "Result") -> None:
@@ -206,7 +206,7 @@ def _print_agreements(result: "Result") -> None:
             _percent(entry.purity),
             _percent(entry.without_clusters),
         )
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def _percent(share: float | None) -> str:

@@ -54,7 +54,8 @@ _DATA_DIR = flags.DEFINE_string(
     "data_dir",
     None,
     "A folder {train,valid,test}/{real,fake}/*; or {real,fake}/* without "
-    "splits, of which one may be missing.",
+    "splits, of which one may be missing. Several, separated by commas, are "
+    "scored as one.",
 )
 _SPLIT = flags.DEFINE_enum(
     "split",
@@ -90,7 +91,7 @@ def main(argv: Sequence[str]) -> None:
     from rich.console import Console
 
     cli.start_tensorflow()
-    console = Console()
+    console = Console(markup=False)
     if _DATASET.value and len(_DATASET.value) > 1:
         _cross(console, runs)
         return

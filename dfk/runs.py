@@ -109,8 +109,20 @@ def finished(paths: Iterable[str | Path]) -> list[Run]:
         >>> [run.path for run in finished(["runs/cnn"])]
         [PosixPath('runs/cnn/seed-0'), PosixPath('runs/cnn/seed-1')]
     """
-    single = [run for path in paths for run in seeds(path) or [Path(path)]]
+    single = [run for path in paths for run in _single(path)]
     return [Run.finished(path) for path in dict.fromkeys(single)]
+
+
+def _single(path: str | Path) -> list[Path]:
+    repeats = seeds(path)
+    for run in map(Run, repeats):
+        if not run.model_path.is_file():
+            raise UserError(
+                f"The repeats at {path} have not finished, as {run.path.name} "
+                "shows: repeat their `python -m dfk.train` command to continue "
+                "them."
+            )
+    return repeats or [Path(path)]
 
 
 def spelled_out(config: dict[str, Any]) -> dict[str, Any]:

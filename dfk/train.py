@@ -42,7 +42,8 @@ flags.DEFINE_string(
     "data_dir",
     None,
     "Folder of pictures laid out {train,valid,test}/{real,fake}/*, instead of "
-    "--dataset.",
+    "--dataset. Several, separated by commas, become one training with as many "
+    "pictures of each.",
 )
 flags.DEFINE_string(
     "manual_dir", None, "Where Kaggle's archive was unpacked by hand."
@@ -63,10 +64,10 @@ flags.DEFINE_integer(
 flags.DEFINE_float(
     "blend",
     0.0,
-    "Add self-blended fakes of this share of the real training pictures, 0 to "
-    "1, so that the detector also learns what face swaps leave behind. How "
-    "well it tells self-blends of validation then counts as well when the best "
-    "epoch is chosen.",
+    "Add self-blended fakes of this share of the real training pictures with a "
+    "face, 0 to 1, so that the detector also learns what face swaps leave "
+    "behind. How well it tells self-blends of validation then counts as well "
+    "when the best epoch is chosen.",
     lower_bound=0.0,
     upper_bound=1.0,
 )

@@ -64,7 +64,7 @@ def groups(root: Path) -> dict[str, str]:
         The group by the picture's path below the root; empty without a file.
 
     Raises:
-        UserError: the file lacks a column.
+        UserError: the file lacks a column, or none of its paths is there.
     """
     table = root / "groups.csv"
     if not table.is_file():
@@ -76,4 +76,11 @@ def groups(root: Path) -> dict[str, str]:
                 f"{table} has the columns {rows.fieldnames}: its first line "
                 "must be path,group."
             )
-        return {row["path"]: row["group"] for row in rows}
+        found = {row["path"]: row["group"] for row in rows}
+    if found and not any((root / path).is_file() for path in found):
+        raise UserError(
+            f"{table} names no file of this data set, such as "
+            f"{next(iter(found))!r}: write paths below {root}, as in "
+            "train/real/photo.jpg."
+        )
+    return found

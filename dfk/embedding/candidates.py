@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from dfk.errors import UserError
 from dfk.evaluation.features import Features
 from dfk.models.from_sklearn import vote_logits
 
@@ -151,10 +152,22 @@ def fit(
     Returns:
         The classifier with the highest ROC AUC in cross-validation.
 
+    Raises:
+        UserError: there are too few groups to hold any out.
+
     Example:
         >>> fit("svm", "embedding", features(network, split)).cv_auc
         0.87
     """
+    fewest = min(
+        len(np.unique(training.groups[training.labels == label]))
+        for label in (0, 1)
+    )
+    if fewest < FOLDS:
+        raise UserError(
+            "Choosing a classifier's settings needs training pictures of at "
+            f"least {FOLDS} groups of each class. Received: {fewest}."
+        )
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     divisions = folds.split(training.values, training.labels, training.groups)
     search = GridSearchCV(
@@ -175,9 +188,12 @@ def fit(
 def _grid(kind: Kind, most: int) -> dict[str, list[float]]:
     """The settings to try; no more neighbours than a fold has pictures."""
     return {
-        f"classifier__{name}": [
-            value for value in values if name != "n_neighbors" or value <= most
-        ]
+        f"classifier__{name}": sorted(
+            {
+                min(value, most) if name == "n_neighbors" else value
+                for value in values
+            }
+        )
         for name, values in kind.grid.items()
     }
 

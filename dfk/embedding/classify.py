@@ -85,21 +85,16 @@ def classify(
     """
     started = time.monotonic()
     target = Run(workdir or time.strftime("runs/combination-%Y%m%d-%H%M%S"))
+    if target.config_path.is_file():
+        raise UserError(
+            f"{target.path} holds a run already: choose another --workdir."
+        )
     trained = finished(runs)
     detectors = [models.load(run.path) for run in trained]
     size = _common_size(trained, detectors)
     folder = dataset if Path(dataset).expanduser().is_dir() else None
     faces = data.load(dataset, folder, image_size=size)
-    config = {
-        "dataset": None if folder else dataset,
-        "data_dir": folder,
-        "image_size": faces.image_size,
-        "features": model,
-        "runs": [str(run.path) for run in trained],
-    }
-    _require_free(target, config)
     networks = _networks(model, faces.image_size)
-    write_json(target.config_path, config)
     with data.unreadable_files():
         sources = _classifiers(networks, faces.splits["train"])
         count = len(sources)
@@ -115,18 +110,16 @@ def classify(
     details = [source.details for source in sources]
     record = describe(details, selection, validation, test)
     record["seconds"] = round(time.monotonic() - started, 1)
+    config = {
+        "model": winner.name,
+        "dataset": None if folder else dataset,
+        "data_dir": folder,
+        "image_size": faces.image_size,
+        "features": model,
+        "runs": [str(run.path) for run in trained],
+    }
     _finish(target, winner, config, record)
     return target, record
-
-
-def _require_free(run: Run, config: dict[str, Any]) -> None:
-    """Refuses a folder of another run; what was broken off starts again."""
-    if run.model_path.is_file() or (
-        run.config_path.is_file() and run.config != config
-    ):
-        raise UserError(
-            f"{run.path} holds a run already: choose another --workdir."
-        )
 
 
 def _common_size(
@@ -228,10 +221,11 @@ def _finish(
     config: dict[str, Any],
     record: dict[str, Any],
 ) -> None:
-    write_json(run.config_path, {"model": detector.name, **config})
     results = {"classification": {**provenance(), **record}}
     write_json(run.results_path, results)
-    # What makes a run a finished one comes last, and whole.
     partial = run.path / "partial.keras"
     detector.save(partial)
     os.replace(partial, run.model_path)
+    # What makes a folder a run comes last, since nothing could go on with
+    # half of one.
+    write_json(run.config_path, config)

@@ -60,7 +60,7 @@ def train(config: Config, workdir: str | None = None) -> Run:
 
 
 def _train(config: Config, strategy, run: Run) -> None:
-    console = Console()
+    console = Console(markup=False)
     started = time.monotonic()
     keras.utils.set_random_seed(config.seed)
     faces = data.load(
@@ -166,7 +166,7 @@ def _solve_head(model, fitted_on, validate, strategy) -> None:
     better = strategies.agree(strategy, float(gain > 0)) > 0
     if not better:
         model.set_weights(trained)
-    Console().print(
+    Console(markup=False).print(
         f"A logistic regression on the {fitted['features']} trained features "
         f"has {_aucs(after)} instead of {_aucs(before)}: "
         f"{'used' if better else 'not used'}.",

@@ -198,6 +198,6 @@ def _print(model: str, folder: Path, record: dict[str, Any]) -> None:
         "{mean:.4f} ({min:.4f} to {max:.4f})".format(**auc),
         "{mean:.2%} ({min:.2%} to {max:.2%})".format(**accuracy),
     )
-    Console().print(table)
+    Console(markup=False).print(table)
     print(f"Runs: {folder}")
     print(f"Next: python -m dfk.evaluate {folder}")

@@ -106,6 +106,13 @@ def test_a_table_without_its_columns_is_refused(folder):
         sources.load(str(folder))
 
 
+def test_a_table_of_other_files_is_refused(folder):
+    # Its pictures would silently count as independent.
+    (folder / "groups.csv").write_text("path,group\nother/0.jpg,a\n")
+    with pytest.raises(UserError, match=r"no file .* such as 'other/0\.jpg'"):
+        sources.load(str(folder))
+
+
 def test_other_files_are_left_alone(folder):
     (folder / "test" / "real" / "notes.txt").write_text("no picture")
     (folder / "test" / "real" / ".hidden.jpg").write_text("no picture")

@@ -142,6 +142,34 @@ def test_an_unfinished_run_of_another_kind_is_left_alone(faces_dir, tmp_path):
     assert json.loads((tmp_path / "config.json").read_text())["model"] == "cnn"
 
 
+def test_what_is_broken_off_leaves_no_run_behind(
+    faces_dir, runs, tmp_path, monkeypatch
+):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(classify_module, "_ask", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        classify(str(faces_dir), runs=runs, workdir=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_few_pictures_are_enough(write_faces, runs, tmp_path):
+    faces, run = tmp_path / "faces", tmp_path / "run"
+    write_faces(faces, {"train": 3, "valid": 3, "test": 3})
+    classify(str(faces), runs=runs, workdir=run)
+    assert models.load(run).input_shape == (None, SIZE, SIZE, 3)
+
+
+def test_too_few_pictures_are_answered_with_a_sentence(
+    write_faces, runs, tmp_path
+):
+    faces, run = tmp_path / "faces", tmp_path / "run"
+    write_faces(faces, {"train": 2, "valid": 3, "test": 3})
+    with pytest.raises(UserError, match=r"at least 3 groups.*Received: 2"):
+        classify(str(faces), runs=runs, workdir=run)
+
+
 def test_detectors_of_different_sizes_are_refused(place, runs, faces_dir):
     other = assemble("other", 48, lambda images: [images])
     odd = save_run(place / "odd", other)

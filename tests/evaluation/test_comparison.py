@@ -291,6 +291,19 @@ def test_the_command_prints_a_table_without_tensorflow(write_run):
     assert "| `x` |" in answer.stdout
 
 
+def test_brackets_in_a_name_are_shown(write_run):
+    runs = [
+        write_run("a", scores(1), data_dir="/data/[bold]"),
+        write_run("b", scores(2), data_dir="/data/faces"),
+    ]
+    answer = subprocess.run(
+        [sys.executable, "-m", "dfk.compare", *map(str, runs)],
+        capture_output=True,
+        text=True,
+    )
+    assert answer.stdout.count("[bold]") == 3, answer.stderr
+
+
 def test_a_removed_file_of_scores_is_missed(write_run):
     run = write_run("a", scores(1))
     (run / "scores-faces-test.csv").unlink()

@@ -81,6 +81,14 @@ def test_what_takes_one_run_names_one_of_the_repeats(folder, use):
         use(folder)
 
 
+def test_repeats_that_were_stopped_are_not_finished(folder, tmp_path):
+    stopped = tmp_path / "stopped"
+    shutil.copytree(folder, stopped)
+    shutil.rmtree(stopped / "seed-1")
+    with pytest.raises(UserError, match=r"not finished, as seed-1 shows"):
+        runs.finished([stopped])
+
+
 def test_single_runs_and_repeats_do_not_mix(folder, config):
     with pytest.raises(UserError, match="holds 2 repeats: pass --repeats=2"):
         train(config, 1, str(folder))
