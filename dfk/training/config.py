@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
-from dfk import data, models
+from dfk import data, dataset_names, models
 from dfk.errors import UserError
 from dfk.training import recipes
 
@@ -17,7 +17,7 @@ class Config:
     Args:
         model: a detector's name.
         weights: `default`, a name, `none` or a file.
-        dataset: a TFDS name, or a folder.
+        dataset: a TFDS name, or a folder, which then counts as `data_dir`.
         data_dir: a folder of pictures, in place of `dataset`.
         manual_dir: where a data set's archive was downloaded to by hand.
         image_size: the side of the pictures; the data set's own by default.
@@ -73,6 +73,9 @@ class Config:
         if weights == "none" and "unfreeze" in filled:
             # There is nothing worth freezing in random weights.
             filled["unfreeze"] = "all"
+        filled["dataset"], filled["data_dir"] = dataset_names.name_or_folder(
+            self.dataset, self.data_dir
+        )
         if self.dataset is None and self.data_dir is None:
             filled["dataset"] = data.DEFAULT
         full = dataclasses.replace(self, weights=weights, **filled)

@@ -86,8 +86,8 @@ def _train(config: Config, strategy, run: Run) -> None:
         blended = SelfBlends(validation, share=1.0).split(seed=0)
         fitted_on.append(blends.split(config.seed))
         console.print(
-            f"Self-blends, half of them as they were before: {blends.size} "
-            f"in each epoch, {blended.size} for validation.",
+            f"Self-blends, each beside the picture that it was blended into: "
+            f"{blends.size // 2} an epoch, {blended.size // 2} for validation.",
             soft_wrap=True,
         )
     recipe = recipes.RECIPES[config.model]

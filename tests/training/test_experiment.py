@@ -77,8 +77,11 @@ def test_the_detector_carries_what_validation_fitted(run):
 def test_a_finished_run_is_left_as_it_is(run, config, capsys):
     before = run.model_path.stat().st_mtime_ns
     # However the folder of pictures is spelled.
-    again = dataclasses.replace(config, data_dir=f"{config.data_dir}/.")
-    train(again, str(run.path))
+    for named in (
+        {"data_dir": f"{config.data_dir}/."},
+        {"data_dir": None, "dataset": config.data_dir},
+    ):
+        train(dataclasses.replace(config, **named), str(run.path))
     assert "finished already" in capsys.readouterr().out
     assert run.model_path.stat().st_mtime_ns == before
 
