@@ -26,7 +26,11 @@ _VERSION = flags.DEFINE_integer(
 _JSON = flags.DEFINE_bool("json", False, "Print JSON lines.")
 _FACES = flags.DEFINE_bool("faces", False, "Find faces and ask about each.")
 _TIMEOUT = flags.DEFINE_float(
-    "timeout", 60.0, "Seconds to wait for the answer to 32 pictures."
+    "timeout",
+    60.0,
+    "Seconds to wait for the answer to 32 pictures.",
+    lower_bound=1e-3,
+    upper_bound=1e6,
 )
 
 

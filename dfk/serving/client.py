@@ -18,6 +18,8 @@ _OPTIONS = [
     # A model server is asked directly: a proxy would also catch localhost.
     ("grpc.enable_http_proxy", 0),
 ]
+# How gRPC itself, in place of a server, begins to say what is unavailable.
+_UNREACHED = ("failed to connect", "errors resolving", "DNS resolution failed")
 
 
 class Client:
@@ -100,10 +102,7 @@ class Client:
     def _explained(self, error: grpc.RpcError) -> UserError:
         match error.code():
             case grpc.StatusCode.UNAVAILABLE:
-                return UserError(
-                    f"No model server answers at {self.server}: start one "
-                    "with `python -m dfk.serve`, or pass --server=HOST:PORT."
-                )
+                return self._unavailable(error.details() or "")
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 return UserError(
                     f"The server at {self.server} did not answer within "
@@ -118,6 +117,17 @@ class Client:
                     f"({code.name}: {error.details()}): check that its model "
                     f"{self.model!r} was exported by `python -m dfk.export`."
                 )
+
+    def _unavailable(self, details: str) -> UserError:
+        if details.startswith(_UNREACHED):
+            return UserError(
+                f"No model server answers at {self.server}: start one with "
+                "`python -m dfk.serve`, or pass --server=HOST:PORT."
+            )
+        return UserError(
+            f"The server at {self.server} cannot answer now ({details}): ask "
+            "again later, or about fewer pictures at once."
+        )
 
     def _not_found(self) -> UserError:
         versions = self._available_versions()

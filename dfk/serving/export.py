@@ -1,5 +1,7 @@
 """From a finished run to a versioned SavedModel that a server picks up."""
 
+import contextlib
+import errno
 import os
 import re
 import shutil
@@ -88,19 +90,44 @@ def _write(detector: keras.Model, version: Path, name: str) -> None:
 def _publish(version: Path, base_path: Path, config: str | Path) -> Path:
     """Moves a complete version into place and lists its model."""
     is_new = not base_path.exists()
-    base_path.mkdir(exist_ok=True)
-    final = base_path / str(max(versions.scan(base_path), default=0) + 1)
     try:
-        os.rename(version, final)
+        base_path.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        raise UserError(
+            f"{base_path} is a file, where the model's versions belong: move "
+            "it away, or pass another --saved_models or --name."
+        ) from error
+    final = _place(version, base_path)
+    try:
         model_config.add(config, base_path.name)
     except BaseException as error:
-        shutil.rmtree(final, ignore_errors=True)
+        shutil.rmtree(final)
         if is_new:
-            base_path.rmdir()
-        if isinstance(error, ServingError):
+            with contextlib.suppress(OSError):
+                base_path.rmdir()
+        if isinstance(error, (ServingError, OSError)):
             raise UserError(
-                f"Cannot list the model in {config} ({error.message}): "
+                f"Cannot list the model in {config} ({_reason(error)}): "
                 "correct that file, or name another one with --config."
             ) from error
         raise
     return final
+
+
+def _place(version: Path, base_path: Path) -> Path:
+    """Makes it the next version, also while others are exported."""
+    while True:
+        final = base_path / str(max(versions.scan(base_path), default=0) + 1)
+        try:
+            os.rename(version, final)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        else:
+            return final
+
+
+def _reason(error: ServingError | OSError) -> str:
+    if isinstance(error, ServingError):
+        return error.message
+    return error.strerror or str(error)

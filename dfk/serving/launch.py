@@ -18,6 +18,7 @@ from dfk.serving import model_config
 from dfk.serving.status import ServingError
 
 MODEL_SERVER = "tensorflow_model_server"
+LAST_PORT = 65535
 STAND_IN = (
     "This is dfk's local stand-in for TensorFlow Serving, for development; "
     f"{MODEL_SERVER} is not on PATH."
@@ -80,6 +81,11 @@ def _start(
     port: int,
 ) -> NoReturn:
     """Becomes TensorFlow Serving, with the settings beside `models.config`."""
+    if not 0 < port < LAST_PORT:
+        raise UserError(
+            f"{MODEL_SERVER} needs a port for gRPC and the next one for REST: "
+            f"pass --port between 1 and {LAST_PORT - 1}. Received: {port}."
+        )
     with tempfile.NamedTemporaryFile(
         "w", prefix="dfk-", suffix=".models.config", delete=False
     ) as file:

@@ -79,7 +79,7 @@ def load(path: str | Path) -> Local:
         >>> load("saved_models/facenet").version
         3
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     exported = _saved_model(path)
     if exported is None:
         detector = models.load(path)

@@ -10,6 +10,9 @@ from typing import Any, Protocol
 UNREADABLE = "unreadable"
 # So many pictures are read into memory and sent as one request.
 BATCH = 32
+# And so many bytes of pictures. The largest picture that is decoded at all has
+# 64 million pixels, in 16 bits 384 MiB even if nothing of it is compressed.
+LARGEST = 1 << 29
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,12 +114,8 @@ def ask(
     Raises:
         UserError: the detector cannot be asked.
     """
-    for start in range(0, len(images), BATCH):
-        items = [
-            item
-            for image in images[start : start + BATCH]
-            for item in _items(image, faces)
-        ]
+    for batch in _batches(images):
+        items = [item for image in batch for item in _items(image, faces)]
         sent = [item for item in items if item.error is None]
         answers = iter(scorer.predict([item.data for item in sent]))
         for item in items:
@@ -124,7 +123,32 @@ def ask(
             yield _record(item, answer, scorer)
 
 
+def _batches(images: Sequence[str]) -> Iterator[list[str]]:
+    """Paths by turns: no more pictures, and no more bytes, than one answer."""
+    batch, total = [], 0
+    for image in images:
+        size = _size(image)
+        if batch and (len(batch) == BATCH or total + size > LARGEST):
+            yield batch
+            batch, total = [], 0
+        batch.append(image)
+        total += size
+    if batch:
+        yield batch
+
+
+def _size(image: str) -> int:
+    try:
+        return Path(image).stat().st_size
+    except OSError:
+        # Whoever opens it says so.
+        return 0
+
+
 def _items(image: str, faces: bool) -> Iterable[_Item]:
+    if _size(image) > LARGEST:
+        reason = f"is no picture: it has more than {LARGEST >> 20} MiB"
+        return [_Item(image, verdict=UNREADABLE, error=reason)]
     try:
         data = Path(image).read_bytes()
     except OSError as error:

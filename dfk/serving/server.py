@@ -6,6 +6,7 @@ stubs, from the same `models.config` and version folders.
 
 import contextlib
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent import futures
@@ -117,13 +118,30 @@ def serving(
 
 def _bind(server: grpc.Server, host: str, port: int) -> int:
     try:
-        bound = server.add_insecure_port(f"{host}:{port}")
+        bound = server.add_insecure_port(f"{_address(host)}:{port}")
     except RuntimeError as error:
         raise UserError(
             f"Cannot listen on {host}:{port}, which may be in use: stop what "
             "listens there, or pass another --port."
         ) from error
     return bound
+
+
+def _address(host: str) -> str:
+    """One address of a host, the IPv4 one if it has any.
+
+    Of a name that has several, gRPC is content if one is free, and another
+    server may answer at the others.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise UserError(
+            f"Cannot listen on {host!r} ({error.strerror}): pass --host with "
+            "an address of this machine, such as 127.0.0.1 or 0.0.0.0."
+        ) from error
+    addresses = [address for *_, (address, *_) in found]
+    return next((a for a in addresses if ":" not in a), f"[{addresses[0]}]")
 
 
 def _poll(manager: Manager, stopped: threading.Event) -> None:

@@ -2,8 +2,11 @@ import math
 import socket
 import subprocess
 import sys
+from concurrent import futures
 
+import grpc
 import pytest
+import tensorflow as tf
 
 from dfk.errors import UserError
 from dfk.serving import tensors
@@ -73,6 +76,44 @@ def test_a_server_that_never_answers(pictures):
             pytest.raises(UserError, match="did not answer"),
         ):
             client.predict(pictures)
+
+
+def test_a_server_that_is_busy_is_not_called_missing(pictures):
+    class Busy(grpc.GenericRpcHandler):
+        def service(self, details):
+            return grpc.unary_unary_rpc_method_handler(
+                lambda _, context: context.abort(
+                    grpc.StatusCode.UNAVAILABLE, "the queue is full"
+                )
+            )
+
+    server = grpc.server(futures.ThreadPoolExecutor(1), handlers=(Busy(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with (
+        Client(f"127.0.0.1:{port}", "tiny") as client,
+        pytest.raises(UserError, match=r"now \(the queue is full"),
+    ):
+        client.predict(pictures)
+    server.stop(0).wait()
+
+
+@pytest.mark.parametrize("words", [["fake"], ["real", "", "unreadable" * 20]])
+def test_packed_words_are_read(words):
+    # As a server packs them with --enable_serialization_as_tensor_content.
+    packed = tf.make_tensor_proto(tf.constant(words))
+    content = b"".join(_varint(len(word)) for word in words)
+    content += "".join(words).encode()
+    packed.string_val.clear()
+    packed.tensor_content = content
+    read = tf.io.parse_tensor(packed.SerializeToString(), tf.string).numpy()
+    assert [word.decode() for word in read] == words
+    assert tensors.to_strings(packed) == words
+
+
+def _varint(number):
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
 
 
 def test_packed_numbers_are_read():

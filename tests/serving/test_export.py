@@ -163,6 +163,29 @@ def test_an_unreadable_config_leaves_nothing_behind(run, tmp_path):
     assert files_below(tmp_path) == ["models.config", "saved_models"]
 
 
+def test_a_version_that_another_export_takes_is_left_to_it(tmp_path):
+    base = tmp_path / "tiny"
+    (base / "1").mkdir(parents=True)
+    version = tmp_path / "version"
+    version.mkdir()
+    found = iter([[], [1]])
+    with pytest.MonkeyPatch.context() as patch:
+        # At first the other one is not there to be seen.
+        (base / "1" / "saved_model.pb").touch()
+        patch.setattr(export_module.versions, "scan", lambda _: next(found))
+        assert export_module._place(version, base) == base / "2"
+    assert files_below(base) == ["1", "1/saved_model.pb", "2"]
+
+
+def test_a_file_in_the_place_of_versions_is_named(run, tmp_path):
+    models = tmp_path / "saved_models"
+    models.mkdir()
+    (models / "tiny").touch()
+    with pytest.raises(UserError, match="tiny is a file"):
+        export(run, models, config=tmp_path / "models.config")
+    assert files_below(models) == ["tiny"]
+
+
 def test_a_run_must_have_finished(tmp_path):
     with pytest.raises(UserError, match="No run at"):
         export(tmp_path / "nowhere", tmp_path / "saved_models")

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ from tiny import encode
 
 from dfk.images import faces
 from dfk.serving import local
-from dfk.serving.records import BATCH, ask
+from dfk.serving import records as records_module
+from dfk.serving.records import BATCH, LARGEST, ask
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,30 @@ def test_what_cannot_be_read_is_an_error_among_answers(scorer, files, tmp_path):
         assert reason in fields["error"]
         assert fields["fake_probability"] is None
         assert fields["verdict"] == "unreadable"
+
+
+def test_a_file_of_gigabytes_is_an_error_among_answers(scorer, files, tmp_path):
+    film = tmp_path / "film.mp4"
+    with film.open("wb") as file:
+        file.truncate(LARGEST + 1)
+    records = list(ask(scorer, [files[0], str(film), files[1]]))
+    assert [record.error is None for record in records] == [True, False, True]
+    assert records[1].verdict == "unreadable"
+    assert "more than 512 MiB" in records[1].error
+
+
+def test_requests_are_cut_by_bytes_as_well(scorer, files, monkeypatch):
+    sizes = [os.path.getsize(file) for file in files]
+    monkeypatch.setattr(records_module, "LARGEST", max(sizes) + 1)
+    asked = []
+    predict = scorer.predict
+    monkeypatch.setattr(
+        scorer,
+        "predict",
+        lambda images: asked.append(len(images)) or predict(images),
+    )
+    assert len(list(ask(scorer, files))) == len(files)
+    assert len(asked) > 1
 
 
 def test_a_picture_without_a_face_is_not_judged(scorer, tmp_path):
