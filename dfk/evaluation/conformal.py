@@ -129,11 +129,12 @@ def coverage(
     Returns:
         For `real` and `fake`: the number of `images`; the share `covered`,
         None without images; `promised`, the share that validation promises,
-        or None where its class is too small for a promise; and `low` and
-        `high`, between which the share lies with a probability of 95 % if
-        these images are like those of validation: the numbers of both decide
-        how far chance alone may carry it (Angelopoulos & Bates 2021, section
-        3.2 and appendix C: the beta-binomial distribution).
+        or None where its class is too small for a promise; and, of a promise
+        that there are images to try on, `low` and `high`, between which the
+        share lies with a probability of 95 % if these images are like those
+        of validation: the numbers of both decide how far chance alone may
+        carry it (Angelopoulos & Bates 2021, section 3.2 and appendix C: the
+        beta-binomial distribution).
 
     Example:
         >>> coverage(labels, probabilities, calibration)["real"]
@@ -156,15 +157,13 @@ def coverage(
         }
         if images:
             row["covered"] = float(np.mean(covered[labels == label]))
-        if images and known >= needed(error_rate):
+        if known >= needed(error_rate):
+            row["promised"] = 1 - error_rate
+        if images and row["promised"]:
             rank = _rank(known, error_rate)
             chance = stats.betabinom(images, rank, known + 1 - rank)
             low, high = chance.ppf([0.025, 0.975]) / images
-            row |= {
-                "promised": 1 - error_rate,
-                "low": float(low),
-                "high": float(high),
-            }
+            row |= {"low": float(low), "high": float(high)}
         rows[name] = row
     return rows
 

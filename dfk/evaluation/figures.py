@@ -25,6 +25,8 @@ STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 2.6,
     "text.color": INK,
+    # Names of files and folders are no formulas.
+    "text.parse_math": False,
     "xtick.color": INK,
     "ytick.color": INK,
 }

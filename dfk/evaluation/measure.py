@@ -67,9 +67,9 @@ def evaluate(
     calibration = models.score_layer(detector).calibration
     words = scores.words(calibration)
 
-    results = run.results
-    evaluations = results.setdefault("evaluation", {})
-    key = records.key_of(dataset, data_dir, split, evaluations)
+    key = records.key_of(
+        dataset, data_dir, split, run.results.get("evaluation", {})
+    )
     _write_csv(run.path / f"scores-{key}.csv", scores, words)
     pictures = plots.write_all(
         run.path / "plots",
@@ -78,11 +78,11 @@ def evaluate(
         scores.probabilities,
         calibration.uncertain,
     )
-    earlier = evaluations.get(key, {})
-    evaluations[key] = {
+    record = {
         "dataset": dataset,
         "data_dir": dataset_names.absolute(data_dir),
         "split": split,
+        "data_version": faces.version,
         "command": records.command(run_path, dataset, data_dir, split),
         **provenance(),
         **_measurements(scores, words, calibration),
@@ -92,11 +92,16 @@ def evaluate(
             *(str(p.relative_to(run.path)) for p in pictures),
         ],
     }
-    if "robustness" in earlier:
-        # It took long, and is as true of the same detector as it was.
-        evaluations[key]["robustness"] = earlier["robustness"]
+    # Read only now: scoring took its time, in which others may have written.
+    results = run.results
+    evaluations = results.setdefault("evaluation", {})
+    earlier = evaluations.get(key, {})
+    if earlier.get("data_version") == faces.version and "robustness" in earlier:
+        # It took long, and is as true of the same pictures as it was.
+        record["robustness"] = earlier["robustness"]
+    evaluations[key] = record
     write_json(run.results_path, results)
-    return evaluations[key]
+    return record
 
 
 def _measurements(

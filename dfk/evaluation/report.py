@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dfk import models, pages
+from dfk import dataset_names, models, pages
+from dfk.errors import UserError
 from dfk.evaluation import measure, records, slices
 from dfk.evaluation.explanations import heat_maps
 from dfk.evaluation.metrics import CLASSES
@@ -64,7 +65,7 @@ def write_report(
     }
     shown = sorted({int(row) for rows in chosen.values() for row in rows})
     verdicts = {scores["id"][row]: scores["verdict"][row] for row in shown}
-    thumbnails = _thumbnails(detector, *where, split, verdicts)
+    thumbnails, unexplained = _thumbnails(detector, *where, split, verdicts)
     page = pages.render(
         "report.html",
         run=run.path.name,
@@ -84,12 +85,19 @@ def write_report(
             title: [_card(scores, row, thumbnails) for row in rows]
             for title, rows in chosen.items()
         },
+        unexplained=unexplained,
         audit=_audit(Path(audits), where[0] or where[1]),
     )
-    is_own = where == own and split == "test"
+    is_own = _spelled_out(where) == _spelled_out(own) and split == "test"
     path = run.path / ("report.html" if is_own else f"report-{key}.html")
     pages.write(path, page)
     return path
+
+
+def _spelled_out(
+    where: tuple[str | None, str | None],
+) -> tuple[str | None, str | None]:
+    return where[0], dataset_names.absolute(where[1])
 
 
 def _read_scores(path: Path) -> dict[str, np.ndarray]:
@@ -121,8 +129,11 @@ def _thumbnails(
     data_dir: str | None,
     split: str,
     verdicts: dict[str, str],
-) -> dict[str, tuple[str, str]]:
-    """Pictures by their ids, plain and with their heat maps."""
+) -> tuple[dict[str, tuple[str, str | None]], str | None]:
+    """Pictures by their ids, plain and with their heat maps.
+
+    And why there are no heat maps, of a detector that has none to show.
+    """
     ids = list(verdicts)
     examples = measure.load_split(
         detector, dataset, data_dir, split
@@ -134,17 +145,21 @@ def _thumbnails(
         for example in examples.as_numpy_iterator()
     }
     images = np.stack(list(found.values()))
-    heat = heat_maps(detector, images, [verdicts[id] for id in found])
-    return {
-        id: (pages.picture(image), pages.picture(heated(image, warmth)))
-        for (id, image), warmth in zip(found.items(), heat, strict=True)
-    }
+    plain = [pages.picture(image) for image in images]
+    warm, unexplained = [None] * len(plain), None
+    try:
+        heat = heat_maps(detector, images, [verdicts[id] for id in found])
+        warm = list(map(pages.picture, map(heated, images, heat)))
+    except UserError as error:
+        unexplained = str(error)
+    pairs = zip(plain, warm, strict=True)
+    return dict(zip(found, pairs, strict=True)), unexplained
 
 
 def _card(
     scores: dict[str, np.ndarray],
     row: int,
-    thumbnails: dict[str, tuple[str, str]],
+    thumbnails: dict[str, tuple[str, str | None]],
 ) -> dict[str, Any]:
     plain, warm = thumbnails[scores["id"][row]]
     return {
@@ -178,11 +193,20 @@ def _embedded(path: Path) -> str | None:
 def _audit(folder: Path, name: str) -> dict[str, Any] | None:
     """The record of the data set's audit, if one lies in the folder."""
     for path in sorted(folder.glob("audit-*.json")):
-        record = json.loads(path.read_text())
-        if _same(record["dataset"], name):
+        try:
+            record = json.loads(path.read_text())
+        except ValueError:
+            continue
+        # Other programs call their files so, too.
+        if not (
+            isinstance(record, dict) and {"dataset", "checks"} <= set(record)
+        ):
+            continue
+        audited = str(record["dataset"])
+        if name == audited or _folder(name) == _folder(audited):
             return record
     return None
 
 
-def _same(one: str, other: str) -> bool:
-    return one == other or Path(one).resolve() == Path(other).resolve()
+def _folder(name: str) -> Path:
+    return Path(name).expanduser().resolve()

@@ -90,7 +90,7 @@ def sides_of(data_dir: str, ids: np.ndarray) -> np.ndarray | None:
     Returns:
         int `[N]` in pixels, or None where the ids name no files there.
     """
-    folder = Path(data_dir)
+    folder = Path(data_dir).expanduser()
     root = folders.root(folder) or folder
     paths = [root / id for id in ids]
     if not all(path.is_file() for path in paths):

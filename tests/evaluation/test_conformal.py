@@ -160,5 +160,10 @@ def test_the_coverage_of_exchangeable_images_lies_within_its_interval():
 
 
 def test_a_class_without_images_has_no_coverage():
-    got = coverage(np.zeros(3, int), np.float32([0.1] * 3), Calibration())
+    got = coverage(
+        np.zeros(3, int), np.float32([0.1] * 3), Calibration(images=(50, 50))
+    )
     assert got["fake"]["covered"] is None
+    # Which is no fault of validation.
+    assert got["fake"]["promised"] == 0.95
+    assert got["fake"]["low"] is None

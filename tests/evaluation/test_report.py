@@ -80,6 +80,41 @@ def test_what_else_was_measured_is_shown(make_run, face_folder, tmp_path):
     assert "Not " not in text.split("What happens to pictures")[1]
 
 
+def test_what_cannot_be_explained_has_a_report(
+    make_run, face_folder, tmp_path, monkeypatch
+):
+    def inexplicable(*_):
+        raise UserError("It decides by trees.")
+
+    monkeypatch.setattr("dfk.evaluation.report.heat_maps", inexplicable)
+    run = make_run(face_folder())
+    evaluate(run)
+    text = text_of(write_report(run, audits=tmp_path))
+    assert text.count('<figure class="pair">') == 16
+    assert text.count("data:image/jpeg") == 16
+
+
+def test_files_that_only_look_like_audits_are_left_alone(
+    make_run, face_folder, tmp_path
+):
+    (tmp_path / "audit-npm.json").write_text('{"vulnerabilities": 0}')
+    (tmp_path / "audit-list.json").write_text("[]")
+    (tmp_path / "audit-half.json").write_text("{")
+    run = make_run(face_folder())
+    evaluate(run)
+    assert "python -m dfk.audit" in text_of(write_report(run, audits=tmp_path))
+
+
+def test_the_runs_own_page_is_written_however_its_data_are_spelled(
+    make_run, face_folder, tmp_path
+):
+    faces = face_folder()
+    run = make_run(faces)
+    evaluate(run, data_dir=f"{faces}/")
+    page = write_report(run, data_dir=f"{faces}/", audits=tmp_path)
+    assert page == run / "report.html"
+
+
 def test_other_data_have_a_page_of_their_own(make_run, face_folder, tmp_path):
     run, other = make_run(face_folder()), face_folder("others")
     evaluate(run, data_dir=str(other))
