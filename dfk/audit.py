@@ -60,6 +60,11 @@ def main(argv: Sequence[str]) -> None:
 def _check_folder(dataset: str) -> None:
     """Answers a wrong folder before TensorFlow takes seconds to import."""
     path = Path(dataset).expanduser()
+    if "," in dataset and not path.exists():
+        raise UserError(
+            f"One data set is audited at a time, but {dataset} names several: "
+            "audit each by itself."
+        )
     if path.is_file() or (
         dataset.startswith((".", "/", "~")) and not path.exists()
     ):

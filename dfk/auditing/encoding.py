@@ -44,19 +44,23 @@ def columns(paths: Sequence[Path]) -> dict[str, Columns]:
 
 def _describe(path: Path) -> dict[str, dict[str, float | str]]:
     size = path.stat().st_size
-    with Image.open(path) as image:
-        width, height = image.size
-        found = (
-            {"width": width, "height": height},
-            {"bytes": size, "bits per pixel": 8 * size / (width * height)},
-            _jpeg(image),
-            {
-                "format": str(image.format),
-                "mode": image.mode,
-                "suffix": path.suffix,
-            },
-            _metadata(image),
-        )
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            found = (
+                {"width": width, "height": height},
+                {"bytes": size, "bits per pixel": 8 * size / (width * height)},
+                _jpeg(image),
+                {
+                    "format": str(image.format),
+                    "mode": image.mode,
+                    "suffix": path.suffix,
+                },
+                _metadata(image),
+            )
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        # Pillow is stricter than the decoder that all detectors share.
+        found = ({}, {"bytes": size}, {}, {"suffix": path.suffix}, {})
     return dict(zip(SIGNALS, found, strict=True))
 
 

@@ -1,6 +1,7 @@
 """Folders of pictures laid out `{train,valid,test}/{real,fake}/*`."""
 
 import csv
+import io
 from pathlib import Path
 
 from dfk.errors import UserError
@@ -43,14 +44,27 @@ def split_folder(root: Path, split: str) -> Path | None:
 
 
 def pictures(folder: Path) -> list[Path]:
-    """The pictures directly in a folder, by name; other files are left."""
+    """The pictures directly in a folder, by name; other files are left.
+
+    Raises:
+        UserError: a name is not in UTF-8, so that it could not be written
+            into a data set or a table.
+    """
     if not folder.is_dir():
         return []
-    return sorted(
+    found = sorted(
         path
         for path in folder.iterdir()
         if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
     )
+    for path in found:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"The file name {str(path)!r} is not in UTF-8: rename it."
+            ) from error
+    return found
 
 
 def groups(root: Path) -> dict[str, str]:
@@ -69,14 +83,22 @@ def groups(root: Path) -> dict[str, str]:
     table = root / "groups.csv"
     if not table.is_file():
         return {}
-    with table.open(newline="") as file:
-        rows = csv.DictReader(file)
-        if not {"path", "group"} <= set(rows.fieldnames or ()):
-            raise UserError(
-                f"{table} has the columns {rows.fieldnames}: its first line "
-                "must be path,group."
-            )
-        found = {row["path"]: row["group"] for row in rows}
+    try:
+        # Excel puts a mark in front.
+        text = table.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{table} is no UTF-8 text ({error.reason}): save it as CSV in "
+            "UTF-8."
+        ) from error
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    if not {"path", "group"} <= set(rows.fieldnames or ()):
+        raise UserError(
+            f"{table} has the columns {rows.fieldnames}: its first line "
+            "must be path,group."
+        )
+    # Without a group, a picture is one of its own.
+    found = {row["path"]: row["group"] for row in rows if row["group"]}
     if found and not any((root / path).is_file() for path in found):
         raise UserError(
             f"{table} names no file of this data set, such as "

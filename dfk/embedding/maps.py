@@ -118,13 +118,13 @@ def _draw(
     number: bool = False,
 ) -> None:
     size = float(np.clip(6000 / len(points), 6, 70))
-    colored = 0
+    colored, handles = 0, {}
     for name in order:
         here = points[names == name]
         grey = name in ("others", "noise", "not known")
         color = _GREY if grey else COLORS.get(name, _PALETTE[colored])
         colored += not grey
-        axes.scatter(
+        handles[f"{name} ({len(here):,})"] = axes.scatter(
             *here.T,
             s=size,
             color=color,
@@ -132,7 +132,6 @@ def _draw(
             linewidths=1 if name == "noise" else 0,
             alpha=0.85,
             zorder=1 if grey else 2,
-            label=f"{name} ({len(here):,})",
         )
         if number and not grey:
             _write_number(axes, here, name)
@@ -140,6 +139,8 @@ def _draw(
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     axes.legend(
+        handles.values(),
+        handles.keys(),
         loc="upper left",
         bbox_to_anchor=(0, 0),
         ncols=3,

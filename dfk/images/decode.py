@@ -42,8 +42,9 @@ def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
 def read(image_bytes: tf.Tensor) -> tf.Tensor:
     """Decodes one picture and turns it upright.
 
-    Reads JPEG, PNG, WebP, BMP and GIF (the first frame), whether grey, with a
-    palette or with an alpha channel.
+    Reads JPEG, PNG, still WebP, BMP and GIF (the first frame), whether grey,
+    with a palette or with an alpha channel; but no BMP with a palette, whose
+    colours TensorFlow does not look up.
 
     Args:
         image_bytes: string scalar, an encoded picture.
@@ -75,8 +76,8 @@ def read(image_bytes: tf.Tensor) -> tf.Tensor:
 def _claimed_shape(image_bytes: tf.Tensor) -> tf.Tensor:
     """The height and width in a picture's header, int64, read without decoding.
 
-    Zeros for BMP, whose files are as large as their pictures, and for WebP,
-    which ends at 16,383 pixels a side.
+    Zeros for BMP, whose files are as large as their pictures; but far too much
+    for one with a palette.
     """
     # Branches cost more than all else here, so that the most usual format has
     # the only one.
@@ -88,7 +89,7 @@ def _claimed_shape(image_bytes: tf.Tensor) -> tf.Tensor:
 
 
 def _claimed_by_header(image_bytes: tf.Tensor) -> tf.Tensor:
-    length = 24
+    length = 30
     # Padded, since of a file that ends early nothing could be read.
     start = tf.strings.substr(image_bytes, 0, length)
     start = tf.strings.substr(start + b"\0" * length, 0, length)
@@ -102,10 +103,33 @@ def _claimed_by_header(image_bytes: tf.Tensor) -> tf.Tensor:
     def starts_with(signature: bytes) -> tf.Tensor:
         return tf.reduce_all(header[: len(signature)] == list(signature))
 
-    png = tf.where(
+    found = tf.where(
         starts_with(b"\x89PNG"), sides(16, [1 << 24, 1 << 16, 1 << 8, 1]), 0
     )
-    return tf.where(starts_with(b"GIF8"), sides(6, [1, 1 << 8]), png)
+    found = tf.where(starts_with(b"GIF8"), sides(6, [1, 1 << 8]), found)
+    has_palette = starts_with(b"BM") & (header[28] < 24)
+    found = tf.where(has_palette, tf.constant(MAX_PIXELS, tf.int64), found)
+    return tf.where(starts_with(b"RIFF"), _sides_of_webp(header), found)
+
+
+def _sides_of_webp(header: tf.Tensor) -> tf.Tensor:
+    """As the first chunk has them: lossy, lossless, or extended (RFC 9649)."""
+
+    def number(first: int, count: int) -> tf.Tensor:
+        weights = [1 << 8 * place for place in range(count)]
+        return tf.reduce_sum(header[first : first + count] * weights)
+
+    lossless = number(21, 4)
+    sides = {
+        b" ": [number(26, 2) % (1 << 14), number(28, 2) % (1 << 14)],
+        b"L": [lossless % (1 << 14) + 1, lossless // (1 << 14) % (1 << 14) + 1],
+        b"X": [number(24, 3) + 1, number(27, 3) + 1],
+    }
+    kind = header[15]
+    return tf.reduce_sum(
+        [tf.where(kind == k[0], tf.stack(two), 0) for k, two in sides.items()],
+        axis=0,
+    )
 
 
 def fit(pixels: tf.Tensor, image_size: int) -> tf.Tensor:

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from dfk.auditing import audit as audit_module
@@ -149,6 +150,19 @@ def test_people_are_compared_where_the_network_can_be_had(
     assert best["pictures"][1]["id"] == "train/real/03.jpg"
 
 
+def test_what_pillow_refuses_is_audited_all_the_same(faces, tmp_path):
+    pixels = np.asarray(Image.open(faces / "train/real/00.jpg"))
+    png = tf.io.encode_png(pixels).numpy()
+    # A text whose check sum is wrong, which says nothing about the pixels.
+    text = b"\0\0\0\x04tEXta\0bc" + b"none"
+    (faces / "train/real/00.png").write_bytes(png[:33] + text + png[33:])
+    with pytest.raises(OSError, match="cannot identify"):
+        Image.open(faces / "train/real/00.png")
+    record = audit(str(faces), tmp_path / "page.html", people=False)
+    assert verdicts(record)["unreadable files"] == "ok"
+    assert verdicts(record)["JPEG encoding"] == "danger"
+
+
 def test_a_folder_without_pictures_is_named(tmp_path):
     with pytest.raises(UserError, match=r"holds no pictures in \{train"):
         audit(str(tmp_path))
@@ -169,6 +183,7 @@ def test_only_broken_pictures_are_named(tmp_path):
         (["./nowhere"], "No folder ./nowhere"),
         ([__file__], "No folder"),
         ([os.curdir, "--output=page.pdf"], "is no page"),
+        (["a,b"], "One data set is audited at a time"),
     ],
 )
 def test_wrong_input_is_answered_with_a_sentence(arguments, message):

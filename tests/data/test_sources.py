@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,32 @@ def test_groups_come_from_the_table(folder):
 def test_a_table_without_its_columns_is_refused(folder):
     (folder / "groups.csv").write_text("file;video\n")
     with pytest.raises(UserError, match=r"groups\.csv.*path,group"):
+        sources.load(str(folder))
+
+
+def test_a_picture_without_a_group_is_one_of_its_own(folder):
+    # Also in a row that ends early; and Excel's mark in front is no matter.
+    rows = "path,group\ntest/fake/0.jpg,\ntest/fake/1.jpg\ntest/real/0.jpg,a\n"
+    (folder / "groups.csv").write_text(rows, encoding="utf-8-sig")
+    split = sources.load(str(folder), splits=["test"]).splits["test"]
+    groups = column(split, "group")
+    assert groups[:2] == [b"a", b"test/fake/0.jpg"]
+    assert len(set(groups)) == split.size
+
+
+def test_a_table_in_another_encoding_is_refused(folder):
+    (folder / "groups.csv").write_bytes(
+        "path,group\na,André\n".encode("cp1252")
+    )
+    with pytest.raises(UserError, match=r"groups\.csv is no UTF-8 text"):
+        sources.load(str(folder))
+
+
+def test_a_name_that_is_not_in_utf_8_is_shown(folder):
+    shutil.copy(
+        folder / "test/fake/0.jpg", os.fsencode(folder) + b"/test/fake/\xe9.jpg"
+    )
+    with pytest.raises(UserError, match=r"udce9\.jpg' is not in UTF-8: rename"):
         sources.load(str(folder))
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from PIL import Image
 from tensorboard.plugins import base_plugin
 from tensorboard.plugins.projector import projector_plugin
@@ -79,6 +80,22 @@ def test_a_map_has_a_panel_for_what_is_known(tmp_path, count, known, panels):
     maps.write(tmp_path / "map.png", table(count).values, found, truths)
     width, height = Image.open(tmp_path / "map.png").size
     assert width == pytest.approx(panels * 0.923 * height, rel=0.01)
+
+
+def test_names_are_neither_formulas_nor_hidden(tmp_path, monkeypatch):
+    shown = []
+    legend = Axes.legend
+
+    def spy(axes, handles, labels, **options):
+        made = legend(axes, handles, labels, **options)
+        shown.extend(text.get_text() for text in made.get_texts())
+        return made
+
+    monkeypatch.setattr(Axes, "legend", spy)
+    found = Clustering("kmeans", np.arange(6) % 2, "")
+    truths = {"person": np.array(["_ann", "$b_{$"] * 3)}
+    maps.write(tmp_path / "map.png", table(6).values, found, truths)
+    assert {"_ann (3)", "$b_{$ (3)"} <= set(shown)
 
 
 def test_the_nearest_to_the_centre_comes_first(tmp_path):

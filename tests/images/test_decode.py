@@ -1,4 +1,5 @@
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -91,6 +92,41 @@ def test_broken_bytes_are_an_error(picture, kind):
     for data in (b"", b"no picture", encoded(picture, kind)[:60]):
         with pytest.raises(tf.errors.InvalidArgumentError):
             decode.decode(data, 32)
+
+
+@pytest.mark.parametrize("mode", ["P", "1"])
+def test_a_palette_that_would_be_ignored_is_an_error(picture, mode):
+    bmp = encoded(picture.convert(mode), "BMP")
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode.decode(bmp, 32)
+
+
+def webp_of(kind, width, height):
+    """The header of a WebP of that size, of one of its three kinds."""
+    first = {
+        b"VP8 ": b"\0\0\0\x9d\x01\x2a" + struct.pack("<HH", width, height),
+        b"VP8L": b"\x2f" + struct.pack("<I", width - 1 | (height - 1) << 14),
+        b"VP8X": bytes(4)
+        + struct.pack("<I", width - 1)[:3]
+        + struct.pack("<I", height - 1)[:3],
+    }[kind]
+    return b"RIFF" + bytes(4) + b"WEBP" + kind + bytes(4) + first
+
+
+@pytest.mark.parametrize("kind", [b"VP8 ", b"VP8L", b"VP8X"])
+def test_a_webp_claims_what_its_header_says(kind):
+    claimed = decode._claimed_shape(tf.constant(webp_of(kind, 9000, 12345)))
+    assert sorted(claimed.numpy()) == [9000, 12345]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="too many pixels"):
+        decode.decode(webp_of(kind, 9000, 12345), 32)
+
+
+@pytest.mark.parametrize(
+    "options", [{"lossless": True}, {"exif": b"Exif\0\0"}, {}]
+)
+def test_a_webp_is_measured_as_it_is_written(picture, options):
+    webp = tf.constant(encoded(picture, "WEBP", **options))
+    assert sorted(decode._claimed_shape(webp).numpy()) == [40, 50]
 
 
 def test_a_broken_picture_leaves_its_batch_alone(picture):
