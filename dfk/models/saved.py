@@ -25,7 +25,7 @@ def load(path: str | Path) -> keras.Model:
         >>> detector(tf.zeros([1, 128, 128, 3]))
     """
     refuse_repeats(path)
-    path = Path(path)
+    path = Path(path).expanduser()
     file = path / "model.keras" if path.is_dir() else path
     if not file.is_file():
         raise UserError(
@@ -33,8 +33,11 @@ def load(path: str | Path) -> keras.Model:
             ".keras file."
         )
     try:
-        return keras.models.load_model(file)
-    except (OSError, ValueError, TypeError) as error:
+        detector = keras.models.load_model(file)
+        for name in ("features", "novelty", "logit", "fake_probability"):
+            detector.get_layer(name)
+        return detector
+    except (OSError, ValueError, TypeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
             f"{file} is not a detector that dfk wrote ({reason}): pass the "

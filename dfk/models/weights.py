@@ -7,6 +7,7 @@ import h5py
 import keras
 
 from dfk.errors import UserError
+from dfk.models.saved import load
 
 HEAD = ("novelty", "features_norm", "logit", "fake_probability")
 
@@ -32,12 +33,16 @@ def load_by_name(detector: keras.Model, path: Path) -> None:
         UserError: the file is of another kind, or lacks layers.
     """
     if path.suffix == ".keras":
-        copy(keras.models.load_model(path).layers, detector, str(path))
+        copy(load(path).layers, detector, str(path))
         return
     try:
         with h5py.File(path) as file:
             root = file.get("model_weights", file)
-            held = {name for name, group in root.items() if len(group)}
+            held = {
+                name
+                for name, group in root.items()
+                if isinstance(group, h5py.Group) and len(group)
+            }
         _require(detector, held, str(path))
         detector.load_weights(path, by_name=True)
     except (OSError, ValueError) as error:

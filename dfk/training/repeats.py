@@ -136,7 +136,7 @@ def _refuse_repeats(workdir: str | None) -> None:
 def _find(config: Config, seeds: list[int], workdir: str | None) -> Path:
     """The folder to go on with, or a new one."""
     if workdir is not None:
-        return Path(workdir)
+        return Path(workdir).expanduser()
     if config.strategy == "multi_worker":
         raise UserError(
             "--strategy=multi_worker needs --workdir: all workers must name "

@@ -1,5 +1,6 @@
 """Which devices a run uses, and how they work together."""
 
+import json
 import os
 
 import tensorflow as tf
@@ -34,18 +35,29 @@ def choose(name: str = "auto") -> tf.distribute.Strategy:
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if name == "multi_worker":
-        if not os.environ.get("TF_CONFIG"):
-            raise UserError(
-                "--strategy=multi_worker needs the environment variable "
-                "TF_CONFIG with the cluster's workers and this task: see "
-                "https://www.tensorflow.org/guide/distributed_training"
-                "#setting_up_the_tf_config_environment_variable."
-            )
+        _require_cluster(os.environ.get("TF_CONFIG", ""))
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "mirrored" or (name == "auto" and len(gpus) > 1):
         devices = tf.config.list_logical_devices("GPU" if gpus else "CPU")
         return tf.distribute.MirroredStrategy([d.name for d in devices])
     return tf.distribute.get_strategy()
+
+
+def _require_cluster(config: str) -> None:
+    """Refuses what would end as a cluster of one, or in a parser's error."""
+    try:
+        parsed = json.loads(config)
+        complete = bool(parsed["cluster"]["worker"] and parsed["task"]["type"])
+    except (ValueError, TypeError, KeyError):
+        complete = False
+    if not complete:
+        raise UserError(
+            "--strategy=multi_worker needs the environment variable TF_CONFIG "
+            "with the cluster's workers and this task, as JSON: see "
+            "https://www.tensorflow.org/guide/distributed_training"
+            f"#setting_up_the_tf_config_environment_variable. Received: "
+            f"{config!r}."
+        )
 
 
 def describe(strategy: tf.distribute.Strategy) -> str:
@@ -64,7 +76,10 @@ def describe(strategy: tf.distribute.Strategy) -> str:
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes the run's files."""
     resolver = strategy.cluster_resolver
-    return resolver is None or not resolver.task_id
+    if resolver is None:
+        return True
+    first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return (resolver.task_type, resolver.task_id) == (first, 0)
 
 
 def agree(strategy: tf.distribute.Strategy, value):

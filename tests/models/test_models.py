@@ -8,6 +8,7 @@ import tensorflow as tf
 from dfk import models
 from dfk.errors import UserError
 from dfk.models.weights import backbone_layers
+from dfk.runs import Run
 
 SIZE = 64
 
@@ -106,6 +107,22 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
     models.build("cnn", SIZE, "none").save(tmp_path / "cnn.keras")
     with pytest.raises(UserError, match="does not fit resnet: it lacks"):
         models.build("resnet", SIZE, weights=str(tmp_path / "cnn.keras"))
+
+
+def test_a_path_may_start_at_home(detector, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    detector.save(tmp_path / "mine.keras")
+    assert models.load("~/mine.keras").name == detector.name
+    assert Run("~/runs/mine").path == tmp_path / "runs/mine"
+
+
+@pytest.mark.parametrize("use", [models.load, models.build])
+def test_another_programs_model_is_refused(use, tmp_path):
+    file = tmp_path / "foreign.keras"
+    keras.Sequential([keras.Input([4]), keras.layers.Dense(1)]).save(file)
+    arguments = (file,) if use is models.load else ("cnn", 64, str(file))
+    with pytest.raises(UserError, match=r"is not a detector .*No such layer"):
+        use(*arguments)
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path):
