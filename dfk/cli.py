@@ -13,8 +13,9 @@ from dfk.errors import UserError
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """Parses the flags and runs a command's `main`, then exits.
 
-    The exit status is what `main` returns (None is 0), 1 after a `UserError`
-    or when nobody reads the output any more, and 130 after Ctrl-C.
+    The exit status is what `main` returns (None is 0), 1 after a `UserError`,
+    when a file cannot be written, or when nobody reads the output any more,
+    and 130 after Ctrl-C.
 
     Args:
         main: called with the program's name and its positional arguments.
@@ -32,6 +33,15 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
             return main(argv)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
+            return 1
+        except OSError as error:
+            if error.filename is None:
+                raise
+            print(
+                f"error: {error.filename}: {error.strerror}. Check that path, "
+                "the rights to it and the room on its disk, or pass another.",
+                file=sys.stderr,
+            )
             return 1
         except KeyboardInterrupt:
             print("\nInterrupted.", file=sys.stderr)

@@ -58,7 +58,9 @@ def main(argv: Sequence[str]) -> int:
     if _EXPLAIN.value:
         from dfk.evaluation.explain import explain
 
-        for path in explain(scorer.detector, records, Path(_EXPLAIN.value)):
+        for path in explain(
+            scorer.detector, records, Path(_EXPLAIN.value).expanduser()
+        ):
             print(f"Drawn: {path}", file=sys.stderr)
     return exit_status(records)
 

@@ -25,7 +25,7 @@ class Run:
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.config_path = self.path / "config.json"
         self.checkpoints = self.path / "checkpoints"
         self.logs = self.path / "logs"
@@ -72,7 +72,7 @@ def seeds(path: str | Path) -> list[Path]:
     Such a folder holds `repeats.json`, written before its first run starts,
     and for each of the seeds named there a run of its own, `seed-<seed>`.
     """
-    record = Path(path) / "repeats.json"
+    record = Path(path).expanduser() / "repeats.json"
     if not record.is_file():
         return []
     numbers = json.loads(record.read_text())["seeds"]

@@ -46,6 +46,17 @@ def test_the_help_of_train_names_every_detector():
         assert name in result.stdout
 
 
+def test_what_cannot_be_written_is_a_sentence():
+    code = (
+        "import sys; from dfk import cli\n"
+        "cli.run(lambda _: open('/nowhere/at/all.html', 'w'))"
+    )
+    result = _python(code)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: /nowhere/at/all.html: No such file")
+    assert "Traceback" not in result.stderr
+
+
 def test_nobody_needs_to_read_to_the_end():
     # As `head` does: the reading end is closed first.
     reading, writing = os.pipe()
