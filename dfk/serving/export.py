@@ -1,7 +1,6 @@
 """From a finished run to a versioned SavedModel that a server picks up."""
 
 import contextlib
-import errno
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from dfk import models
 from dfk.errors import UserError
 from dfk.runs import Run
 from dfk.serving import model_config, versions, warmup
+from dfk.serving.lock import alone
 from dfk.serving.model_card import write_card
 from dfk.serving.signatures import LABELS, signatures
 from dfk.serving.status import ServingError
@@ -59,7 +59,9 @@ def export(
             f"A model cannot be called {name!r}: use letters, digits, '_', "
             "'-' and '.' for --name."
         )
-    saved_models = Path(saved_models)
+    saved_models, config = (
+        Path(path).expanduser() for path in (saved_models, config)
+    )
     saved_models.mkdir(parents=True, exist_ok=True)
     detector = models.load(run.path)
     # Hidden and no number, so that no server takes it for a version.
@@ -87,24 +89,17 @@ def _write(detector: keras.Model, version: Path, name: str) -> None:
     warmup.write(version, name, detector.input_shape[1])
 
 
-def _publish(version: Path, base_path: Path, config: str | Path) -> Path:
+def _publish(version: Path, base_path: Path, config: Path) -> Path:
     """Moves a complete version into place and lists its model."""
-    is_new = not base_path.exists()
-    try:
-        base_path.mkdir(exist_ok=True)
-    except FileExistsError as error:
-        raise UserError(
-            f"{base_path} is a file, where the model's versions belong: move "
-            "it away, or pass another --saved_models or --name."
-        ) from error
-    final = _place(version, base_path)
+    with alone(base_path.parent):
+        final = _place(version, base_path)
     try:
         model_config.add(config, base_path.name)
     except BaseException as error:
-        shutil.rmtree(final)
-        if is_new:
-            with contextlib.suppress(OSError):
-                base_path.rmdir()
+        with alone(base_path.parent), contextlib.suppress(OSError):
+            shutil.rmtree(final)
+            # Other versions keep it.
+            base_path.rmdir()
         if isinstance(error, (ServingError, OSError)):
             raise UserError(
                 f"Cannot list the model in {config} ({_reason(error)}): "
@@ -115,16 +110,17 @@ def _publish(version: Path, base_path: Path, config: str | Path) -> Path:
 
 
 def _place(version: Path, base_path: Path) -> Path:
-    """Makes it the next version, also while others are exported."""
-    while True:
-        final = base_path / str(max(versions.scan(base_path), default=0) + 1)
-        try:
-            os.rename(version, final)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-        else:
-            return final
+    """Makes it the next version of its model."""
+    try:
+        base_path.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        raise UserError(
+            f"{base_path} is a file, where the model's versions belong: move "
+            "it away, or pass another --saved_models or --name."
+        ) from error
+    final = base_path / str(max(versions.scan(base_path), default=0) + 1)
+    os.rename(version, final)
+    return final
 
 
 def _reason(error: ServingError | OSError) -> str:

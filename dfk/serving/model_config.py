@@ -10,6 +10,7 @@ from pathlib import Path
 
 from google.protobuf import text_format
 
+from dfk.serving.lock import alone
 from dfk.serving.status import invalid, not_found
 from dfk.serving.stubs import model_server_config_pb2
 
@@ -139,7 +140,8 @@ def add(file: str | Path, name: str) -> None:
     """Lists a model in a `models.config`, which is made if there is none.
 
     The other models, their policies and labels, and the comments at the top
-    of the file stay. A model that is listed already is left as it is.
+    of the file stay. A model that is listed already is left as it is. Others
+    that add to a file in the same folder wait for their turn.
 
     Args:
         file: the configuration's path.
@@ -149,6 +151,12 @@ def add(file: str | Path, name: str) -> None:
         ServingError: there is a file, but not of that format.
     """
     file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with alone(file.parent):
+        _add(file, name)
+
+
+def _add(file: Path, name: str) -> None:
     config = read(file) if file.exists() else ModelServerConfig()
     if any(m.name == name for m in config.model_config_list.config):
         return
@@ -156,7 +164,6 @@ def add(file: str | Path, name: str) -> None:
         name=name, base_path=CONTAINER_ROOT + name, model_platform=PLATFORM
     )
     comments = _leading_comments(file) if file.exists() else HEADER
-    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(file.name + ".partial")
     try:
         partial.write_text(comments + text_format.MessageToString(config))

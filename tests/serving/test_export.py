@@ -1,5 +1,6 @@
 import json
 import shutil
+from concurrent import futures
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tiny import build_tiny
 
 from dfk.errors import UserError
 from dfk.serving import export as export_module
+from dfk.serving import model_config
 from dfk.serving.export import export
 
 CONTRACT = {
@@ -163,18 +165,27 @@ def test_an_unreadable_config_leaves_nothing_behind(run, tmp_path):
     assert files_below(tmp_path) == ["models.config", "saved_models"]
 
 
-def test_a_version_that_another_export_takes_is_left_to_it(tmp_path):
-    base = tmp_path / "tiny"
-    (base / "1").mkdir(parents=True)
-    version = tmp_path / "version"
-    version.mkdir()
-    found = iter([[], [1]])
-    with pytest.MonkeyPatch.context() as patch:
-        # At first the other one is not there to be seen.
-        (base / "1" / "saved_model.pb").touch()
-        patch.setattr(export_module.versions, "scan", lambda _: next(found))
-        assert export_module._place(version, base) == base / "2"
-    assert files_below(base) == ["1", "1/saved_model.pb", "2"]
+def test_exports_at_the_same_time_lose_nothing(tmp_path):
+    models, config = tmp_path / "saved_models", tmp_path / "models.config"
+    models.mkdir()
+
+    def publish(number):
+        version = tmp_path / f"made-{number}"
+        version.mkdir()
+        (version / "saved_model.pb").touch()
+        name = f"model-{number % 4}"
+        return export_module._publish(version, models / name, config)
+
+    with futures.ThreadPoolExecutor(12) as pool:
+        made = list(pool.map(publish, range(12)))
+    assert sorted(str(path.relative_to(models)) for path in made) == [
+        f"model-{model}/{version}"
+        for model in range(4)
+        for version in (1, 2, 3)
+    ]
+    listed = model_config.read(config).model_config_list.config
+    assert sorted(m.name for m in listed) == [f"model-{n}" for n in range(4)]
+    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_a_file_in_the_place_of_versions_is_named(run, tmp_path):
