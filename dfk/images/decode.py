@@ -13,6 +13,8 @@ from dfk.images.orientation import upright
 # A small file can claim a picture that would fill a server's memory: 67
 # million pixels are three times what a professional camera takes.
 MAX_PIXELS = 1 << 26
+# Bytes: the longest header of a BMP, and a palette of 256 colours.
+_HEADER = 14 + 124 + 1024
 
 
 def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
@@ -43,8 +45,8 @@ def read(image_bytes: tf.Tensor) -> tf.Tensor:
     """Decodes one picture and turns it upright.
 
     Reads JPEG, PNG, still WebP, BMP and GIF (the first frame), whether grey,
-    with a palette or with an alpha channel; but no BMP with a palette, whose
-    colours TensorFlow does not look up.
+    with a palette or with an alpha channel; but no BMP with a palette of
+    colours, since TensorFlow does not look them up.
 
     Args:
         image_bytes: string scalar, an encoded picture.
@@ -53,8 +55,9 @@ def read(image_bytes: tf.Tensor) -> tf.Tensor:
         uint8 `[H, W, 3]`, RGB in 0..255.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are no picture, or one of
-            more than `MAX_PIXELS` pixels.
+        tf.errors.InvalidArgumentError: the bytes are no picture, a BMP with
+            a palette of colours, or a picture of more than `MAX_PIXELS`
+            pixels.
 
     Example:
         >>> read(tf.io.read_file("photograph.jpg")).shape
@@ -77,7 +80,7 @@ def _claimed_shape(image_bytes: tf.Tensor) -> tf.Tensor:
     """The height and width in a picture's header, int64, read without decoding.
 
     Zeros for BMP, whose files are as large as their pictures; but far too much
-    for one with a palette.
+    for one with a palette of colours.
     """
     # Branches cost more than all else here, so that the most usual format has
     # the only one.
@@ -89,10 +92,9 @@ def _claimed_shape(image_bytes: tf.Tensor) -> tf.Tensor:
 
 
 def _claimed_by_header(image_bytes: tf.Tensor) -> tf.Tensor:
-    length = 30
     # Padded, since of a file that ends early nothing could be read.
-    start = tf.strings.substr(image_bytes, 0, length)
-    start = tf.strings.substr(start + b"\0" * length, 0, length)
+    start = tf.strings.substr(image_bytes, 0, _HEADER)
+    start = tf.strings.substr(start + b"\0" * _HEADER, 0, _HEADER)
     header = tf.cast(tf.io.decode_raw(start, tf.uint8), tf.int64)
 
     def sides(first: int, weights: list[int]) -> tf.Tensor:
@@ -107,9 +109,18 @@ def _claimed_by_header(image_bytes: tf.Tensor) -> tf.Tensor:
         starts_with(b"\x89PNG"), sides(16, [1 << 24, 1 << 16, 1 << 8, 1]), 0
     )
     found = tf.where(starts_with(b"GIF8"), sides(6, [1, 1 << 8]), found)
-    has_palette = starts_with(b"BM") & (header[28] < 24)
-    found = tf.where(has_palette, tf.constant(MAX_PIXELS, tf.int64), found)
+    coloured = starts_with(b"BM") & (header[28] < 24) & ~_has_greys(header)
+    found = tf.where(coloured, tf.constant(MAX_PIXELS, tf.int64), found)
     return tf.where(starts_with(b"RIFF"), _sides_of_webp(header), found)
+
+
+def _has_greys(bmp: tf.Tensor) -> tf.Tensor:
+    """Whether a BMP's palette gives each number the grey of that number."""
+    pixels = bmp[10] + 256 * bmp[11]
+    start = tf.clip_by_value(pixels - 1024, 0, _HEADER - 1024)
+    palette = tf.reshape(bmp[start : start + 1024], [256, 4])
+    greys = tf.range(256, dtype=tf.int64)[:, None]
+    return tf.reduce_all(palette[:, :3] == greys)
 
 
 def _sides_of_webp(header: tf.Tensor) -> tf.Tensor:
