@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
+from dfk.images.headers import opened
+
 # The luminance table of the JPEG standard (ITU-T T.81, table K.1) sums to
 # this; encoders scale it by their quality.
 _STANDARD_SUM = 3689
@@ -24,7 +26,7 @@ def columns(paths: Sequence[Path]) -> dict[str, Columns]:
 
     Returns:
         For each of `SIGNALS` its columns `[N]`: numbers, NaN where a file has
-        no such thing, or strings.
+        no such thing, or strings, `none` there.
 
     Example:
         >>> columns([Path("face.jpg")])["JPEG encoding"]["quality"]
@@ -33,7 +35,7 @@ def columns(paths: Sequence[Path]) -> dict[str, Columns]:
     rows = [_describe(path) for path in paths]
     return {
         signal: {
-            name: np.array([row[signal].get(name, math.nan) for row in rows])
+            name: _column([row[signal].get(name) for row in rows])
             for name in dict.fromkeys(
                 name for row in rows for name in row[signal]
             )
@@ -42,25 +44,31 @@ def columns(paths: Sequence[Path]) -> dict[str, Columns]:
     }
 
 
+def _column(values: list[float | str | None]) -> np.ndarray:
+    is_text = any(isinstance(value, str) for value in values)
+    absent = "none" if is_text else math.nan
+    return np.array([absent if value is None else value for value in values])
+
+
 def _describe(path: Path) -> dict[str, dict[str, float | str]]:
     size = path.stat().st_size
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            found = (
-                {"width": width, "height": height},
-                {"bytes": size, "bits per pixel": 8 * size / (width * height)},
-                _jpeg(image),
-                {
-                    "format": str(image.format),
-                    "mode": image.mode,
-                    "suffix": path.suffix,
-                },
-                _metadata(image),
-            )
-    except (OSError, SyntaxError, Image.DecompressionBombError):
-        # Pillow is stricter than the decoder that all detectors share.
+    image = opened(path)
+    if image is None:
         found = ({}, {"bytes": size}, {}, {"suffix": path.suffix}, {})
+        return dict(zip(SIGNALS, found, strict=True))
+    with image:
+        width, height = image.size
+        found = (
+            {"width": width, "height": height},
+            {"bytes": size, "bits per pixel": 8 * size / (width * height)},
+            _jpeg(image),
+            {
+                "format": str(image.format),
+                "mode": image.mode,
+                "suffix": path.suffix,
+            },
+            _metadata(image),
+        )
     return dict(zip(SIGNALS, found, strict=True))
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from dfk.data import folders
+from dfk.images.headers import opened
 
 # Fewer pictures than this say nothing about a group.
 SMALLEST_GROUP = 2
@@ -88,7 +88,8 @@ def sides_of(data_dir: str, ids: np.ndarray) -> np.ndarray | None:
         ids: str `[N]`, the pictures' paths in it.
 
     Returns:
-        int `[N]` in pixels, or None where the ids name no files there.
+        int `[N]` in pixels, or None where the ids name no files there, or
+        one that Pillow refuses.
     """
     folder = Path(data_dir).expanduser()
     root = folders.root(folder) or folder
@@ -97,6 +98,9 @@ def sides_of(data_dir: str, ids: np.ndarray) -> np.ndarray | None:
         return None
     sides = []
     for path in paths:
-        with Image.open(path) as image:
+        image = opened(path)
+        if image is None:
+            return None
+        with image:
             sides.append(min(image.size))
     return np.array(sides)

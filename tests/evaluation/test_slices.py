@@ -38,3 +38,8 @@ def test_the_shorter_side_counts(tmp_path):
     ids = np.array(["test/real/a.png"])
     assert sides_of(str(tmp_path), ids).tolist() == [20]
     assert sides_of(str(tmp_path), np.array(["gone.png"])) is None
+
+
+def test_sides_that_pillow_cannot_read_are_not_known(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"what TensorFlow may read all the same")
+    assert sides_of(str(tmp_path), np.array(["a.png"])) is None
