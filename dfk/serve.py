@@ -35,7 +35,10 @@ def main(argv: Sequence[str]) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from dfk.serving import launch
 
-    launch.serve(_CONFIG.value, _MODELS_ROOT.value, _HOST.value, _PORT.value)
+    config, models_root = (
+        os.path.expanduser(flag.value) for flag in (_CONFIG, _MODELS_ROOT)
+    )
+    launch.serve(config, models_root, _HOST.value, _PORT.value)
 
 
 if __name__ == "__main__":

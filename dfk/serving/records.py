@@ -11,7 +11,7 @@ UNREADABLE = "unreadable"
 # So many pictures are read into memory and sent as one request.
 BATCH = 32
 # And so many bytes of pictures. The largest picture that is decoded at all has
-# 64 million pixels, in 16 bits 384 MiB even if nothing of it is compressed.
+# 64 million pixels, with 16 bits and alpha 512 MiB if nothing is compressed.
 LARGEST = 1 << 29
 
 
@@ -114,8 +114,8 @@ def ask(
     Raises:
         UserError: the detector cannot be asked.
     """
-    for batch in _batches(images):
-        items = [item for image in batch for item in _items(image, faces)]
+    found = (item for image in images for item in _items(image, faces))
+    for items in _batches(found):
         sent = [item for item in items if item.error is None]
         answers = iter(scorer.predict([item.data for item in sent]))
         for item in items:
@@ -123,15 +123,15 @@ def ask(
             yield _record(item, answer, scorer)
 
 
-def _batches(images: Sequence[str]) -> Iterator[list[str]]:
-    """Paths by turns: no more pictures, and no more bytes, than one answer."""
+def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    """Cuts by the number of pictures and of their bytes."""
     batch, total = [], 0
-    for image in images:
-        size = _size(image)
+    for item in items:
+        size = len(item.data)
         if batch and (len(batch) == BATCH or total + size > LARGEST):
             yield batch
             batch, total = [], 0
-        batch.append(image)
+        batch.append(item)
         total += size
     if batch:
         yield batch
@@ -147,7 +147,7 @@ def _size(image: str) -> int:
 
 def _items(image: str, faces: bool) -> Iterable[_Item]:
     if _size(image) > LARGEST:
-        reason = f"is no picture: it has more than {LARGEST >> 20} MiB"
+        reason = f"is too large: it has more than {LARGEST >> 20} MiB"
         return [_Item(image, verdict=UNREADABLE, error=reason)]
     try:
         data = Path(image).read_bytes()

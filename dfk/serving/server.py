@@ -134,10 +134,12 @@ def _address(host: str) -> str:
     server may answer at the others.
     """
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
+        found = socket.getaddrinfo(
+            host.strip("[]"), None, type=socket.SOCK_STREAM
+        )
+    except (OSError, UnicodeError) as error:
         raise UserError(
-            f"Cannot listen on {host!r} ({error.strerror}): pass --host with "
+            f"Cannot listen on {host!r} ({error}): pass --host with "
             "an address of this machine, such as 127.0.0.1 or 0.0.0.0."
         ) from error
     addresses = [address for *_, (address, *_) in found]

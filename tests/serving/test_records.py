@@ -80,9 +80,9 @@ def test_a_file_of_gigabytes_is_an_error_among_answers(scorer, files, tmp_path):
     assert "more than 512 MiB" in records[1].error
 
 
-def test_requests_are_cut_by_bytes_as_well(scorer, files, monkeypatch):
-    sizes = [os.path.getsize(file) for file in files]
-    monkeypatch.setattr(records_module, "LARGEST", max(sizes) + 1)
+@pytest.fixture
+def asked(scorer, monkeypatch):
+    """How many pictures each request held."""
     asked = []
     predict = scorer.predict
     monkeypatch.setattr(
@@ -90,8 +90,23 @@ def test_requests_are_cut_by_bytes_as_well(scorer, files, monkeypatch):
         "predict",
         lambda images: asked.append(len(images)) or predict(images),
     )
+    return asked
+
+
+def test_requests_are_cut_by_bytes_as_well(scorer, files, asked, monkeypatch):
+    sizes = [os.path.getsize(file) for file in files]
+    monkeypatch.setattr(records_module, "LARGEST", max(sizes) + 1)
     assert len(list(ask(scorer, files))) == len(files)
     assert len(asked) > 1
+
+
+def test_faces_are_cut_into_requests_by_their_number(
+    scorer, files, asked, monkeypatch
+):
+    crowd = [faces.Face((2, 3, 16, 18), 0.99, ())] * 40
+    monkeypatch.setattr(faces, "find_faces", lambda pixels: crowd)
+    assert len(list(ask(scorer, files[:1], faces=True))) == 40
+    assert asked == [32, 8]
 
 
 def test_a_picture_without_a_face_is_not_judged(scorer, tmp_path):

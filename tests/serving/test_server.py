@@ -16,6 +16,7 @@ from tensorflow_serving.apis import (
 from tensorflow_serving.apis.get_model_status_pb2 import ModelVersionStatus
 
 from dfk.errors import UserError
+from dfk.serving import server as server_module
 from dfk.serving.client import Client
 from dfk.serving.server import serving
 
@@ -36,6 +37,28 @@ def serve(folder, policy=None):
     if policy is not None:
         config.write_text(POLICY.format(policy))
     return serving(config, folder / "saved_models", port=0)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("localhost", "127.0.0.1"),
+        ("::1", "[::1]"),
+        ("[::1]", "[::1]"),
+    ],
+)
+def test_one_address_of_a_host_is_listened_on(host, address):
+    assert server_module._address(host) == address
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "a..b"])
+def test_a_host_without_an_address_is_named(folder, host):
+    with (
+        pytest.raises(UserError, match=f"Cannot listen on '{host}'"),
+        serving(folder / "models.config", folder / "saved_models", host=host),
+    ):
+        pass
 
 
 def add_version(folder, version):
