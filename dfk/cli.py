@@ -14,8 +14,8 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """Parses the flags and runs a command's `main`, then exits.
 
     The exit status is what `main` returns (None is 0), 1 after a `UserError`,
-    when a file cannot be written, or when nobody reads the output any more,
-    and 130 after Ctrl-C.
+    when a file cannot be read or written, or when nobody reads the output any
+    more, and 130 after Ctrl-C.
 
     Args:
         main: called with the program's name and its positional arguments.

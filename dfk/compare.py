@@ -64,29 +64,33 @@ def main(argv: Sequence[str]) -> None:
     from dfk.evaluation import tables
     from dfk.evaluation.comparison import compare
 
-    if _CURVE.value and Path(_CURVE.value).suffix.lower() != ".png":
+    update, curve = (
+        flag.value and Path(flag.value).expanduser()
+        for flag in (_UPDATE, _CURVE)
+    )
+    if curve and curve.suffix.lower() != ".png":
         raise UserError(
             "A learning curve is a PNG file: pass --learning_curve=FILE.png. "
             f"Received: --learning_curve={_CURVE.value}."
         )
-    if _UPDATE.value:
-        tables.find_markers(_UPDATE.value)
+    if update:
+        tables.find_markers(update)
     comparison = compare(
         argv[1:], _DATASET.value, _DATA_DIR.value, _SPLIT.value
     )
-    if _CURVE.value:
-        _draw_curve(comparison, Path(_CURVE.value))
+    if curve:
+        _draw_curve(comparison, curve)
     written = tables.markdown(comparison, _command(argv))
-    if _UPDATE.value:
-        tables.update(_UPDATE.value, written)
+    if update:
+        tables.update(update, written)
     if _MARKDOWN.value:
         print(written)
     else:
         _print(comparison)
-    if _UPDATE.value:
-        print(f"Written into {_UPDATE.value}.")
-    if _CURVE.value:
-        print(f"Learning curve: {_CURVE.value}")
+    if update:
+        print(f"Written into {update}.")
+    if curve:
+        print(f"Learning curve: {curve}")
 
 
 def _draw_curve(comparison: "Comparison", path: Path) -> None:

@@ -122,7 +122,7 @@ def _single(path: str | Path) -> list[Path]:
                 "shows: repeat their `python -m dfk.train` command to continue "
                 "them."
             )
-    return repeats or [Path(path)]
+    return repeats or [Run(path).path]
 
 
 def spelled_out(config: dict[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,8 @@ def pictures(folder: Path) -> list[Path]:
             str(path).encode()
         except UnicodeEncodeError as error:
             raise UserError(
-                f"The file name {str(path)!r} is not in UTF-8: rename it."
+                f"The path {str(path)!r} is not in UTF-8: rename that file or "
+                "folder."
             ) from error
     return found
 
@@ -98,7 +99,11 @@ def groups(root: Path) -> dict[str, str]:
             "must be path,group."
         )
     # Without a group, a picture is one of its own.
-    found = {row["path"]: row["group"] for row in rows if row["group"]}
+    found = {
+        row["path"]: row["group"]
+        for row in rows
+        if row["path"] and row["group"]
+    }
     if found and not any((root / path).is_file() for path in found):
         raise UserError(
             f"{table} names no file of this data set, such as "

@@ -96,9 +96,15 @@ def evaluate(
     results = run.results
     evaluations = results.setdefault("evaluation", {})
     earlier = evaluations.get(key, {})
-    if earlier.get("data_version") == faces.version and "robustness" in earlier:
-        # It took long, and is as true of the same pictures as it was.
-        record["robustness"] = earlier["robustness"]
+    if "robustness" in earlier:
+        if earlier.get("data_version", faces.version) == faces.version:
+            # It took long, and is as true of the same pictures as it was.
+            record["robustness"] = earlier["robustness"]
+        else:
+            print(
+                "The pictures, or how they are read, have changed: what "
+                "--robustness measured before is left out."
+            )
     evaluations[key] = record
     write_json(run.results_path, results)
     return record

@@ -195,7 +195,7 @@ def _audit(folder: Path, name: str) -> dict[str, Any] | None:
     for path in sorted(folder.glob("audit-*.json")):
         try:
             record = json.loads(path.read_text())
-        except ValueError:
+        except (OSError, ValueError):
             continue
         # Other programs call their files so, too.
         if not (
@@ -203,10 +203,6 @@ def _audit(folder: Path, name: str) -> dict[str, Any] | None:
         ):
             continue
         audited = str(record["dataset"])
-        if name == audited or _folder(name) == _folder(audited):
+        if dataset_names.absolute(name) == dataset_names.absolute(audited):
             return record
     return None
-
-
-def _folder(name: str) -> Path:
-    return Path(name).expanduser().resolve()

@@ -47,7 +47,10 @@ def _require_cluster(config: str) -> None:
     """Refuses what would end as a cluster of one, or in a parser's error."""
     try:
         parsed = json.loads(config)
-        complete = bool(parsed["cluster"]["worker"] and parsed["task"]["type"])
+        task = parsed["task"]
+        complete = bool(
+            parsed["cluster"]["worker"] and task["type"] and "index" in task
+        )
     except (ValueError, TypeError, KeyError):
         complete = False
     if not complete:

@@ -117,6 +117,12 @@ def test_a_picture_without_a_group_is_one_of_its_own(folder):
     assert len(set(groups)) == split.size
 
 
+def test_a_row_that_ends_early_may_lack_its_path(folder):
+    (folder / "groups.csv").write_text("group,path\nb\na,test/real/0.jpg\n")
+    split = sources.load(str(folder), splits=["test"]).splits["test"]
+    assert column(split, "group")[0] == b"a"
+
+
 def test_a_table_in_another_encoding_is_refused(folder):
     (folder / "groups.csv").write_bytes(
         "path,group\na,André\n".encode("cp1252")

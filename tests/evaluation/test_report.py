@@ -92,11 +92,13 @@ def test_what_cannot_be_explained_has_a_report(
     text = text_of(write_report(run, audits=tmp_path))
     assert text.count('<figure class="pair">') == 16
     assert text.count("data:image/jpeg") == 16
+    assert text.count("It decides by trees.") == 1
 
 
 def test_files_that_only_look_like_audits_are_left_alone(
     make_run, face_folder, tmp_path
 ):
+    (tmp_path / "audit-folder.json").mkdir()
     (tmp_path / "audit-npm.json").write_text('{"vulnerabilities": 0}')
     (tmp_path / "audit-list.json").write_text("[]")
     (tmp_path / "audit-half.json").write_text("{")

@@ -34,6 +34,17 @@ def test_a_later_evaluation_keeps_the_grid(make_run, face_folder):
     assert evaluate(run)["robustness"] == record
 
 
+def test_a_grid_of_other_pictures_is_left_out(make_run, face_folder, capsys):
+    folder = face_folder()
+    run = make_run(folder)
+    evaluate(run)
+    robustness(run, grid={"jpeg": GRID["jpeg"]})
+    picture = next((folder / "test" / "real").iterdir())
+    picture.write_bytes(picture.read_bytes() + b"\0")
+    assert "robustness" not in evaluate(run)
+    assert "have changed: what --robustness measured" in capsys.readouterr().out
+
+
 @pytest.fixture(scope="module")
 def measured(make_run, face_folder):
     """A run, its data, and the record of a small grid."""

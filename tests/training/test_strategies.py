@@ -43,7 +43,17 @@ def test_one_process_is_its_own_chief():
     assert strategies.is_chief(strategies.choose("one_device"))
 
 
-@pytest.mark.parametrize("config", ["", "{bad", "{}", '{"cluster": {}}', "[]"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        "",
+        "{bad",
+        "{}",
+        '{"cluster": {}}',
+        "[]",
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker"}}',
+    ],
+)
 def test_a_cluster_must_be_described(monkeypatch, config):
     monkeypatch.setenv("TF_CONFIG", config)
     with pytest.raises(UserError, match="TF_CONFIG"):
