@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from dfk.data import FaceSplit
 from dfk.data.caching import decoded, fits
-from dfk.images.augment import augment
+from dfk.images.augment import Augmentation, augment
 from dfk.training.blends import SelfBlends
 
 # Larger data sets are shuffled within a window of so many pictures.
@@ -28,7 +28,7 @@ class TrainingBatches:
         scratch: a folder of this process for pictures that memory cannot
             hold.
         blends: makes further fakes of the split's real pictures.
-        degraded: as for `dfk.images.augment.augment`.
+        augmentation: how much pictures are changed.
 
     Example:
         >>> batches = TrainingBatches(faces["train"], 32, 0, Path(scratch))
@@ -42,14 +42,14 @@ class TrainingBatches:
         seed: int,
         scratch: Path,
         blends: SelfBlends | None = None,
-        degraded: float = 0.5,
+        augmentation: Augmentation = Augmentation(),
     ):
         size = split.size + (blends.size if blends else 0)
         self.steps = max(1, size // batch_size)
         self._batch_size = min(batch_size, size)
         self._seed = seed
         self._blends = blends
-        self._degraded = degraded
+        self._augmentation = augmentation
         self._examples = decoded(split, scratch)
         # One more than there is, so that the cache sees its input's end.
         self._window = size + 1 if fits(split) else SHUFFLE_WINDOW
@@ -77,7 +77,7 @@ class TrainingBatches:
         def prepare(index, example):
             image, label = example
             chance = tf.stack([int(changes), index])
-            changed = augment(image, chance, self._degraded)
+            changed = augment(image, chance, self._augmentation)
             return changed, tf.cast(label[None], tf.float32)
 
         return (

@@ -98,7 +98,7 @@ def _train(config: Config, strategy, run: Run) -> None:
             config.seed,
             Path(scratch),
             blends,
-            recipe.degraded,
+            recipe.augmentation,
         )
         model, tuning = _build(
             config, faces.image_size, batches.steps, strategy, run

@@ -6,6 +6,7 @@ import keras
 
 from dfk import models
 from dfk.errors import UserError
+from dfk.images.augment import Augmentation
 from dfk.models.weights import backbone_layers
 
 
@@ -28,8 +29,7 @@ class Recipe:
         label_smoothing: labels are drawn towards 0.5 by half of this, since
             what is known by heart must not become ever more certain.
         batch_size: images a step, over all replicas.
-        degraded: how often a training picture is made small and large again,
-            and how often it is stored again as JPEG.
+        augmentation: how much training pictures are changed.
     """
 
     unfreeze: str
@@ -40,7 +40,7 @@ class Recipe:
     weight_decay: float = 1e-4
     label_smoothing: float = 0.05
     batch_size: int = 32
-    degraded: float = 0.5
+    augmentation: Augmentation = Augmentation()
 
 
 # How each was chosen is in benchmarks/recipes.md. Patience is long, since the
@@ -50,21 +50,31 @@ RECIPES = {
     # degraded half as often.
     # Small batches make the most steps of few pictures.
     "cnn": Recipe(
-        "all", 20, 10, learning_rate=1e-3, batch_size=16, degraded=0.25
+        "all",
+        20,
+        10,
+        learning_rate=1e-3,
+        batch_size=16,
+        augmentation=Augmentation(degraded=0.25),
     ),
     # What it looks at is lost in a degraded picture.
     "forensic": Recipe(
-        "all", 12, 12, learning_rate=1e-3, batch_size=16, degraded=0.1
+        "all",
+        12,
+        12,
+        learning_rate=1e-3,
+        batch_size=16,
+        augmentation=Augmentation(degraded=0.1),
     ),
     # ImageNet's features know little about faces: nearly all stages learn, and
     # fast. The early ones, which all pictures share, learn a quarter as fast.
     "efficientnet_lite": Recipe(
         "block2",
-        12,
-        12,
+        24,
+        24,
         learning_rate=1.5e-3,
         stage_decay=0.8,
-        degraded=0.25,
+        augmentation=Augmentation(degraded=0.25, erased=0.5, shift=0.15),
     ),
     # Features of faces need bending, not replacing.
     "facenet": Recipe("block17", 6, 5, learning_rate=1e-4),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dfk.images.augment import augment
+from dfk.images.augment import Augmentation, augment
 
 
 @pytest.fixture(scope="module")
@@ -14,12 +14,12 @@ def pictures():
     return (smooth + rng.normal(0, 12, (64, 40, 40, 3))).astype(np.uint8)
 
 
-def _augmented(pictures, epoch, parallel=1, degraded=0.5):
+def _augmented(pictures, epoch, parallel=1, **strength):
     numbered = tf.data.Dataset.from_tensor_slices(pictures).enumerate()
 
     def change(index, picture):
         seed = tf.stack([tf.constant(epoch, "int64"), index])
-        return augment(picture, seed, degraded)
+        return augment(picture, seed, Augmentation(**strength))
 
     changed = numbered.map(change, num_parallel_calls=parallel)
     return np.stack(list(changed.as_numpy_iterator()))
@@ -73,3 +73,37 @@ def test_about_half_of_the_pictures_are_mirrored():
         (1, 2, 3)
     )
     assert 35 <= mirrored.sum() <= 65
+
+
+def test_as_many_as_asked_for_lose_a_square_to_their_mean_colour(pictures):
+    plain = _augmented(pictures, epoch=1)
+    changed = _augmented(pictures, epoch=1, erased=0.5)
+    erased = (changed != plain).any(-1)
+    touched = erased.any((1, 2))
+    assert 0.3 < touched.mean() < 0.7
+    for before, after, where in zip(
+        plain[touched], changed[touched], erased[touched], strict=True
+    ):
+        rows, columns = np.nonzero(where)
+        height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+        assert height == width
+        assert 0.04 < where.mean() < 0.33
+        assert where.sum() > 0.95 * height * width
+        np.testing.assert_allclose(
+            after[where], [before.mean((0, 1))] * where.sum(), atol=0.01
+        )
+
+
+def test_pictures_are_shifted_as_far_as_asked_for():
+    picture = np.full((100, 100, 3), 60, np.uint8)
+    picture[48:52, 48:52] = 200
+    same = np.repeat(picture[None], 64, axis=0)
+
+    def reach(shift):
+        changed = _augmented(same, epoch=1, degraded=0, shift=shift)
+        bright = changed.mean(-1) > changed.mean((1, 2, 3))[:, None, None] + 40
+        centres = [np.argwhere(picture).mean(0) for picture in bright]
+        return np.abs(np.subtract(centres, 49.5)).max()
+
+    assert 3 <= reach(0.05) <= 5
+    assert 15 <= reach(0.2) <= 20
