@@ -8,6 +8,7 @@ and lists the model in serving/models.config. A server that is
 running takes a new version up by itself.
 """
 
+import shlex
 from collections.abc import Sequence
 
 from absl import flags
@@ -38,7 +39,13 @@ def main(argv: Sequence[str]) -> None:
 
     path = export(argv[1], _SAVED_MODELS.value, _NAME.value, _CONFIG.value)
     print(f"Exported {path} and listed it in {_CONFIG.value}.")
-    print("Serve it: python -m dfk.serve")
+    flags_of_serve = {"config": _CONFIG, "models_root": _SAVED_MODELS}
+    other = [
+        f"--{name}={flag.value}"
+        for name, flag in flags_of_serve.items()
+        if flag.value != flag.default
+    ]
+    print("Serve it:", shlex.join(["python", "-m", "dfk.serve", *other]))
 
 
 if __name__ == "__main__":

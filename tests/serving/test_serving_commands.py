@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -183,6 +184,20 @@ def test_export_says_where_it_went(run, tmp_path):
     assert "saved_models/mine/1" in done.stdout
     assert (tmp_path / "saved_models/mine/1/saved_model.pb").is_file()
     assert 'name: "mine"' in (tmp_path / "serving/models.config").read_text()
+
+
+def test_export_says_how_to_serve_it(run, tmp_path):
+    given = {
+        "config": tmp_path / "models.config",
+        "saved_models": tmp_path / "saved models",
+    }
+    done = command("export", run, *(f"--{k}={v}" for k, v in given.items()))
+    serve = done.stdout.splitlines()[-1].removeprefix("Serve it: ")
+    assert shlex.split(serve) == [
+        *("python", "-m", "dfk.serve"),
+        f"--config={given['config']}",
+        f"--models_root={given['saved_models']}",
+    ]
 
 
 def test_export_needs_one_run(tmp_path):
