@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from skilled import LABELS
 
 from dfk.evaluation import metrics
 from dfk.models import Calibration, score_layer
@@ -80,9 +81,6 @@ def make_run(tmp_path_factory, detector):
     return make
 
 
-_LABELS = np.arange(120) % 2
-
-
 @pytest.fixture
 def write_run(tmp_path):
     """Writes the folder of a finished run with its evaluation."""
@@ -90,7 +88,7 @@ def write_run(tmp_path):
     def write(
         name,
         probabilities,
-        labels=_LABELS,
+        labels=LABELS,
         split="test",
         scored="/data/faces",
         **config,

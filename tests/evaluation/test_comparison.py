@@ -1,27 +1,16 @@
 import functools
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from skilled import LABELS, scores
 
 from dfk.errors import UserError
 from dfk.evaluation import comparison, tables
 from dfk.evaluation.measure import evaluate
-from dfk.evaluation.paired import PairedAucs, holm, mcnemar, weighted_auc
 
-LABELS = np.arange(120) % 2
 # Fewer resamples than the command draws, to be quick.
 compare = functools.partial(comparison.compare, resamples=999)
-NOISE = np.random.default_rng(0).normal(size=(4, len(LABELS)))
-
-
-def scores(skill, noise=0):
-    """Scores of a detector: the more skill, the better; noise 0 is shared."""
-    logits = skill * (2 * LABELS - 1) + NOISE[noise]
-    return (1 / (1 + np.exp(-logits))).astype(np.float32)
 
 
 def test_equal_detectors_cannot_be_told_apart(write_run):
@@ -90,72 +79,6 @@ def test_what_evaluate_writes_is_what_is_compared(make_run, face_folder):
     evaluate(run)
     (row,) = compare([run]).rows
     assert row.values("roc_auc") == [1]
-
-
-def test_the_luck_of_one_seed_is_no_real_difference():
-    groups = np.arange(len(LABELS))
-    steady = np.stack([scores(0.3), scores(0.3)])
-    lucky = np.stack([scores(3), scores(0.3)])
-    one = PairedAucs(LABELS, groups, [lucky[:1], steady], 999)
-    assert one.difference(1, 0).p < 0.01
-    both = PairedAucs(LABELS, groups, [lucky, steady], 999)
-    assert both.difference(1, 0).value < -0.1
-    assert both.difference(1, 0).p > 0.5
-
-
-def test_images_of_one_group_count_once():
-    groups = np.arange(len(LABELS))
-    teams = [scores(1)[None], scores(0.8, noise=1)[None]]
-    once = PairedAucs(LABELS, groups, teams, 200)
-    repeated = PairedAucs(
-        LABELS.repeat(3), groups.repeat(3), [t.repeat(3, 1) for t in teams], 200
-    )
-    ours, theirs = once.difference(1, 0), repeated.difference(1, 0)
-    assert theirs.low == pytest.approx(ours.low)
-    assert theirs.p == ours.p
-
-
-def test_the_interval_holds_the_known_difference_as_often_as_it_says():
-    generator = np.random.default_rng(0)
-    # Logits N(+-d, 1) have an area of Phi(d * sqrt(2)).
-    true = 0.760250 - 0.921350
-    held = []
-    for _ in range(100):
-        shared = generator.normal(size=len(LABELS)) * 0.8
-        teams = [
-            (d * (2 * LABELS - 1) + shared + 0.6 * own)[None]
-            for d, own in zip(
-                (1, 0.5), generator.normal(size=(2, len(LABELS))), strict=True
-            )
-        ]
-        groups = np.arange(len(LABELS))
-        found = PairedAucs(LABELS, groups, teams, 100).difference(1, 0)
-        held.append(found.low <= true <= found.high)
-    # Three standard errors of 0.95 over 100 trials.
-    assert np.mean(held) == pytest.approx(0.95, abs=0.065)
-
-
-def test_weighted_areas_equal_those_of_scikit_learn():
-    generator = np.random.default_rng(1)
-    rounded = np.round([scores(1), scores(0.2, noise=1)], 1)
-    weights = generator.integers(0, 3, len(LABELS)) * 1.0
-    assert weighted_auc(LABELS, rounded)(weights) == pytest.approx(
-        [roc_auc_score(LABELS, row, sample_weight=weights) for row in rounded]
-    )
-
-
-def test_mcnemar_counts_the_images_on_which_only_one_is_right():
-    first = np.array([True] * 1 + [False] * 9 + [True] * 20)
-    test = mcnemar(first, ~first | (np.arange(30) > 9))
-    assert (test.only_first, test.only_second) == (1, 9)
-    # Twice the chance of at most one head in ten throws.
-    assert test.p == pytest.approx(2 * 11 / 1024)
-
-
-def test_holm_corrects_the_smallest_p_most():
-    assert holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx(
-        [0.04, 0.09, 0.09, 0.5]
-    )
 
 
 def test_all_pairs_are_corrected_for_since_the_best_was_picked(write_run):
@@ -251,57 +174,6 @@ def test_all_that_a_run_was_trained_on_is_named(write_run):
         "trained on faces and other",
         "trained on faces",
     ]
-
-
-def test_the_table_takes_the_place_between_the_markers(write_run, tmp_path):
-    found = compare([write_run("a", scores(1))])
-    page = tmp_path / "README.md"
-    page.write_text(f"before\n{tables.BEGIN}\nold\n{tables.END}\nafter\n")
-    for _ in range(2):
-        tables.update(page, tables.markdown(found, "the command"))
-    text = page.read_text()
-    assert text.startswith(f"before\n{tables.BEGIN}\n<!-- the command -->\n|")
-    assert text.endswith(f"\n{tables.END}\nafter\n")
-    assert "old" not in text
-    assert text.count("| `cnn` |") == 1
-
-
-def test_a_file_without_markers_is_left_alone(tmp_path):
-    page = tmp_path / "README.md"
-    page.write_text("no place for a table")
-    with pytest.raises(UserError, match=re.escape(tables.BEGIN)):
-        tables.update(page, "table")
-    assert page.read_text() == "no place for a table"
-
-
-def test_the_command_prints_a_table_without_tensorflow(write_run):
-    runs = [write_run("a", scores(1)), write_run("b", scores(2), model="x")]
-    code = (
-        "import sys\nfrom dfk import cli, compare\n"
-        "try: cli.run(compare.main)\n"
-        "finally: assert 'tensorflow' not in sys.modules"
-    )
-    answer = subprocess.run(
-        [sys.executable, "-c", code, *map(str, runs), "--markdown"],
-        capture_output=True,
-        text=True,
-    )
-    assert answer.returncode == 0, answer.stderr
-    assert f"python -m dfk.compare {runs[0]} {runs[1]} -->" in answer.stdout
-    assert "| `x` |" in answer.stdout
-
-
-def test_brackets_in_a_name_are_shown(write_run):
-    runs = [
-        write_run("a", scores(1), data_dir="/data/[bold]"),
-        write_run("b", scores(2), data_dir="/data/faces"),
-    ]
-    answer = subprocess.run(
-        [sys.executable, "-m", "dfk.compare", *map(str, runs)],
-        capture_output=True,
-        text=True,
-    )
-    assert answer.stdout.count("[bold]") == 3, answer.stderr
 
 
 def test_a_removed_file_of_scores_is_missed(write_run):
