@@ -3,6 +3,21 @@
 import pytest
 
 from dfk.training import blends
+from dfk.training.config import Config
+from dfk.training.experiment import train
+
+
+@pytest.fixture(scope="session")
+def config(faces_dir):
+    return Config(
+        "cnn", data_dir=str(faces_dir), image_size=40, epochs=3, batch_size=16
+    )
+
+
+@pytest.fixture(scope="session")
+def run(config, tmp_path_factory):
+    """A run that nothing disturbed."""
+    return train(config, str(tmp_path_factory.mktemp("runs") / "whole"))
 
 
 @pytest.fixture

@@ -1,0 +1,58 @@
+"""Runs of the small detector that also learn self-blended fakes."""
+
+import dataclasses
+
+import pytest
+
+from dfk import data, models
+from dfk.training.blends import SelfBlends
+from dfk.training.experiment import train
+from dfk.training.validation import Validation, quality
+
+
+def _splits(config):
+    return data.load(
+        data_dir=config.data_dir, image_size=config.image_size
+    ).splits
+
+
+def test_self_blends_are_learnt_and_counted(run, config, tmp_path, faces_found):
+    blended = dataclasses.replace(config, blend=1.0)
+    training = train(blended, str(tmp_path / "blended")).results["training"]
+    assert all(0 <= row["val_blend_auc"] <= 1 for row in training["epochs"])
+    blends = SelfBlends(_splits(config)["validation"], share=1.0).split(seed=0)
+    untaught = Validation(models.load(run.path), blends, tmp_path)()["val_auc"]
+    assert training["validation"]["val_blend_auc"] > untaught
+
+
+def test_a_head_is_fitted_to_self_blends(run, config, tmp_path, faces_found):
+    frozen = dataclasses.replace(
+        config, weights=str(run.model_path), unfreeze="none"
+    )
+    without = train(frozen, str(tmp_path / "without"))
+    blended = dataclasses.replace(frozen, blend=1.0)
+    taught = train(blended, str(tmp_path / "taught"))
+    blends = SelfBlends(_splits(config)["train"], share=1.0).split(seed=0)
+    aucs = [
+        Validation(models.load(each.path), blends, tmp_path)()["val_auc"]
+        for each in (taught, without)
+    ]
+    assert aucs[0] > aucs[1]
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ({"val_auc": 0.9}, {"val_auc": 0.8}),
+        (
+            {"val_auc": 0.97, "val_blend_auc": 0.8},
+            {"val_auc": 0.98, "val_blend_auc": 0.5},
+        ),
+        (
+            {"val_auc": 0.98, "val_blend_auc": 0.5},
+            {"val_auc": 0.6, "val_blend_auc": 0.8},
+        ),
+    ],
+)
+def test_what_is_learnt_of_self_blends_counts_as_well(better, worse):
+    assert quality(better) > quality(worse)

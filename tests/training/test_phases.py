@@ -1,0 +1,103 @@
+"""The head, the stages that are trained, and how their steps are made."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from trained import best_auc, validation_auc
+
+from dfk import models
+from dfk.training import recipes
+from dfk.training.experiment import train
+
+
+def test_pretrained_weights_get_their_head_from_frozen_features(
+    run, config, tmp_path
+):
+    transfer = dataclasses.replace(
+        config, weights=str(run.model_path), unfreeze="none"
+    )
+    again = train(transfer, str(tmp_path / "transfer"))
+    before, after = models.load(run.path), models.load(again.path)
+    for layer in ("stem_conv", "stem_bn", "stage4_b_conv"):
+        for ours, theirs in zip(
+            after.get_layer(layer).get_weights(),
+            before.get_layer(layer).get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+    # Solved exactly, the head makes more of features than a few steps did.
+    assert best_auc(again) > best_auc(run)
+    assert validation_auc(again) == best_auc(again)
+
+
+def test_a_detector_from_scratch_ends_with_a_regression(run):
+    assert validation_auc(run) > best_auc(run)
+    # As on frozen features, they are standardised in front of it.
+    mean, _ = models.load(run.path).get_layer("features_norm").get_weights()
+    assert np.any(mean != 0)
+
+
+def test_a_regression_that_validation_finds_no_better_is_not_used(
+    run, config, tmp_path, monkeypatch
+):
+    def fit_badly(model, training, strategy):
+        layer = model.get_layer("logit")
+        layer.set_weights([-weight for weight in layer.get_weights()])
+        return {"penalty": 1.0, "features": 512}
+
+    monkeypatch.setattr("dfk.training.experiment.fit_head", fit_badly)
+    kept = train(config, str(tmp_path / "kept"))
+    assert validation_auc(kept) == pytest.approx(best_auc(run), abs=1e-6)
+
+
+def test_two_pictures_are_enough_for_a_head(run, config, tmp_path):
+    # Too few for cross-validation.
+    few = dataclasses.replace(
+        config, weights=str(run.model_path), unfreeze="none", limit=2
+    )
+    assert train(few, str(tmp_path / "few")).model_path.is_file()
+
+
+def test_only_the_stages_asked_for_are_trained(run, config, tmp_path):
+    upper = dataclasses.replace(
+        config, weights=str(run.model_path), unfreeze="stage4", epochs=1
+    )
+    train(upper, str(tmp_path / "upper"))
+    tuned = models.build("cnn", 40, str(run.model_path))
+    recipes.unfreeze(tuned, models.get("cnn"), "stage4")
+    recipes.freeze_statistics(tuned)
+    trainable = {layer.name for layer in tuned.layers if layer.trainable}
+    assert "stage4_a_conv" in trainable
+    assert "stage3_a_conv" not in trainable
+    assert "stage4_a_bn" not in trainable
+
+
+def test_several_steps_make_one_update(config, tmp_path):
+    def kernels(accumulate):
+        """The averaged kernels after the six steps of an epoch."""
+        several = dataclasses.replace(
+            config, batch_size=8, epochs=1, accumulate=accumulate
+        )
+        run = train(several, str(tmp_path / str(accumulate)))
+        reader = tf.train.load_checkpoint(str(run.checkpoints))
+        shapes = reader.get_variable_to_shape_map()
+        return {
+            name: reader.get_tensor(name)
+            for name, shape in shapes.items()
+            if name.startswith("averages/") and len(shape) == 4
+        }
+
+    updated, one_short, many_short = map(kernels, (2, 7, 100))
+    assert one_short
+    for name, weights in one_short.items():
+        np.testing.assert_array_equal(weights, many_short[name])
+        assert (weights != updated[name]).any()
+
+
+def test_what_was_trained_in_half_precision_answers_in_full(config, tmp_path):
+    half = dataclasses.replace(config, precision="mixed_bfloat16", epochs=1)
+    detector = models.load(train(half, str(tmp_path / "half")).path)
+    assert {layer.compute_dtype for layer in detector.layers} == {"float32"}
+    assert models.score_layer(detector).calibration.images == (20, 20)
