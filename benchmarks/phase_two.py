@@ -78,7 +78,7 @@ def _trainable():
     from dfk.training import recipes
     from dfk.training.optimizer import StagewiseAdamW
 
-    recipe = recipes.RECIPES[FLAGS.model]
+    recipe = recipes.get(FLAGS.model)
     detector = models.get(FLAGS.model)
     model = models.build(FLAGS.model, FLAGS.image_size, FLAGS.weights)
     recipes.unfreeze(model, detector, recipe.unfreeze)

@@ -18,7 +18,10 @@ _PORT = flags.DEFINE_integer(
     "port", 8500, "The port for gRPC.", lower_bound=0, upper_bound=65535
 )
 _HOST = flags.DEFINE_string(
-    "host", "127.0.0.1", "The address that the stand-in listens on."
+    "host",
+    "127.0.0.1",
+    "The address that the stand-in listens on; TensorFlow Serving listens on "
+    "all of this machine's.",
 )
 _CONFIG = flags.DEFINE_string(
     "config", "serving/models.config", "The list of models that are served."

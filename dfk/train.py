@@ -34,7 +34,7 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "dataset",
     None,
-    "TFDS data set: real_fake_faces/sample (the default, 118 photographs and "
+    "TFDS data set: real_fake_faces/sample (the default, 117 photographs and "
     "their self-blended fakes), real_fake_faces/kaggle (the 16,000/800/4,000 "
     "protocol) or real_fake_faces/kaggle_full.",
 )

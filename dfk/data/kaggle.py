@@ -38,8 +38,8 @@ def find(manual_dir: Path | None) -> Path:
         raise UserError(
             f"Kaggle's {HANDLE} could not be downloaded "
             f"({type(error).__name__}): get the archive by hand and pass its "
-            "folder with --manual_dir, pass any folder of faces with "
-            "--data_dir, or use --dataset=real_fake_faces/sample."
+            "folder to dfk.train with --manual_dir, pass any folder of faces "
+            "with --data_dir, or use --dataset=real_fake_faces/sample."
         ) from error
     root = folders.root(downloaded)
     if root is None:

@@ -103,13 +103,18 @@ def _notes_on_differences(comparison: Comparison) -> list[str]:
     single = [row.label for row in comparison.rows if len(row.runs) == 1]
     seeds = "" if len(single) == len(comparison.rows) else " and seeds"
     pairs = math.comb(len(comparison.rows), 2)
-    holm = f", p by Holm's method for {pairs} pairs of rows" * (pairs > 1)
     smallest = min(1, pairs * 2 / (1 + comparison.resamples))
     notes = [
         "Differences of ROC AUC with 95 % intervals: paired bootstrap over "
-        f"pictures{seeds}, {comparison.resamples:,} resamples{holm}, which "
-        f"can show no p below {smallest:.1g}."
+        f"pictures{seeds}, {comparison.resamples:,} resamples, which can show "
+        f"no p below {smallest:.1g}."
     ]
+    if pairs > 1:
+        notes.append(
+            "An interval is of its pair alone; what is called worse is decided "
+            "by the p of its AUC, which Holm's method corrects for all "
+            f"{pairs} pairs of rows."
+        )
     if single:
         notes.append(
             "The luck of the seed is unknown, and in no interval, for what "

@@ -58,7 +58,7 @@ class Config:
             UserError: a value that cannot be.
         """
         detector = models.get(self.model)
-        recipe = recipes.RECIPES[self.model]
+        recipe = recipes.get(self.model)
         if self.precision not in PRECISIONS:
             raise UserError(
                 f"--precision={self.precision} is unknown: pass one of "

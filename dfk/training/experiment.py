@@ -90,7 +90,7 @@ def _train(config: Config, strategy, run: Run) -> None:
             f"{blends.size // 2} an epoch, {blended.size // 2} for validation.",
             soft_wrap=True,
         )
-    recipe = recipes.RECIPES[config.model]
+    recipe = recipes.get(config.model)
     with tempfile.TemporaryDirectory(prefix="dfk-") as scratch:
         batches = TrainingBatches(
             training,
@@ -183,7 +183,7 @@ def _aucs(metrics: dict[str, float]) -> str:
 
 
 def _build(config, image_size, steps, strategy, run):
-    recipe = recipes.RECIPES[config.model]
+    recipe = recipes.get(config.model)
     keras.config.set_dtype_policy(config.precision)
     try:
         with strategy.scope():

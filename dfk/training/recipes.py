@@ -81,11 +81,32 @@ RECIPES = {
     # Features of faces need bending, not replacing.
     "facenet": Recipe("block17", 6, 5, learning_rate=1e-4),
     # Not tried, for lack of their weights: the careful recipe that
-    # EfficientNet-Lite had first, which did no worse than its present one.
+    # EfficientNet-Lite had first.
     "efficientnet": Recipe("block4", 12, 6, learning_rate=2e-4),
     # Likewise, as fast as FaceNet, whose backbone is of its kind and size.
     "resnet": Recipe("conv3", 12, 6, learning_rate=1e-4),
 }
+
+
+def get(name: str) -> Recipe:
+    """Finds a detector's recipe.
+
+    Args:
+        name: the name it was registered with.
+
+    Raises:
+        UserError: it has none.
+
+    Example:
+        >>> get("facenet").unfreeze
+        'block17'
+    """
+    if name not in RECIPES:
+        raise UserError(
+            f"The detector {name} has no recipe to train it by: give it one in "
+            "dfk/training/recipes.py."
+        )
+    return RECIPES[name]
 
 
 def trained_stages(detector: models.Detector, first_stage: str) -> list[str]:

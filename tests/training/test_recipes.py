@@ -6,14 +6,22 @@ import pytest
 import tensorflow as tf
 
 from dfk import models
+from dfk.errors import UserError
 from dfk.training import recipes
+from dfk.training.config import Config
 from dfk.training.optimizer import StagewiseAdamW
 
 
 @pytest.mark.parametrize("name", models.names())
 def test_every_detector_has_a_recipe_whose_stage_exists(name):
-    recipe = recipes.RECIPES[name]
+    recipe = recipes.get(name)
     assert recipes.trained_stages(models.get(name), recipe.unfreeze)
+
+
+def test_a_detector_without_a_recipe_is_told_where_it_goes(monkeypatch):
+    monkeypatch.delitem(recipes.RECIPES, "cnn")
+    with pytest.raises(UserError, match=r"cnn has no recipe.*recipes\.py"):
+        Config("cnn").resolved()
 
 
 def test_earlier_stages_learn_more_slowly():
