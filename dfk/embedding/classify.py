@@ -210,7 +210,7 @@ def _build(
     name = "combination" if len(parts) > 1 else parts[0].name
     detector = combine(parts, winner.stack.weights, winner.stack.bias, name)
     models.score_layer(detector).calibration = calibration.fit(
-        winner.logits(validation.values), validation.labels
+        winner.held_out, validation.labels
     )
     return detector
 

@@ -50,7 +50,7 @@ def describe(
         {
             "validation_loss": team.loss,
             "validation_auc": float(
-                roc_auc_score(validation.labels, team.logits(validation.values))
+                roc_auc_score(validation.labels, team.held_out)
             ),
             "test": result,
         }
@@ -80,9 +80,7 @@ def _probabilities(
     team: Team, validation: Features, test: Features
 ) -> np.ndarray:
     """Calibrated probabilities of fake of the test pictures, `[N]`."""
-    temperature, bias = fit_scaling(
-        team.logits(validation.values), validation.labels
-    )
+    temperature, bias = fit_scaling(team.held_out, validation.labels)
     return expit(team.logits(test.values) / temperature + bias)
 
 

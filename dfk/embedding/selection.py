@@ -26,11 +26,16 @@ class Team:
         members: the sources' numbers, the best on validation first.
         stack: their weights, fitted on validation.
         loss: the held-out log loss on validation, in nats a picture.
+        held_out: float `[N]`, logits of the validation pictures by stacks
+            that were not fitted on them, for whatever is fitted to the
+            team's answers. A single member's are those of its own stack,
+            which scales and does not change their order.
     """
 
     members: list[int]
     stack: Stack
     loss: float
+    held_out: np.ndarray
 
     def logits(self, logits: np.ndarray) -> np.ndarray:
         """Logits of all sources `[N, K]` to those of the team `[N]`."""
@@ -87,8 +92,12 @@ def select(
 
     def team(members: list[int]) -> Team:
         columns = logits[:, members]
-        loss = stacking.held_out_loss(columns, labels, divisions)
-        return Team(members, stacking.fit(columns, labels), loss)
+        stack = stacking.fit(columns, labels)
+        answers = stacking.held_out_logits(columns, labels, divisions)
+        loss = stacking.loss(answers, labels)
+        several = len(members) > 1
+        held_out = answers.mean(axis=0) if several else stack(columns)
+        return Team(members, stack, loss, held_out)
 
     alone = [team([number]) for number in range(logits.shape[1])]
     classifier = min(alone[:classifiers], key=_loss)

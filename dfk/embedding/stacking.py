@@ -152,28 +152,49 @@ def divide(
     ]
 
 
-def held_out_loss(
+def held_out_logits(
     logits: np.ndarray,
     labels: np.ndarray,
     divisions: list[tuple[np.ndarray, np.ndarray]],
-) -> float:
-    """How surprised a stack is by pictures that it was not fitted on.
+) -> np.ndarray:
+    """What stacks say of pictures that they were not fitted on.
 
     Args:
         logits: float `[N, K]`, raw logits of the parts.
         labels: int `[N]`, 0 for real and 1 for fake.
-        divisions: what `divide` returned.
+        divisions: what `divide` returned, R times as many folds as there are
+            in one division.
+
+    Returns:
+        float `[R, N]`, calibrated logits.
+
+    Example:
+        >>> held_out_logits(logits, labels, divide(labels, groups)).shape
+        (5, 100)
+    """
+    answers, numbers = [], []
+    for fitting, held_out in divisions:
+        stack = fit(logits[fitting], labels[fitting])
+        answers.append(stack(logits[held_out]))
+        numbers.append(held_out)
+    # Every division holds each picture out once.
+    order = np.argsort(np.concatenate(numbers), kind="stable")
+    return np.concatenate(answers)[order].reshape(len(labels), -1).T
+
+
+def loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """How surprised logits are by the labels.
+
+    Args:
+        logits: float `[R, N]`, what `held_out_logits` returned.
+        labels: int `[N]`, 0 for real and 1 for fake.
 
     Returns:
         The log loss in nats a picture.
 
     Example:
-        >>> held_out_loss(logits[:, [0]], labels, divide(labels, groups))
+        >>> loss(held_out_logits(logits[:, [0]], labels, divisions), labels)
         0.31
     """
-    answers, truths = [], []
-    for fitting, held_out in divisions:
-        stack = fit(logits[fitting], labels[fitting])
-        answers.append(special.expit(stack(logits[held_out])))
-        truths.append(labels[held_out])
-    return float(log_loss(np.concatenate(truths), np.concatenate(answers)))
+    truths = np.broadcast_to(labels, logits.shape)
+    return float(log_loss(truths.ravel(), special.expit(logits).ravel()))

@@ -22,7 +22,9 @@ class AucDifference:
         value: the difference.
         low: the lower end of its 95 % interval.
         high: the upper end.
-        p: of no difference; the level at which the interval just reaches 0.
+        p: of no difference; the level at which the interval just reaches 0,
+            but for G groups of images no less than `2 ** (1 - G)`, the chance
+            that all of them lean to the same side.
     """
 
     value: float
@@ -48,30 +50,33 @@ class McNemar:
 
 
 class PairedAucs:
-    """The mean ROC AUCs of several teams of detectors, resampled together.
+    """The mean ROC AUCs of several teams of detectors on the same images.
 
-    Every resample draws the groups of images once for all detectors, and each
-    team's members by themselves: of R members R - 1, with replacement, which
-    makes the variance of their mean right. A team of one tells nothing about
-    the luck of training.
+    A difference can be luck in two ways. One is the choice of the images: its
+    variance comes from a bootstrap that draws the groups of images once for
+    all detectors. The other is that of the trainings: its variance comes from
+    the spread over each team's members, such as one a seed; a team of one says
+    nothing about it. Few groups or few members measure their variance poorly,
+    so that the intervals are those of Student's t, with the degrees of freedom
+    that both parts together have (Satterthwaite).
 
     Args:
         labels: int `[N]`, 0 for real and 1 for fake; both occur.
         groups: `[N]`, images of one group stay together; at least two.
         teams: for each team float `[R, N]`, the probabilities of fake by its
-            R detectors, such as one a seed.
+            R detectors.
         resamples: how many resamples to draw.
         seed: the same seed gives the same resamples.
 
     References:
-        Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, sections
-        13.3 (percentile interval) and 15.4 (tests by inverting it).
+        Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 6
+        and section 12.2 (standard errors, and intervals by Student's t).
 
-        McCarthy & Snowden, "The Bootstrap and Finite Population Sampling",
-        1985 (drawing R - 1 of R).
+        Satterthwaite, "An Approximate Distribution of Estimates of Variance
+        Components", Biometrics Bulletin 1946.
 
     Example:
-        >>> aucs = PairedAucs(labels, groups, [facenet, cnn], 10_000)
+        >>> aucs = PairedAucs(labels, groups, [facenet, cnn], 2_000)
         >>> aucs.difference(1, 0).value
         -0.131
     """
@@ -87,14 +92,13 @@ class PairedAucs:
         areas = weighted_auc(labels, np.concatenate(teams))
         sizes = [len(team) for team in teams]
         starts = np.cumsum([0, *sizes[:-1]])
-        once = np.add.reduceat(areas(np.ones(len(labels))), starts)
-        self.values = once / sizes
-        weights = resampled(groups, resamples, seed)
-        shares = _member_shares(sizes, resamples, seed)
+        self._members = np.split(areas(np.ones(len(labels))), starts[1:])
+        self.values = np.array([team.mean() for team in self._members])
+        self._groups = len(np.unique(groups))
         draws = [
-            np.add.reduceat(areas(weight) * share, starts)
-            for weight, share in track(
-                zip(weights, shares, strict=True), "resampling", resamples
+            np.add.reduceat(areas(weights), starts) / sizes
+            for weights in track(
+                resampled(groups, resamples, seed), "resampling", resamples
             )
         ]
         # A resample without reals or fakes has no ROC curve.
@@ -102,30 +106,39 @@ class PairedAucs:
 
     def difference(self, first: int, second: int) -> AucDifference:
         """Compares two teams by their numbers."""
+        value = float(self.values[first] - self.values[second])
         draws = self._draws[:, first] - self._draws[:, second]
-        tail = (1 - COVERAGE) / 2
-        low, high = np.quantile(draws, [tail, 1 - tail])
-        beyond = min(np.sum(draws <= 0), np.sum(draws >= 0))
+        freedom = self._groups - 1
+        # A bootstrap sees the spread around the sample's own mean.
+        parts = [(draws.var() * self._groups / freedom, freedom)]
+        parts += [
+            (areas.var(ddof=1) / len(areas), len(areas) - 1)
+            for areas in (self._members[first], self._members[second])
+            if len(areas) > 1
+        ]
+        error, freedom = _standard_error(parts)
+        reach = error * stats.t.ppf((1 + COVERAGE) / 2, freedom)
+        # What is the same in every resample is still only so many groups.
+        smallest = 2.0 ** (1 - self._groups)
+        p = 2 * stats.t.sf(abs(value) / error, freedom) if error else 0.0
+        if value == 0:
+            p = 1.0
         return AucDifference(
-            float(self.values[first] - self.values[second]),
-            float(low),
-            float(high),
-            # One is added, since the data themselves are a resample too.
-            float(min(1, 2 * (1 + beyond) / (1 + len(draws)))),
+            value, value - reach, value + reach, max(float(p), smallest)
         )
 
 
-def _member_shares(
-    sizes: Sequence[int], resamples: int, seed: int
-) -> np.ndarray:
-    """How much each detector counts in its team's mean, in each resample."""
-    generator = np.random.default_rng(seed)
-    shares = []
-    for size in sizes:
-        drawn = max(1, size - 1)
-        times = generator.multinomial(drawn, np.full(size, 1 / size), resamples)
-        shares.append(times / drawn)
-    return np.concatenate(shares, axis=1)
+def _standard_error(parts: Sequence[tuple[float, int]]) -> tuple[float, float]:
+    """Adds variances up; the sum's root and its degrees of freedom.
+
+    Args:
+        parts: of each variance its value and its degrees of freedom.
+    """
+    variance = sum(value for value, _ in parts)
+    if variance == 0:
+        return 0.0, 1.0
+    spread = sum(value**2 / freedom for value, freedom in parts)
+    return float(np.sqrt(variance)), float(variance**2 / spread)
 
 
 def weighted_auc(

@@ -101,13 +101,13 @@ def _notes_on_differences(comparison: Comparison) -> list[str]:
     if not comparison.differences:
         return []
     single = [row.label for row in comparison.rows if len(row.runs) == 1]
-    seeds = "" if len(single) == len(comparison.rows) else " and seeds"
+    repeated = len(single) < len(comparison.rows)
+    seeds = ", and the spread over seeds" if repeated else ""
+    units = "groups" if comparison.groups < comparison.images else "pictures"
     pairs = math.comb(len(comparison.rows), 2)
-    smallest = min(1, pairs * 2 / (1 + comparison.resamples))
     notes = [
-        "Differences of ROC AUC with 95 % intervals: paired bootstrap over "
-        f"pictures{seeds}, {comparison.resamples:,} resamples, which can show "
-        f"no p below {smallest:.1g}."
+        "Differences of ROC AUC with 95 % intervals by Student's t: paired "
+        f"bootstrap over {units} ({comparison.resamples:,} resamples){seeds}."
     ]
     if pairs > 1:
         notes.append(

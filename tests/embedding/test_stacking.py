@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from scipy.special import expit
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, roc_auc_score
 
 from dfk.embedding import stacking
 from dfk.embedding.selection import select
@@ -106,3 +106,34 @@ def test_classifiers_alone_are_not_combined():
     chosen = select(logits, labels, np.arange(100), classifiers=2)
     assert chosen.combination is None
     assert len(chosen.winner.members) == 1
+
+
+def test_a_pictures_held_out_logit_is_of_a_stack_that_did_not_know_it():
+    logits, labels = parts([2.0, 1.5])
+    divisions = stacking.divide(labels, np.arange(100))
+    (answers,) = stacking.held_out_logits(logits, labels, divisions)
+    for fitting, held_out in divisions:
+        stack = stacking.fit(logits[fitting], labels[fitting])
+        np.testing.assert_allclose(answers[held_out], stack(logits[held_out]))
+
+
+def test_many_useless_parts_are_not_flattered_by_what_they_were_fitted_on():
+    honest, flattered = [], []
+    for seed in range(5):
+        logits, labels = parts([0.0] * 12, correlation=0.0, seed=seed)
+        divisions = stacking.divide(labels, np.arange(100))
+        (held_out,) = stacking.held_out_logits(logits, labels, divisions)
+        known = stacking.fit(logits, labels)(logits)
+        honest.append(roc_auc_score(labels, held_out))
+        flattered.append(roc_auc_score(labels, known))
+    assert np.mean(flattered) > 0.55
+    assert np.mean(honest) < 0.5
+
+
+def test_what_a_team_is_calibrated_on_was_held_out():
+    logits, labels = parts([1.0, 2.4, 2.4])
+    chosen = select(logits, labels, np.arange(100), classifiers=1)
+    together = chosen.combination
+    assert not np.allclose(together.held_out, together.logits(logits))
+    alone = chosen.alone[0]
+    np.testing.assert_array_equal(alone.held_out, alone.logits(logits))

@@ -31,7 +31,7 @@ def test_a_worse_detector_is_called_worse(write_run):
     assert found.differences[0].is_real
     assert re.match(
         r"resnet is worse than cnn: AUC -0\.\d{3} \(-0\.\d{3} to -0\.\d{3}\), "
-        r"p = 0\.002; the first alone is right on \d+ pictures, the second on "
+        r"p < 0\.001; the first alone is right on \d+ pictures, the second on "
         r"\d+, p < 0\.001 \(McNemar\)",
         tables.sentences(found)[0],
     )
@@ -86,9 +86,9 @@ def test_all_pairs_are_corrected_for_since_the_best_was_picked(write_run):
         write_run(name, scores(skill), model=name)
         for name, skill in (("a", 3), ("b", 0.1), ("c", 0.2))
     ]
-    found = compare(runs, resamples=99)
-    # The smallest p of 99 resamples, and three pairs.
-    assert found.differences[-1].auc.p == pytest.approx(3 * 2 / 100)
+    alone, among = compare(runs[:2]), compare(runs)
+    assert among.differences[-1].row.detector == "b"
+    assert among.differences[-1].auc.p >= 2 * alone.differences[0].auc.p
 
 
 def test_runs_without_scores_are_told_the_command(write_run):
@@ -132,17 +132,6 @@ def test_seeds_are_one_row_however_their_folder_was_spelled(write_run):
     ]
     (row,) = compare(runs).rows
     assert (len(row.runs), row.label) == (3, "cnn")
-
-
-def test_more_rows_are_resampled_more_often(write_run):
-    runs = [
-        write_run(str(n), scores(1, noise=n % 4), model=str(n))
-        for n in range(11)
-    ]
-    assert comparison.compare(runs[:2]).resamples == 10_000
-    found = comparison.compare(runs)
-    assert found.resamples == 200 * 55
-    assert "which can show no p below 0.01." in tables.notes(found)
 
 
 def test_other_images_are_not_compared(write_run):
