@@ -135,6 +135,20 @@ def spelled_out(config: dict[str, Any]) -> dict[str, Any]:
     return config | {"data_dir": absolute(config.get("data_dir"))}
 
 
+def flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings within settings, all in one dictionary.
+
+    Example:
+        >>> flat({"epochs": 6, "augmentation": {"shift": 0.05}})
+        {'epochs': 6, 'augmentation shift': 0.05}
+    """
+    values: dict[str, Any] = {}
+    for name, value in settings.items():
+        nested = flat(value) if isinstance(value, dict) else {"": value}
+        values |= {f"{name} {k}".strip(): v for k, v in nested.items()}
+    return values
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a JSON file beside its place, then renames it into it."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -78,7 +78,11 @@ flags.DEFINE_string(
     "all, or none to stop after the head. By default the recipe's.",
 )
 flags.DEFINE_integer(
-    "epochs", None, "Epochs of fine-tuning, at most.", lower_bound=1
+    "epochs",
+    None,
+    "Epochs of fine-tuning, at most; by default the recipe's, which are fewer "
+    "for more than 1,400 pictures.",
+    lower_bound=1,
 )
 flags.DEFINE_integer(
     "batch_size", None, "Pictures a step, over all devices.", lower_bound=1

@@ -26,7 +26,7 @@ from dfk.evaluation.paired import (
     mcnemar,
 )
 from dfk.evaluation.scored_runs import ScoredRun, Source, read
-from dfk.runs import spelled_out
+from dfk.runs import flat, spelled_out
 
 # They give standard errors, and these to about 2 %.
 RESAMPLES = 2_000
@@ -207,7 +207,8 @@ def describe(config: dict[str, Any], configs: list[dict[str, Any]]) -> str:
     alike = [c for c in configs if c["model"] == config["model"]]
     tuned = [c for c in alike if _trains_backbone(c)]
     for name, value in _settings(config).items():
-        others = tuned if name in _TUNING else alike
+        tunes = name in _TUNING or name.startswith("recipe ")
+        others = tuned if tunes else alike
         known = [_settings(other).get(name) for other in others]
         if value is not None and any(other != value for other in known):
             words.append(_words(name, value))
@@ -219,8 +220,20 @@ def _settings(config: dict[str, Any]) -> dict[str, Any]:
     ignored = _NO_SETTINGS
     if not _trains_backbone(config):
         ignored += _TUNING
-    config = spelled_out(config)
-    return {k: v for k, v in config.items() if k not in ignored}
+    settings = {
+        name: value
+        for name, value in spelled_out(config).items()
+        if name not in (*ignored, "recipe")
+    }
+    return settings | (_recipe(config) if _trains_backbone(config) else {})
+
+
+def _recipe(config: dict[str, Any]) -> dict[str, Any]:
+    """What versions of dfk may have changed between two runs."""
+    return {
+        f"recipe {name}": value
+        for name, value in flat(config.get("recipe", {})).items()
+    }
 
 
 def _trains_backbone(config: dict[str, Any]) -> bool:

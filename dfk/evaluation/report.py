@@ -16,7 +16,7 @@ from dfk.evaluation import measure, records, slices
 from dfk.evaluation.explanations import heat_maps
 from dfk.evaluation.metrics import CLASSES
 from dfk.evaluation.overlays import heated
-from dfk.runs import Run
+from dfk.runs import Run, flat
 
 SHOWN = 24
 _PLOTS = ("roc", "precision-recall", "reliability", "confusion", "scores")
@@ -69,7 +69,7 @@ def write_report(
     page = pages.render(
         "report.html",
         run=run.path.name,
-        config=run.config,
+        config=flat(run.config),
         training=run.results.get("training", {}),
         record=record,
         plots={

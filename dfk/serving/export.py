@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from dfk import models
 from dfk.errors import UserError
+from dfk.lock import alone
 from dfk.runs import Run
 from dfk.serving import model_config, versions, warmup
-from dfk.serving.lock import alone
 from dfk.serving.model_card import write_card
 from dfk.serving.signatures import LABELS, signatures
 from dfk.serving.status import ServingError

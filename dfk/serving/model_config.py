@@ -10,7 +10,7 @@ from pathlib import Path
 
 from google.protobuf import text_format
 
-from dfk.serving.lock import alone
+from dfk.lock import alone
 from dfk.serving.status import invalid, not_found
 from dfk.serving.stubs import model_server_config_pb2
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from dfk import data, dataset_names, models
 from dfk.errors import UserError
@@ -25,7 +26,8 @@ class Config:
         blend: the share of the real training pictures, 0..1, of which each
             epoch makes a self-blended fake.
         unfreeze: the first stage that phase two trains, `all` or `none`.
-        epochs: of phase two.
+        epochs: of phase two. The recipe's depend on how many pictures there
+            are, and stay `None` here.
         batch_size: pictures a step, over all devices.
         accumulate: steps whose gradients make one update together.
         learning_rate: the peak in phase two.
@@ -52,7 +54,7 @@ class Config:
     seed: int = 0
 
     def resolved(self) -> "Config":
-        """This configuration with the recipe's values filled in.
+        """This configuration with the recipe's values filled in, but epochs.
 
         Raises:
             UserError: a value that cannot be.
@@ -67,7 +69,7 @@ class Config:
         weights = detector.resolve(self.weights)
         filled = {
             name: getattr(recipe, name)
-            for name in ("unfreeze", "epochs", "batch_size", "learning_rate")
+            for name in ("unfreeze", "batch_size", "learning_rate")
             if getattr(self, name) is None
         }
         if weights == "none" and "unfreeze" in filled:
@@ -81,3 +83,8 @@ class Config:
         full = dataclasses.replace(self, weights=weights, **filled)
         recipes.trained_stages(detector, full.unfreeze)
         return full
+
+    def record(self) -> dict[str, Any]:
+        """All of it with the fixed part of the recipe, for `config.json`."""
+        recipe = recipes.get(self.model).fixed()
+        return dataclasses.asdict(self) | {"recipe": recipe}

@@ -1,6 +1,7 @@
 """One training run, from a configuration to a calibrated detector on disk."""
 
-import dataclasses
+import contextlib
+import math
 import os
 import tempfile
 import time
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dfk import data, models
+from dfk.errors import UserError
 from dfk.evaluation import calibration, novelty
 from dfk.evaluation.provenance import provenance
 from dfk.runs import Run, write_json
@@ -22,7 +24,7 @@ from dfk.training.config import Config
 from dfk.training.head_fit import fit_head
 from dfk.training.loop import FineTuning
 from dfk.training.optimizer import StagewiseAdamW
-from dfk.training.resume import find_run
+from dfk.training.resume import find_run, taken
 from dfk.training.validation import Validation, measure, quality
 
 
@@ -50,7 +52,12 @@ def train(config: Config, workdir: str | None = None) -> Run:
     """
     config = config.resolved()
     strategy = strategies.choose(config.strategy)
-    run = find_run(dataclasses.asdict(config), workdir)
+    if config.batch_size % strategy.num_replicas_in_sync:
+        raise UserError(
+            f"{config.batch_size} pictures a step cannot be dealt out evenly "
+            f"to {strategies.describe(strategy)}: pass --batch_size."
+        )
+    run = find_run(config.record(), workdir)
     if run.model_path.is_file():
         print(f"The run at {run.path} is finished already.")
     else:
@@ -91,7 +98,12 @@ def _train(config: Config, strategy, run: Run) -> None:
             soft_wrap=True,
         )
     recipe = recipes.get(config.model)
-    with tempfile.TemporaryDirectory(prefix="dfk-") as scratch:
+    epochs = config.epochs or recipe.epochs_for(training.size)
+    chief = strategies.is_chief(strategy)
+    with (
+        taken(run) if chief else contextlib.nullcontext(),
+        tempfile.TemporaryDirectory(prefix="dfk-") as scratch,
+    ):
         batches = TrainingBatches(
             training,
             config.batch_size,
@@ -101,10 +113,10 @@ def _train(config: Config, strategy, run: Run) -> None:
             recipe.augmentation,
         )
         model, tuning = _build(
-            config, faces.image_size, batches.steps, strategy, run
+            config, epochs, faces.image_size, batches.steps, strategy, run
         )
-        if strategies.is_chief(strategy):
-            write_json(run.config_path, dataclasses.asdict(config))
+        if chief:
+            write_json(run.config_path, config.record())
         resumed = tuning.restore()
         # Of processes that were stopped.
         earlier = sum(row["seconds"] for row in tuning.history)
@@ -119,7 +131,7 @@ def _train(config: Config, strategy, run: Run) -> None:
         tuning.run(
             batches,
             validate,
-            0 if config.unfreeze == "none" else config.epochs,
+            0 if config.unfreeze == "none" else epochs,
             recipe.patience,
         )
         if config.precision != "float32":
@@ -131,7 +143,7 @@ def _train(config: Config, strategy, run: Run) -> None:
         logits, labels = validate.logits_and_labels()
         models.score_layer(model).calibration = calibration.fit(logits, labels)
         novelty.fit(model, training, validation)
-    if strategies.is_chief(strategy):
+    if chief:
         seconds = earlier + time.monotonic() - started
         record = {
             **provenance(),
@@ -182,7 +194,7 @@ def _aucs(metrics: dict[str, float]) -> str:
     )
 
 
-def _build(config, image_size, steps, strategy, run):
+def _build(config, epochs, image_size, steps, strategy, run):
     recipe = recipes.get(config.model)
     keras.config.set_dtype_policy(config.precision)
     try:
@@ -191,7 +203,7 @@ def _build(config, image_size, steps, strategy, run):
             recipes.unfreeze(model, models.get(config.model), config.unfreeze)
             if config.weights != "none":
                 recipes.freeze_statistics(model)
-            optimizer = _optimizer(config, recipe, steps)
+            optimizer = _optimizer(config, recipe, epochs, steps)
     finally:
         keras.config.set_dtype_policy("float32")
     tuning = FineTuning(
@@ -202,6 +214,8 @@ def _build(config, image_size, steps, strategy, run):
         run.logs,
         config.seed,
         recipe.label_smoothing,
+        recipe.averaging,
+        config.accumulate,
     )
     return model, tuning
 
@@ -217,22 +231,20 @@ def _in_float32(model: keras.Model, config: Config) -> keras.Model:
     return full
 
 
-def _optimizer(config, recipe, steps) -> keras.optimizers.Optimizer:
-    updates = max(1, steps // config.accumulate)
+def _optimizer(config, recipe, epochs, steps) -> keras.optimizers.Optimizer:
+    updates = math.ceil(steps / config.accumulate)
+    warm_up = round(updates * recipe.warm_up)
     optimizer = StagewiseAdamW(
         recipes.stage_rates(
             models.get(config.model), config.unfreeze, recipe.stage_decay
         ),
         learning_rate=keras.optimizers.schedules.CosineDecay(
             0.0,
-            decay_steps=max(1, updates * (config.epochs - 1)),
+            decay_steps=max(1, updates * epochs - warm_up),
             warmup_target=config.learning_rate,
-            warmup_steps=updates,
+            warmup_steps=warm_up,
         ),
         weight_decay=recipe.weight_decay,
-        gradient_accumulation_steps=(
-            config.accumulate if config.accumulate > 1 else None
-        ),
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     if config.precision == "mixed_float16":

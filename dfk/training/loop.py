@@ -24,10 +24,8 @@ from dfk.training.validation import quality
 
 Validate = Callable[[], dict[str, float]]
 
-# Every so many steps, the moving average of the weights keeps this share of
-# itself. Averaging at each step would cost a twentieth of its time.
+# Averaging the weights at each update would cost a twentieth of its time.
 _AVERAGED_EVERY = 4
-_KEPT = 0.96
 
 
 class FineTuning:
@@ -48,6 +46,10 @@ class FineTuning:
         logs: where TensorBoard looks.
         seed: of the dropout.
         label_smoothing: labels are drawn towards 0.5 by half of this.
+        averaging: every fourth update, the moving average keeps this share
+            of itself.
+        accumulate: steps whose mean gradient makes one update; what is left
+            at the end of an epoch makes one as well.
     """
 
     def __init__(
@@ -59,12 +61,16 @@ class FineTuning:
         logs: Path,
         seed: int = 0,
         label_smoothing: float = 0.0,
+        averaging: float = 0.96,
+        accumulate: int = 1,
     ):
         self.history: list[dict[str, float]] = []
         self._model = model
         self._optimizer = optimizer
         self._strategy = strategy
         self._label_smoothing = label_smoothing
+        self._averaging = averaging
+        self._accumulate = accumulate
         self._seed = seed
         self._chief = strategies.is_chief(strategy)
         self._history_path = folder / "history.json"
@@ -72,6 +78,11 @@ class FineTuning:
         self._next_epoch = tf.Variable(0, dtype=tf.int64)
         with strategy.scope():
             optimizer.build(model.trainable_variables)
+            self._gathered = [
+                _summed_on_each_device(variable)
+                for variable in model.trainable_variables
+                if accumulate > 1
+            ]
         # With the statistics of the batch normalisations that train.
         self._averaged = [
             weight
@@ -94,6 +105,7 @@ class FineTuning:
         )
         self._writer = tf.summary.create_file_writer(str(logs))
         self._step = tf.function(self._distributed_step)
+        self._update = tf.function(self._distributed_update)
         self._average = tf.function(self._update_averages)
 
     def restore(self) -> bool:
@@ -190,7 +202,13 @@ class FineTuning:
         steps = track(distributed, f"epoch {epoch}", batches.steps)
         for number, (images, labels) in enumerate(steps):
             losses.append(self._step(images, labels))
-            if number % _AVERAGED_EVERY == 0:
+            update, gathered = divmod(number, self._accumulate)
+            whole = gathered + 1 == self._accumulate
+            if not whole and number + 1 < batches.steps:
+                continue
+            if self._accumulate > 1:
+                self._update(tf.constant(gathered + 1.0))
+            if update % _AVERAGED_EVERY == 0:
                 self._average()
         return float(tf.reduce_mean(losses))
 
@@ -198,11 +216,14 @@ class FineTuning:
         losses = self._strategy.run(self._replica_step, args=(images, labels))
         return self._strategy.reduce("MEAN", losses, axis=None)
 
+    def _distributed_update(self, steps):
+        self._strategy.run(self._replica_update, args=(steps,))
+
     def _update_averages(self):
         # Short at first, so that the start is forgotten within a few steps.
         updates = tf.cast(self._optimizer.iterations, tf.float32)
         times = updates / _AVERAGED_EVERY
-        keep = tf.minimum(_KEPT, (1 + times) / (10 + times))
+        keep = tf.minimum(self._averaging, (1 + times) / (10 + times))
         for average, weight in zip(self._averages, self._averaged, strict=True):
             average.assign(keep * average + (1 - keep) * weight.value)
 
@@ -218,8 +239,19 @@ class FineTuning:
             # Gradients are summed over the replicas.
             share = loss / self._strategy.num_replicas_in_sync
             scaled = self._optimizer.scale_loss(share)
-        self._optimizer.apply(tape.gradient(scaled, variables), variables)
+        gradients = tape.gradient(scaled, variables)
+        if self._gathered:
+            for total, gradient in zip(self._gathered, gradients, strict=True):
+                total.assign_add(gradient)
+        else:
+            self._optimizer.apply(gradients, variables)
         return loss
+
+    def _replica_update(self, steps):
+        means = [total / steps for total in self._gathered]
+        self._optimizer.apply(means, self._model.trainable_variables)
+        for total in self._gathered:
+            total.assign(tf.zeros_like(total))
 
     def _record(self, row: dict[str, float]) -> None:
         self.history.append(row)
@@ -241,6 +273,16 @@ class FineTuning:
         self._next_epoch.assign(len(self.history))
         if self._chief:
             self._checkpoints.save()
+
+
+def _summed_on_each_device(variable: keras.Variable) -> tf.Variable:
+    """Keras's own accumulation fails under a distribution (Keras 3.15)."""
+    return tf.Variable(
+        tf.zeros(variable.shape),
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.SUM,
+    )
 
 
 def _reseed(model: keras.Model, seed: list[int]) -> None:

@@ -1,6 +1,15 @@
-"""How each detector is trained: one recipe each, every choice with a reason."""
+"""How each detector is trained: one recipe each, every choice with a reason.
 
+The size to which a backbone enlarges its pictures belongs to the detector
+itself (`@register`, in `dfk/models/`), since a served one needs it too.
+keras-cv's mixup was worse than none where it was tried, and what cutmix makes
+of a real and a fake face is a fake, not half of one; so no recipe has either.
+"""
+
+import dataclasses
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -17,11 +26,18 @@ class Recipe:
     Args:
         unfreeze: the first stage of the backbone that phase two trains, with
             all that come after it; `all` or `none`.
-        epochs: how many epochs phase two has at most.
+        epochs: how many epochs phase two has at most on 1,400 pictures, on
+            which it was chosen, or fewer; `epochs_for` says how many on more.
         patience: phase two ends after so many epochs without a better one
             on validation.
-        learning_rate: the peak, after the warm-up and before the decay, of
-            the head and the last stage.
+        learning_rate: the peak of the head and the last stage, which falls to
+            0 along a cosine.
+        warm_up: epochs in which the learning rate rises to its peak, since
+            AdamW's first steps, whose scale it has yet to learn, would tear a
+            fitted head apart.
+        averaging: every fourth update, the moving average of the weights, which
+            is what is validated and kept, keeps this share of itself: it looks
+            back over about a hundred updates, two epochs of 1,400 pictures.
         stage_decay: each earlier stage learns at this share of the next
             one's rate.
         weight_decay: AdamW's. Hardly felt in some hundred steps; there for
@@ -36,11 +52,47 @@ class Recipe:
     epochs: int
     patience: int
     learning_rate: float
+    warm_up: float = 1.0
+    averaging: float = 0.96
     stage_decay: float = 1.0
     weight_decay: float = 1e-4
     label_smoothing: float = 0.05
     batch_size: int = 32
     augmentation: Augmentation = Augmentation()
+
+    def epochs_for(self, pictures: int) -> int:
+        """How many epochs phase two has at most on so many pictures.
+
+        More pictures ask for more updates, but not for as many more: updates
+        grow with the root of the pictures, and epochs fall with it. The rule
+        is in the spirit of Kolesnikov et al., "Big Transfer", ECCV 2020: 500
+        updates below 20,000 pictures, 20,000 above 500,000.
+
+        Args:
+            pictures: of the training part.
+
+        Returns:
+            `epochs` on few pictures, less on many, and never less than three.
+
+        Example:
+            >>> RECIPES["efficientnet_lite"].epochs_for(16_000)
+            7
+        """
+        share = min(1.0, math.sqrt(_FEW / pictures))
+        return max(min(_FEWEST_EPOCHS, self.epochs), round(self.epochs * share))
+
+    def fixed(self) -> dict[str, Any]:
+        """What no flag changes, to be kept with a run, as JSON has it."""
+        values = dataclasses.asdict(self)
+        return {name: values[name] for name in values if name not in _FLAGS}
+
+
+# What recipes were chosen on, and the fewest epochs that leave one for the
+# warm-up, one at the peak and one to come to rest.
+_FEW = 1_400
+_FEWEST_EPOCHS = 3
+# Fields that `dfk.training.config.Config` has as well.
+_FLAGS = ("unfreeze", "batch_size", "learning_rate")
 
 
 # How each was chosen is in benchmarks/recipes.md. Patience is long, since the

@@ -1,20 +1,24 @@
 """Which folder a training goes on in: a run that was stopped, or a new one."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dfk.errors import UserError
-from dfk.runs import Run, spelled_out
+from dfk.lock import alone, is_taken
+from dfk.runs import Run, flat, spelled_out
 
 
 def find_run(config: dict[str, Any], workdir: str | None = None) -> Run:
     """Finds the run to go on with, or names a new one.
 
     Args:
-        config: the fields of a resolved `dfk.training.config.Config`.
+        config: the record of a resolved `dfk.training.config.Config`.
         workdir: the run's folder; by default the one under `runs/` that an
-            equal configuration left unfinished, or a new one there.
+            equal configuration left unfinished, and no process is at work
+            on, or a new one there.
 
     Returns:
         The run, whose folder need not exist yet.
@@ -24,7 +28,7 @@ def find_run(config: dict[str, Any], workdir: str | None = None) -> Run:
             told which folder to share.
 
     Example:
-        >>> find_run(dataclasses.asdict(config), "runs/mine").path
+        >>> find_run(config.record(), "runs/mine").path
         PosixPath('runs/mine')
     """
     if workdir is None and config["strategy"] == "multi_worker":
@@ -42,10 +46,34 @@ def find_run(config: dict[str, Any], workdir: str | None = None) -> Run:
     return run
 
 
+@contextlib.contextmanager
+def taken(run: Run) -> Iterator[None]:
+    """Keeps a run to this process; its folder is made if need be.
+
+    Raises:
+        UserError: another process is training it.
+    """
+    run.path.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(alone(run.path, wait=False))
+        except BlockingIOError as error:
+            raise UserError(
+                f"Another process is training {run.path}: wait for it, or "
+                "choose another --workdir."
+            ) from error
+        try:
+            yield
+        finally:
+            # Where nothing came of it, not even weights to start from.
+            with contextlib.suppress(OSError):
+                run.path.rmdir()
+
+
 def _unfinished(config: dict[str, Any]) -> Run | None:
     for path in sorted(Path("runs").glob("*/config.json"), reverse=True):
         run = Run(path.parent)
-        if run.model_path.is_file():
+        if run.model_path.is_file() or is_taken(run.path):
             continue
         if spelled_out(run.config) == spelled_out(config):
             return run
@@ -53,8 +81,8 @@ def _unfinished(config: dict[str, Any]) -> Run | None:
 
 
 def _require_same(run: Run, config: dict[str, Any]) -> None:
-    wanted = spelled_out(config)
-    for name, value in spelled_out(run.config).items():
+    wanted, held = flat(spelled_out(config)), spelled_out(run.config)
+    for name, value in flat(held).items():
         if wanted.get(name) != value:
             raise UserError(
                 f"{run.path} holds a run with {name} {value!r}, not "

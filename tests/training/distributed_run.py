@@ -1,4 +1,7 @@
-"""One process of a distributed run: strategy, faces, run, where weights go."""
+"""One process of a distributed run.
+
+Its arguments: strategy, faces, run, where weights go, steps an update.
+"""
 
 import sys
 
@@ -8,7 +11,7 @@ import tensorflow as tf
 from dfk.training import experiment
 
 
-def main(strategy, faces, workdir, weights_path):
+def main(strategy, faces, workdir, weights_path, accumulate="1"):
     if strategy == "mirrored":
         (cpu,) = tf.config.list_physical_devices("CPU")
         halves = [tf.config.LogicalDeviceConfiguration()] * 2
@@ -30,6 +33,7 @@ def main(strategy, faces, workdir, weights_path):
             epochs=3,
             batch_size=16,
             strategy=strategy,
+            accumulate=int(accumulate),
         ),
         workdir,
     )

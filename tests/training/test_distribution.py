@@ -83,8 +83,12 @@ def test_the_chief_alone_saves_what_all_workers_hold(two_workers):
         np.testing.assert_array_equal(weight, held[f"weight{number}"])
 
 
-def test_mirrored_trains_on_two_logical_devices(faces_dir, tmp_path):
-    process = _start(["mirrored", faces_dir, tmp_path / "run", tmp_path / "w"])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_mirrored_trains_on_two_logical_devices(
+    faces_dir, tmp_path, accumulate
+):
+    run, weights = tmp_path / "run", tmp_path / "w"
+    process = _start(["mirrored", faces_dir, run, weights, accumulate])
     (output,) = _finish(process)
     assert "on 2 CPUs" in output
-    assert np.isfinite(_losses(tmp_path / "run")).all()
+    assert np.isfinite(_losses(run)).all()

@@ -15,8 +15,11 @@ from trained import weights
 
 from dfk import models
 from dfk.errors import UserError
-from dfk.runs import Run
+from dfk.lock import alone
+from dfk.runs import Run, write_json
+from dfk.training import strategies
 from dfk.training.experiment import train
+from dfk.training.resume import find_run
 
 
 def test_a_run_is_a_folder(run):
@@ -54,6 +57,35 @@ def test_a_finished_run_is_left_as_it_is(run, config, capsys):
 def test_other_settings_do_not_mix_into_a_run(run, config):
     with pytest.raises(UserError, match="seed 0, not 1"):
         train(dataclasses.replace(config, seed=1), str(run.path))
+
+
+def test_another_recipe_does_not_mix_into_a_run(run, config, tmp_path):
+    begun = Run(tmp_path)
+    changed = config.resolved().record()
+    changed["recipe"]["augmentation"]["degraded"] = 0.75
+    write_json(begun.config_path, changed)
+    with pytest.raises(UserError, match=r"augmentation degraded 0\.75, not"):
+        train(config, str(begun.path))
+
+
+def test_a_run_is_trained_by_one_process(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begun = Run("runs/begun")
+    write_json(begun.config_path, config.resolved().record())
+    with alone(begun.path):
+        with pytest.raises(UserError, match="Another process is training"):
+            train(config, str(begun.path))
+        assert find_run(config.resolved().record()).path != begun.path
+    assert find_run(config.resolved().record()).path == begun.path
+
+
+def test_a_batch_that_cannot_be_dealt_out_is_refused(config, monkeypatch):
+    class Three:
+        num_replicas_in_sync = 3
+
+    monkeypatch.setattr(strategies, "choose", lambda name: Three)
+    with pytest.raises(UserError, match=r"16 pictures.*--batch_size"):
+        train(config)
 
 
 def test_a_killed_run_ends_as_an_undisturbed_one(run, config, tmp_path):

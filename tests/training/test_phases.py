@@ -8,7 +8,6 @@ import tensorflow as tf
 from trained import best_auc, validation_auc
 
 from dfk import models
-from dfk.training import recipes
 from dfk.training.experiment import train
 
 
@@ -62,38 +61,26 @@ def test_two_pictures_are_enough_for_a_head(run, config, tmp_path):
 
 def test_only_the_stages_asked_for_are_trained(run, config, tmp_path):
     upper = dataclasses.replace(
-        config, weights=str(run.model_path), unfreeze="stage4", epochs=1
+        config, weights=str(run.model_path), unfreeze="stage4"
     )
-    train(upper, str(tmp_path / "upper"))
-    tuned = models.build("cnn", 40, str(run.model_path))
-    recipes.unfreeze(tuned, models.get("cnn"), "stage4")
-    recipes.freeze_statistics(tuned)
-    trainable = {layer.name for layer in tuned.layers if layer.trainable}
-    assert "stage4_a_conv" in trainable
-    assert "stage3_a_conv" not in trainable
-    assert "stage4_a_bn" not in trainable
+    folder = train(upper, str(tmp_path / "upper"))
+    # The last epoch's weights, be it the best one or not.
+    reader = tf.train.load_checkpoint(str(folder.checkpoints))
+    after = [
+        reader.get_tensor(name)
+        for name, shape in reader.get_variable_to_shape_map().items()
+        if name.startswith("model/") and shape
+    ]
+    before = models.load(run.path)
 
+    def unchanged(layer):
+        (weights, *_) = before.get_layer(layer).get_weights()
+        return any(np.array_equal(weights, kept) for kept in after)
 
-def test_several_steps_make_one_update(config, tmp_path):
-    def kernels(accumulate):
-        """The averaged kernels after the six steps of an epoch."""
-        several = dataclasses.replace(
-            config, batch_size=8, epochs=1, accumulate=accumulate
-        )
-        run = train(several, str(tmp_path / str(accumulate)))
-        reader = tf.train.load_checkpoint(str(run.checkpoints))
-        shapes = reader.get_variable_to_shape_map()
-        return {
-            name: reader.get_tensor(name)
-            for name, shape in shapes.items()
-            if name.startswith("averages/") and len(shape) == 4
-        }
-
-    updated, one_short, many_short = map(kernels, (2, 7, 100))
-    assert one_short
-    for name, weights in one_short.items():
-        np.testing.assert_array_equal(weights, many_short[name])
-        assert (weights != updated[name]).any()
+    assert unchanged("stem_conv")
+    assert unchanged("stage3_a_conv")
+    assert unchanged("stage4_a_bn")
+    assert not unchanged("stage4_a_conv")
 
 
 def test_what_was_trained_in_half_precision_answers_in_full(config, tmp_path):

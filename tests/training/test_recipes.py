@@ -24,6 +24,16 @@ def test_a_detector_without_a_recipe_is_told_where_it_goes(monkeypatch):
         Config("cnn").resolved()
 
 
+@pytest.mark.parametrize("name", models.names())
+def test_more_pictures_get_fewer_epochs_and_more_updates(name):
+    recipe = recipes.get(name)
+    sizes = (350, 1_400, 16_000, 100_000)
+    few, chosen_on, many, most = map(recipe.epochs_for, sizes)
+    assert few == chosen_on == recipe.epochs
+    assert recipe.epochs > many >= most >= 3
+    assert 1_400 * chosen_on < 16_000 * many < 100_000 * most
+
+
 def test_earlier_stages_learn_more_slowly():
     facenet = models.get("facenet")
     rates = recipes.stage_rates(facenet, "block17", 0.5)
