@@ -32,7 +32,7 @@ def write(
     clustering: Clustering,
     truths: dict[str, np.ndarray],
 ) -> None:
-    """Draws clusters, and beside them what they should be if it is known.
+    """Draws clusters, and beside them every truth that is known.
 
     Args:
         path: of a PNG file.
@@ -47,17 +47,17 @@ def write(
         van der Maaten & Hinton, "Visualizing Data using t-SNE", 2008.
     """
     points, method = project(values)
-    truth = _shown(truths)
-    panels = 2 if truth else 1
+    shown = _shown(truths)
+    panels = 1 + len(shown)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots(1, panels, squeeze=False)[0]
         names = _cluster_names(clustering.assignments)
         _draw(axes[0], points, *names, number=True)
         axes[0].set_title(f"By cluster: {clustering.algorithm}, {method}")
-        if truth:
-            _draw(axes[1], points, *_most_frequent(truths[truth]))
-            axes[1].set_title(f"By {truth}")
+        for beside, truth in zip(axes[1:], shown, strict=True):
+            _draw(beside, points, *_most_frequent(truths[truth]))
+            beside.set_title(f"By {truth}")
 
     figures.write(path, draw, (7.2 * panels, 7.8), dpi=110)
 
@@ -81,12 +81,12 @@ def project(values: np.ndarray) -> tuple[np.ndarray, str]:
         return tsne.fit_transform(values), "t-SNE"
 
 
-def _shown(truths: dict[str, np.ndarray]) -> str | None:
-    """Identities, unless they are too many to colour and labels are not."""
+def _shown(truths: dict[str, np.ndarray]) -> list[str]:
+    """Those of few enough values to colour, or else whatever there is."""
     known = {n: len(set(t[t != ""])) for n, t in truths.items()}
     known = {name: count for name, count in known.items() if count > 1}
     few = [name for name, count in known.items() if count <= _MOST_COLORS]
-    return next(iter([*few, *known]), None)
+    return few or list(known)[:1]
 
 
 def _cluster_names(assignments: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -70,6 +70,17 @@ def test_a_sprite_stays_within_what_browsers_take(tmp_path):
     assert Image.open(tmp_path / "log" / "sprite.png").size == (8192, 8192)
 
 
+def test_a_map_shows_labels_beside_identities(tmp_path):
+    found = Clustering("kmeans", np.arange(12) % 2, "")
+    truths = {
+        "identity": np.array(["ann", "bob", "cid"] * 4),
+        "label": np.array(["real", "fake"] * 6),
+    }
+    maps.write(tmp_path / "map.png", table(12).values, found, truths)
+    width, height = Image.open(tmp_path / "map.png").size
+    assert width == pytest.approx(3 * 0.923 * height, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("count", "known", "panels"), [(2, False, 1), (6, True, 2), (31, True, 2)]
 )

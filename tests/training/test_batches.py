@@ -58,9 +58,8 @@ def test_what_memory_cannot_hold_is_kept_on_disk(split, tmp_path, monkeypatch):
     first, again = _epoch(batches, 1)[0], _epoch(batches, 1)[0]
     assert list(tmp_path.glob("train*"))
     np.testing.assert_array_equal(first, again)
-    np.testing.assert_array_equal(
-        np.sort(first.mean((1, 2, 3))).shape, in_memory.mean((1, 2, 3)).shape
-    )
+    # A window larger than the data shuffles them alike.
+    np.testing.assert_array_equal(first, in_memory)
 
 
 def test_blends_add_fakes_and_what_they_were_blended_into(
