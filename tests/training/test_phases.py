@@ -83,8 +83,15 @@ def test_only_the_stages_asked_for_are_trained(run, config, tmp_path):
     assert not unchanged("stage4_a_conv")
 
 
-def test_what_was_trained_in_half_precision_answers_in_full(config, tmp_path):
-    half = dataclasses.replace(config, precision="mixed_bfloat16", epochs=1)
+@pytest.mark.parametrize(
+    ("precision", "accumulate"), [("mixed_bfloat16", 1), ("mixed_float16", 2)]
+)
+def test_what_was_trained_in_half_precision_answers_in_full(
+    config, tmp_path, precision, accumulate
+):
+    half = dataclasses.replace(
+        config, precision=precision, accumulate=accumulate, epochs=1
+    )
     detector = models.load(train(half, str(tmp_path / "half")).path)
     assert {layer.compute_dtype for layer in detector.layers} == {"float32"}
     assert models.score_layer(detector).calibration.images == (20, 20)
