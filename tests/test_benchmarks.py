@@ -1,5 +1,6 @@
 """Every benchmark runs to its end; how fast is not for a test to say."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,3 +30,31 @@ def test_a_benchmark_prints_its_ratio(command, faces_dir, tmp_path):
     )
     assert answer.returncode == 0, answer.stderr
     assert "ratio" in answer.stdout
+
+
+def test_what_is_held_out_was_training_and_groups_stay_together(
+    faces_dir, tmp_path
+):
+    faces, dev = tmp_path / "faces", tmp_path / "dev"
+    shutil.copytree(faces_dir, faces)
+    training = sorted((faces / "train").rglob("*.png"))
+    lines = [
+        f"{path.relative_to(faces).as_posix()},{number // 4}\n"
+        for number, path in enumerate(training)
+    ]
+    (faces / "groups.csv").write_text("path,group\n" + "".join(lines))
+    command = [sys.executable, BENCHMARKS / "hold_out.py"]
+    command += [f"--data_dir={faces}", f"--out={dev}"]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    kept, held_out = (
+        {path.resolve() for path in (dev / split).rglob("*.png")}
+        for split in ("train", "test")
+    )
+    assert kept | held_out == set(training)
+    assert len(held_out) == 12
+    group_of = {path: number // 4 for number, path in enumerate(training)}
+    assert not {group_of[p] for p in kept} & {group_of[p] for p in held_out}
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 1
+    assert "exists already" in again.stderr

@@ -1,0 +1,74 @@
+"""Makes *dev* of a folder of faces: a training part to choose recipes on.
+
+  python benchmarks/hold_out.py --data_dir=FACES --out=DEV
+
+DEV has three quarters of FACES's training pictures as `train`, its validation
+part as `valid`, and the other quarter of the training pictures as `test`, all
+of them links. FACES's own test part is left out. Pictures of one group
+(groups.csv) stay together. Those groups are held out whose names have the
+smallest SHA-256, so that the choice is the same everywhere.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from dfk import cli
+from dfk.errors import UserError
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("data_dir", None, "Folder of pictures.", required=True)
+flags.DEFINE_string("out", None, "The folder to make.", required=True)
+
+_HELD_OUT = 0.25
+
+
+def main(argv: Sequence[str]) -> None:
+    """Makes the folder and prints its numbers of pictures."""
+    cli.no_arguments(argv)
+    cli.start_tensorflow()
+    from dfk.data import folders
+
+    root = folders.root(Path(FLAGS.data_dir))
+    out = Path(FLAGS.out)
+    if root is None:
+        raise UserError(f"{FLAGS.data_dir} has no folder train: pass FACES.")
+    if out.exists():
+        raise UserError(f"{out} exists already: pass another --out.")
+    group_of = folders.groups(root)
+
+    def group(path: Path) -> str:
+        return group_of.get(path.relative_to(root).as_posix(), path.name)
+
+    def pictures(split: str) -> list[Path]:
+        folder = folders.split_folder(root, split)
+        if folder is None:
+            raise UserError(f"{root} has no {split} part: pass FACES.")
+        labels = (folder / label for label in folders.LABELS)
+        return [path for label in labels for path in folders.pictures(label)]
+
+    training = pictures("train")
+    groups = sorted({group(path) for path in training}, key=_rank)
+    held_out = set(groups[: round(_HELD_OUT * len(groups))])
+    parts = {
+        "train": [path for path in training if group(path) not in held_out],
+        "valid": pictures("validation"),
+        "test": [path for path in training if group(path) in held_out],
+    }
+    for split, paths in parts.items():
+        for path in paths:
+            link = out / split / path.parent.name / path.name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path.resolve())
+        print(f"{out / split}: {len(paths):,} pictures")
+
+
+def _rank(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    cli.run(main)
