@@ -177,7 +177,7 @@ def _record(folder: Path, config: Config, seeds: list[int]) -> dict[str, Any]:
 
 def _shared(config: Config) -> dict[str, Any]:
     """What all seeds have in common."""
-    settings = dataclasses.asdict(config)
+    settings = config.record()
     del settings["seed"]
     return settings
 
