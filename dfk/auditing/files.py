@@ -95,6 +95,8 @@ def face_split(name: str, files: list[File], image_size: int) -> FaceSplit:
     version = faces.version(
         (file.path for file in files),
         image_size,
+        # Permissions change without a trace in the file's time.
+        *map(int, there),
         *(part for file in files for part in (file.id, file.group)),
     )
     return FaceSplit(name, len(files), examples, version)
