@@ -9,6 +9,7 @@ of them links. FACES's own test part is left out. Pictures of one group
 smallest SHA-256, so that the choice is the same everywhere.
 """
 
+import csv
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,12 +59,17 @@ def main(argv: Sequence[str]) -> None:
         "valid": pictures("validation"),
         "test": [path for path in training if group(path) in held_out],
     }
+    rows = [("path", "group")]
     for split, paths in parts.items():
         for path in paths:
-            link = out / split / path.parent.name / path.name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(path.resolve())
+            place = Path(split, path.parent.name, path.name)
+            (out / place).parent.mkdir(parents=True, exist_ok=True)
+            (out / place).symlink_to(path.resolve())
+            rows.append((place.as_posix(), group(path)))
         print(f"{out / split}: {len(paths):,} pictures")
+    if group_of:
+        with (out / "groups.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
 
 
 def _rank(name: str) -> str:

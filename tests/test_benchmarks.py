@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dfk.data import folders
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -53,8 +55,12 @@ def test_what_is_held_out_was_training_and_groups_stay_together(
     )
     assert kept | held_out == set(training)
     assert len(held_out) == 12
-    group_of = {path: number // 4 for number, path in enumerate(training)}
+    group_of = {path: str(number // 4) for number, path in enumerate(training)}
     assert not {group_of[p] for p in kept} & {group_of[p] for p in held_out}
+    told = folders.groups(dev)
+    for path in (dev / "test").rglob("*.png"):
+        where = path.relative_to(dev).as_posix()
+        assert told[where] == group_of[path.resolve()]
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 1
     assert "exists already" in again.stderr

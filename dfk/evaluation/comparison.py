@@ -22,6 +22,7 @@ from dfk.evaluation.paired import (
     AucDifference,
     McNemar,
     PairedAucs,
+    groups_of_each_class,
     holm,
     mcnemar,
 )
@@ -135,8 +136,8 @@ def compare(
         The rows and their differences from the best one.
 
     Raises:
-        UserError: runs that were not evaluated on the same images; or images
-            of one class or one group, which allow no comparison.
+        UserError: runs that were not evaluated on the same images; or a class
+            of no images or of one group, which allows no comparison.
 
     Example:
         >>> compare(["runs/cnn", "runs/facenet"]).differences[0].auc.value
@@ -145,11 +146,11 @@ def compare(
     source, scored = read(paths, dataset, data_dir, split)
     first = scored[0]
     groups = len(np.unique(first.groups))
-    if groups < 2 or len(np.unique(first.labels)) < 2:
+    if groups_of_each_class(first.labels, first.groups) < 2:
         raise UserError(
             f"The {len(first.ids)} images of {source.name} ({source.split}) "
             "allow no comparison: evaluate on reals and fakes in at least two "
-            "groups."
+            "groups each."
         )
     rows = _rows(scored)
     differences = _differences(rows, resamples) if len(rows) > 1 else []
@@ -207,8 +208,10 @@ def describe(config: dict[str, Any], configs: list[dict[str, Any]]) -> str:
     alike = [c for c in configs if c["model"] == config["model"]]
     tuned = [c for c in alike if _trains_backbone(c)]
     for name, value in _settings(config).items():
-        tunes = name in _TUNING or name.startswith("recipe ")
-        others = tuned if tunes else alike
+        others = tuned if name in _TUNING else alike
+        if name.startswith("recipe "):
+            # Earlier versions of dfk did not write their recipes down.
+            others = [c for c in tuned if "recipe" in c]
         known = [_settings(other).get(name) for other in others]
         if value is not None and any(other != value for other in known):
             words.append(_words(name, value))

@@ -23,8 +23,8 @@ class AucDifference:
         low: the lower end of its 95 % interval.
         high: the upper end.
         p: of no difference; the level at which the interval just reaches 0,
-            but for G groups of images no less than `2 ** (1 - G)`, the chance
-            that all of them lean to the same side.
+            but for G groups in the class of fewer no less than `2 ** (1 - G)`,
+            the chance that all of them lean to the same side.
     """
 
     value: float
@@ -56,13 +56,14 @@ class PairedAucs:
     variance comes from a bootstrap that draws the groups of images once for
     all detectors. The other is that of the trainings: its variance comes from
     the spread over each team's members, such as one a seed; a team of one says
-    nothing about it. Few groups or few members measure their variance poorly,
-    so that the intervals are those of Student's t, with the degrees of freedom
-    that both parts together have (Satterthwaite).
+    nothing about it. Few groups of a class or few members measure their
+    variance poorly, so that the intervals are those of Student's t, with the
+    degrees of freedom that both parts together have (Satterthwaite).
 
     Args:
         labels: int `[N]`, 0 for real and 1 for fake; both occur.
-        groups: `[N]`, images of one group stay together; at least two.
+        groups: `[N]`, images of one group stay together; at least two of
+            either class.
         teams: for each team float `[R, N]`, the probabilities of fake by its
             R detectors.
         resamples: how many resamples to draw.
@@ -94,7 +95,8 @@ class PairedAucs:
         starts = np.cumsum([0, *sizes[:-1]])
         self._members = np.split(areas(np.ones(len(labels))), starts[1:])
         self.values = np.array([team.mean() for team in self._members])
-        self._groups = len(np.unique(groups))
+        # An area is known no better than the class of fewer groups allows.
+        self._groups = groups_of_each_class(labels, groups)
         draws = [
             np.add.reduceat(areas(weights), starts) / sizes
             for weights in track(
@@ -139,6 +141,20 @@ def _standard_error(parts: Sequence[tuple[float, int]]) -> tuple[float, float]:
         return 0.0, 1.0
     spread = sum(value**2 / freedom for value, freedom in parts)
     return float(np.sqrt(variance)), float(variance**2 / spread)
+
+
+def groups_of_each_class(labels: np.ndarray, groups: np.ndarray) -> int:
+    """In how many groups the class of fewer groups is.
+
+    Args:
+        labels: int `[N]`, 0 for real and 1 for fake.
+        groups: `[N]`, the group of each image.
+
+    Example:
+        >>> groups_of_each_class(np.array([0, 0, 1, 1]), np.array([1, 2, 3, 3]))
+        1
+    """
+    return min(len(np.unique(groups[labels == label])) for label in (0, 1))
 
 
 def weighted_auc(

@@ -27,7 +27,7 @@ class Config:
             epoch makes a self-blended fake.
         unfreeze: the first stage that phase two trains, `all` or `none`.
         epochs: of phase two. The recipe's depend on how many pictures there
-            are, and stay `None` here.
+            are, and so are filled in when these have been counted.
         batch_size: pictures a step, over all devices.
         accumulate: steps whose gradients make one update together.
         learning_rate: the peak in phase two.

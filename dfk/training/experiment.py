@@ -1,6 +1,7 @@
 """One training run, from a configuration to a calibrated detector on disk."""
 
 import contextlib
+import dataclasses
 import math
 import os
 import tempfile
@@ -24,7 +25,7 @@ from dfk.training.config import Config
 from dfk.training.head_fit import fit_head
 from dfk.training.loop import FineTuning
 from dfk.training.optimizer import StagewiseAdamW
-from dfk.training.resume import find_run, taken
+from dfk.training.resume import find_run, require_same, taken
 from dfk.training.validation import Validation, measure, quality
 
 
@@ -58,11 +59,13 @@ def train(config: Config, workdir: str | None = None) -> Run:
             f"to {strategies.describe(strategy)}: pass --batch_size."
         )
     run = find_run(config.record(), workdir)
-    if run.model_path.is_file():
-        print(f"The run at {run.path} is finished already.")
-    else:
-        with data.unreadable_files():
-            _train(config, strategy, run)
+    chief = strategies.is_chief(strategy)
+    with taken(run.path) if chief else contextlib.nullcontext():
+        if run.model_path.is_file():
+            print(f"The run at {run.path} is finished already.")
+        else:
+            with data.unreadable_files():
+                _train(config, strategy, run)
     return run
 
 
@@ -99,11 +102,10 @@ def _train(config: Config, strategy, run: Run) -> None:
         )
     recipe = recipes.get(config.model)
     epochs = config.epochs or recipe.epochs_for(training.size)
+    config = dataclasses.replace(config, epochs=epochs)
+    require_same(run, config.record())
     chief = strategies.is_chief(strategy)
-    with (
-        taken(run) if chief else contextlib.nullcontext(),
-        tempfile.TemporaryDirectory(prefix="dfk-") as scratch,
-    ):
+    with tempfile.TemporaryDirectory(prefix="dfk-") as scratch:
         batches = TrainingBatches(
             training,
             config.batch_size,
@@ -113,9 +115,9 @@ def _train(config: Config, strategy, run: Run) -> None:
             recipe.augmentation,
         )
         model, tuning = _build(
-            config, epochs, faces.image_size, batches.steps, strategy, run
+            config, faces.image_size, batches.steps, strategy, run
         )
-        if chief:
+        if chief and not run.config_path.is_file():
             write_json(run.config_path, config.record())
         resumed = tuning.restore()
         # Of processes that were stopped.
@@ -131,7 +133,7 @@ def _train(config: Config, strategy, run: Run) -> None:
         tuning.run(
             batches,
             validate,
-            0 if config.unfreeze == "none" else epochs,
+            0 if config.unfreeze == "none" else config.epochs,
             recipe.patience,
         )
         if config.precision != "float32":
@@ -194,7 +196,7 @@ def _aucs(metrics: dict[str, float]) -> str:
     )
 
 
-def _build(config, epochs, image_size, steps, strategy, run):
+def _build(config, image_size, steps, strategy, run):
     recipe = recipes.get(config.model)
     keras.config.set_dtype_policy(config.precision)
     try:
@@ -203,7 +205,7 @@ def _build(config, epochs, image_size, steps, strategy, run):
             recipes.unfreeze(model, models.get(config.model), config.unfreeze)
             if config.weights != "none":
                 recipes.freeze_statistics(model)
-            optimizer = _optimizer(config, recipe, epochs, steps)
+            optimizer = _optimizer(config, recipe, steps)
     finally:
         keras.config.set_dtype_policy("float32")
     tuning = FineTuning(
@@ -231,7 +233,7 @@ def _in_float32(model: keras.Model, config: Config) -> keras.Model:
     return full
 
 
-def _optimizer(config, recipe, epochs, steps) -> keras.optimizers.Optimizer:
+def _optimizer(config, recipe, steps) -> keras.optimizers.Optimizer:
     updates = math.ceil(steps / config.accumulate)
     warm_up = round(updates * recipe.warm_up)
     optimizer = StagewiseAdamW(
@@ -240,7 +242,7 @@ def _optimizer(config, recipe, epochs, steps) -> keras.optimizers.Optimizer:
         ),
         learning_rate=keras.optimizers.schedules.CosineDecay(
             0.0,
-            decay_steps=max(1, updates * epochs - warm_up),
+            decay_steps=max(1, updates * config.epochs - warm_up),
             warmup_target=config.learning_rate,
             warmup_steps=warm_up,
         ),

@@ -244,14 +244,25 @@ class FineTuning:
             for total, gradient in zip(self._gathered, gradients, strict=True):
                 total.assign_add(gradient)
         else:
-            self._optimizer.apply(gradients, variables)
+            self._apply(gradients)
         return loss
 
     def _replica_update(self, steps):
-        means = [total / steps for total in self._gathered]
-        self._optimizer.apply(means, self._model.trainable_variables)
+        self._apply([total / steps for total in self._gathered])
         for total in self._gathered:
             total.assign(tf.zeros_like(total))
+
+    def _apply(self, gradients):
+        optimizer = self._optimizer
+        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        if scaled and self._strategy.num_replicas_in_sync > 1:
+            # Keras looks for an overflow on the first replica alone (3.15), so
+            # it is shared: 0, or not a number where a gradient overflowed.
+            context = tf.distribute.get_replica_context()
+            here = tf.add_n([tf.reduce_sum(g * 0) for g in gradients])
+            overflow = context.all_reduce(tf.distribute.ReduceOp.SUM, here)
+            gradients = [gradient + overflow for gradient in gradients]
+        optimizer.apply(gradients, self._model.trainable_variables)
 
     def _record(self, row: dict[str, float]) -> None:
         self.history.append(row)

@@ -92,7 +92,7 @@ class Recipe:
 _FEW = 1_400
 _FEWEST_EPOCHS = 3
 # Fields that `dfk.training.config.Config` has as well.
-_FLAGS = ("unfreeze", "batch_size", "learning_rate")
+_FLAGS = ("unfreeze", "epochs", "batch_size", "learning_rate")
 
 
 # How each was chosen is in benchmarks/recipes.md. Patience is long, since the

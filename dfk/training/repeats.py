@@ -1,5 +1,6 @@
 """The same training with several seeds, which says how much luck there is."""
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -14,9 +15,11 @@ from rich.table import Table
 
 from dfk import runs
 from dfk.errors import UserError
+from dfk.lock import is_taken
 from dfk.runs import Run, write_json
 from dfk.training import experiment, strategies
 from dfk.training.config import Config
+from dfk.training.resume import difference, taken
 
 Summary = dict[str, dict[str, float]]
 
@@ -58,18 +61,19 @@ def train(config: Config, repeats: int = 1, workdir: str | None = None) -> Path:
     chief = strategies.is_chief(strategies.choose(config.strategy))
     wanted = list(range(config.seed, config.seed + repeats))
     folder = _find(config, wanted, workdir)
-    record = _record(folder, config, wanted)
-    if chief:
-        write_json(folder / "repeats.json", record)
-    try:
-        _train_each(config, record["seeds"], folder)
-    finally:
+    with taken(folder) if chief else contextlib.nullcontext():
+        record = _record(folder, config, wanted)
         if chief:
-            _forget_if_unstarted(folder)
-    if chief:
-        record |= summarize(runs.seeds(folder))
-        write_json(folder / "repeats.json", record)
-        _print(config.model, folder, record)
+            write_json(folder / "repeats.json", record)
+        try:
+            _train_each(config, record["seeds"], folder)
+        finally:
+            if chief:
+                _forget_if_unstarted(folder)
+        if chief:
+            record |= summarize(runs.seeds(folder))
+            write_json(folder / "repeats.json", record)
+            _print(config.model, folder, record)
     return folder
 
 
@@ -86,8 +90,6 @@ def _forget_if_unstarted(folder: Path) -> None:
     """A mistake in the flags must not claim the folder for itself."""
     if not list(folder.glob("seed-*/config.json")):
         (folder / "repeats.json").unlink()
-        if not any(folder.iterdir()):
-            folder.rmdir()
 
 
 def summarize(paths: Sequence[Path]) -> dict[str, Summary]:
@@ -142,11 +144,15 @@ def _find(config: Config, seeds: list[int], workdir: str | None) -> Path:
             "--strategy=multi_worker needs --workdir: all workers must name "
             "the same folder."
         )
-    wanted = runs.spelled_out(_shared(config))
+    wanted = _shared(config)
     for path in sorted(Path("runs").glob("*/repeats.json"), reverse=True):
         record = json.loads(path.read_text())
-        same = runs.spelled_out(record["config"]) == wanted
-        if same and record["seeds"] == seeds and "validation" not in record:
+        if (
+            record["seeds"] == seeds
+            and "validation" not in record
+            and difference(record["config"], wanted) is None
+            and not is_taken(path.parent)
+        ):
             return path.parent
     return Path(f"runs/{config.model}-{time.strftime('%Y%m%d-%H%M%S')}")
 
@@ -163,14 +169,14 @@ def _record(folder: Path, config: Config, seeds: list[int]) -> dict[str, Any]:
     if not path.is_file():
         return {"config": settings, "seeds": seeds}
     earlier = json.loads(path.read_text())
-    wanted = runs.spelled_out(settings)
-    for name, value in runs.spelled_out(earlier["config"]).items():
-        if wanted.get(name) != value:
-            raise UserError(
-                f"{folder} holds repeats with {name} {value!r}, not "
-                f"{wanted.get(name)!r}: choose another --workdir, or repeat "
-                "their own command to continue them."
-            )
+    found = difference(earlier["config"], settings)
+    if found:
+        name, theirs, ours = found
+        raise UserError(
+            f"{folder} holds repeats with {name} {theirs!r}, not {ours!r}: "
+            "choose another --workdir, or repeat their own command to continue "
+            "them."
+        )
     together = sorted({*earlier["seeds"], *seeds})
     return {"config": earlier["config"], "seeds": together}
 

@@ -41,33 +41,85 @@ def find_run(config: dict[str, Any], workdir: str | None = None) -> Run:
             f"runs/{config['model']}-{time.strftime('%Y%m%d-%H%M%S')}"
         )
     run = Run(workdir)
-    if run.config_path.is_file():
-        _require_same(run, config)
+    require_same(run, config)
     return run
 
 
-@contextlib.contextmanager
-def taken(run: Run) -> Iterator[None]:
-    """Keeps a run to this process; its folder is made if need be.
+def require_same(run: Run, config: dict[str, Any]) -> None:
+    """Refuses to go on with a run under other settings than its own.
+
+    Args:
+        run: its folder may be new, or hold a run.
+        config: the record of a resolved `dfk.training.config.Config`.
 
     Raises:
-        UserError: another process is training it.
+        UserError: the folder holds another run.
     """
-    run.path.mkdir(parents=True, exist_ok=True)
+    if not run.config_path.is_file():
+        return
+    held = run.config
+    if "recipe" not in held and not run.model_path.is_file():
+        raise UserError(
+            f"{run.path} was begun by an earlier version of dfk, which did not "
+            "write down its recipe: choose another --workdir."
+        )
+    found = difference(held, config)
+    if found:
+        name, theirs, ours = found
+        raise UserError(
+            f"{run.path} holds a run with {name} {theirs!r}, not {ours!r}: "
+            "choose another --workdir, or repeat that run's own command to "
+            "continue it."
+        )
+
+
+def difference(
+    held: dict[str, Any], wanted: dict[str, Any]
+) -> tuple[str, Any, Any] | None:
+    """The first setting of a record that another does not share.
+
+    Args:
+        held: the record of a run.
+        wanted: the record of a resolved `dfk.training.config.Config`. Its
+            epochs may still be open (`None`), which differs from nothing.
+
+    Returns:
+        The setting's name and both values; None if there is no such setting.
+
+    Example:
+        >>> difference({"model": "cnn", "seed": 0}, {"model": "cnn", "seed": 1})
+        ('seed', 0, 1)
+    """
+    ours = flat(spelled_out(wanted))
+    for name, theirs in flat(spelled_out(held)).items():
+        is_open = name == "epochs" and ours.get(name) is None
+        if ours.get(name) != theirs and not is_open:
+            return name, theirs, ours.get(name)
+    return None
+
+
+@contextlib.contextmanager
+def taken(folder: Path) -> Iterator[None]:
+    """Keeps a folder to this process; it is made if need be.
+
+    Raises:
+        UserError: another process is training into it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(alone(run.path, wait=False))
+            held.enter_context(alone(folder, wait=False))
         except BlockingIOError as error:
             raise UserError(
-                f"Another process is training {run.path}: wait for it, or "
+                f"Another process is training into {folder}: wait for it, or "
                 "choose another --workdir."
             ) from error
         try:
             yield
         finally:
-            # Where nothing came of it, not even weights to start from.
+            # Where nothing came of it.
             with contextlib.suppress(OSError):
-                run.path.rmdir()
+                folder.rmdir()
 
 
 def _unfinished(config: dict[str, Any]) -> Run | None:
@@ -75,17 +127,7 @@ def _unfinished(config: dict[str, Any]) -> Run | None:
         run = Run(path.parent)
         if run.model_path.is_file() or is_taken(run.path):
             continue
-        if spelled_out(run.config) == spelled_out(config):
+        held = run.config
+        if "recipe" in held and difference(held, config) is None:
             return run
     return None
-
-
-def _require_same(run: Run, config: dict[str, Any]) -> None:
-    wanted, held = flat(spelled_out(config)), spelled_out(run.config)
-    for name, value in flat(held).items():
-        if wanted.get(name) != value:
-            raise UserError(
-                f"{run.path} holds a run with {name} {value!r}, not "
-                f"{wanted.get(name)!r}: choose another --workdir, or repeat "
-                "that run's own command to continue it."
-            )

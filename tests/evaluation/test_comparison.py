@@ -8,6 +8,7 @@ from skilled import LABELS, scores
 from dfk.errors import UserError
 from dfk.evaluation import comparison, tables
 from dfk.evaluation.measure import evaluate
+from dfk.evaluation.paired import holm
 
 # Fewer resamples than the command draws, to be quick.
 compare = functools.partial(comparison.compare, resamples=999)
@@ -74,6 +75,20 @@ def test_a_row_says_what_sets_it_apart(write_run):
     ]
 
 
+def test_a_recipe_that_changed_makes_another_row(write_run):
+    earlier = write_run("earlier", scores(2))
+    known, changed = (
+        write_run(name, scores(1), recipe={"augmentation": {"shift": shift}})
+        for name, shift in (("known", 0.05), ("changed", 0.15))
+    )
+    rows = compare([earlier, known, changed]).rows
+    assert [row.settings for row in rows] == [
+        "",
+        "recipe augmentation shift 0.05",
+        "recipe augmentation shift 0.15",
+    ]
+
+
 def test_what_evaluate_writes_is_what_is_compared(make_run, face_folder):
     run = make_run(face_folder())
     evaluate(run)
@@ -81,14 +96,23 @@ def test_what_evaluate_writes_is_what_is_compared(make_run, face_folder):
     assert row.values("roc_auc") == [1]
 
 
-def test_all_pairs_are_corrected_for_since_the_best_was_picked(write_run):
+def test_all_pairs_are_corrected_for_since_the_best_was_picked(
+    write_run, monkeypatch
+):
     runs = [
         write_run(name, scores(skill), model=name)
         for name, skill in (("a", 3), ("b", 0.1), ("c", 0.2))
     ]
-    alone, among = compare(runs[:2]), compare(runs)
-    assert among.differences[-1].row.detector == "b"
-    assert among.differences[-1].auc.p >= 2 * alone.differences[0].auc.p
+    corrected = []
+
+    def spy(p_values):
+        corrected.append(len(p_values))
+        return holm(p_values)
+
+    monkeypatch.setattr(comparison, "holm", spy)
+    compare(runs)
+    # By AUC and by McNemar's test.
+    assert corrected == [3, 3]
 
 
 def test_runs_without_scores_are_told_the_command(write_run):
@@ -146,8 +170,10 @@ def test_one_training_is_not_counted_twice(write_run):
         compare(runs)
 
 
-def test_one_class_allows_no_comparison(write_run):
-    run = write_run("a", scores(1), np.ones_like(LABELS))
+@pytest.mark.parametrize("fakes", [0, 1])
+def test_a_class_of_one_group_at_most_allows_no_comparison(write_run, fakes):
+    labels = (np.arange(120) < fakes).astype(int)
+    run = write_run("a", scores(1), labels)
     with pytest.raises(UserError, match="reals and fakes"):
         compare([run])
 

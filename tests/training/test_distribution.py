@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 SCRIPT = Path(__file__).with_name("distributed_run.py")
 
@@ -92,3 +93,10 @@ def test_mirrored_trains_on_two_logical_devices(
     (output,) = _finish(process)
     assert "on 2 CPUs" in output
     assert np.isfinite(_losses(run)).all()
+    updates = [
+        tf.train.load_variable(str(run / "checkpoints"), name)
+        for name, _ in tf.train.list_variables(str(run / "checkpoints"))
+        if "iteration" in name
+    ]
+    # Three epochs of three steps each.
+    assert updates == [{1: 9, 2: 6}[accumulate]]

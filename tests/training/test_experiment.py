@@ -19,7 +19,7 @@ from dfk.lock import alone
 from dfk.runs import Run, write_json
 from dfk.training import strategies
 from dfk.training.experiment import train
-from dfk.training.resume import find_run
+from dfk.training.resume import difference, find_run
 
 
 def test_a_run_is_a_folder(run):
@@ -61,11 +61,28 @@ def test_other_settings_do_not_mix_into_a_run(run, config):
 
 def test_another_recipe_does_not_mix_into_a_run(run, config, tmp_path):
     begun = Run(tmp_path)
-    changed = config.resolved().record()
+    changed = dataclasses.replace(config, epochs=3).resolved().record()
     changed["recipe"]["augmentation"]["degraded"] = 0.75
     write_json(begun.config_path, changed)
     with pytest.raises(UserError, match=r"augmentation degraded 0\.75, not"):
         train(config, str(begun.path))
+
+
+def test_what_an_earlier_version_began_is_not_continued(config, tmp_path):
+    record = config.resolved().record()
+    del record["recipe"]
+    write_json(Run(tmp_path).config_path, record)
+    with pytest.raises(UserError, match="begun by an earlier version"):
+        train(config, str(tmp_path))
+
+
+def test_the_recipes_epochs_are_the_ones_that_it_has_for_the_pictures(config):
+    chosen = dataclasses.replace(config, epochs=None).resolved().record()
+    begun = config.resolved().record()
+    assert begun["epochs"] == 3
+    assert difference(begun, chosen) is None
+    other = dataclasses.replace(config, epochs=4).resolved().record()
+    assert difference(begun, other) == ("epochs", 3, 4)
 
 
 def test_a_run_is_trained_by_one_process(config, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 
 from dfk import models, runs
 from dfk.errors import UserError
+from dfk.lock import alone
 from dfk.training import experiment
 from dfk.training.repeats import train
 
@@ -104,3 +105,23 @@ def test_a_mistake_leaves_nothing_behind(config, tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         train(lost, 2, str(tmp_path / "run"))
     assert not list(tmp_path.iterdir())
+
+
+def test_repeats_are_trained_by_one_process(
+    config, folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    begun = tmp_path / "runs/begun"
+    begun.mkdir(parents=True)
+    record = json.loads((folder / "repeats.json").read_text())
+    del record["validation"], record["runs"]
+    (begun / "repeats.json").write_text(json.dumps(record))
+    with alone(begun):
+        with pytest.raises(UserError, match="Another process"):
+            train(config, 5, str(begun))
+        assert json.loads((begun / "repeats.json").read_text()) == record
+        # Without a folder's name, the other process's is left to it.
+        monkeypatch.setattr(experiment, "train", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(config, 2)
+    assert [path.name for path in begun.iterdir()] == ["repeats.json"]
