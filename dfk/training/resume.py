@@ -102,9 +102,12 @@ def difference(
 def taken(folder: Path) -> Iterator[None]:
     """Keeps a folder to this process; it is made if need be.
 
+    Folders that were made and stayed empty are removed at the end.
+
     Raises:
         UserError: another process is training into it.
     """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
         try:
@@ -117,9 +120,9 @@ def taken(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            # Where nothing came of it.
             with contextlib.suppress(OSError):
-                folder.rmdir()
+                for path in made:
+                    path.rmdir()
 
 
 def _unfinished(config: dict[str, Any]) -> Run | None:

@@ -157,7 +157,8 @@ def test_mistakes_are_answered_with_a_sentence(
     config, tmp_path, change, message
 ):
     with pytest.raises(UserError, match=message):
-        train(dataclasses.replace(config, **change), str(tmp_path / "run"))
+        train(dataclasses.replace(config, **change), str(tmp_path / "runs/x"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["real/real003.png", "fake/fake023.png"])
