@@ -20,6 +20,7 @@ from dfk.progress import track
 from dfk.runs import write_json
 from dfk.training import strategies
 from dfk.training.batches import TrainingBatches
+from dfk.training.updates import Updates
 from dfk.training.validation import quality
 
 Validate = Callable[[], dict[str, float]]
@@ -68,21 +69,15 @@ class FineTuning:
         self._model = model
         self._optimizer = optimizer
         self._strategy = strategy
-        self._label_smoothing = label_smoothing
         self._averaging = averaging
-        self._accumulate = accumulate
+        self._updates = Updates(
+            model, optimizer, strategy, label_smoothing, accumulate
+        )
         self._seed = seed
         self._chief = strategies.is_chief(strategy)
         self._history_path = folder / "history.json"
         self._best_path = folder / "best.weights.h5"
         self._next_epoch = tf.Variable(0, dtype=tf.int64)
-        with strategy.scope():
-            optimizer.build(model.trainable_variables)
-            self._gathered = [
-                _summed_on_each_device(variable)
-                for variable in model.trainable_variables
-                if accumulate > 1
-            ]
         # With the statistics of the batch normalisations that train.
         self._averaged = [
             weight
@@ -104,8 +99,6 @@ class FineTuning:
             max_to_keep=1,
         )
         self._writer = tf.summary.create_file_writer(str(logs))
-        self._step = tf.function(self._distributed_step)
-        self._update = tf.function(self._distributed_update)
         self._average = tf.function(self._update_averages)
 
     def restore(self) -> bool:
@@ -198,26 +191,16 @@ class FineTuning:
         distributed = self._strategy.distribute_datasets_from_function(
             lambda context: batches.epoch(epoch, context)
         )
-        losses = []
+        losses, updates = [], 0
         steps = track(distributed, f"epoch {epoch}", batches.steps)
-        for number, (images, labels) in enumerate(steps):
-            losses.append(self._step(images, labels))
-            update, gathered = divmod(number, self._accumulate)
-            whole = gathered + 1 == self._accumulate
-            if not whole and number + 1 < batches.steps:
-                continue
-            if self._accumulate > 1:
-                self._update(tf.constant(gathered + 1.0))
-            if update % _AVERAGED_EVERY == 0:
+        for number, (images, labels) in enumerate(steps, 1):
+            is_last = number == batches.steps
+            loss, updated = self._updates(images, labels, is_last)
+            losses.append(loss)
+            if updated and updates % _AVERAGED_EVERY == 0:
                 self._average()
+            updates += updated
         return float(tf.reduce_mean(losses))
-
-    def _distributed_step(self, images, labels):
-        losses = self._strategy.run(self._replica_step, args=(images, labels))
-        return self._strategy.reduce("MEAN", losses, axis=None)
-
-    def _distributed_update(self, steps):
-        self._strategy.run(self._replica_update, args=(steps,))
 
     def _update_averages(self):
         # Short at first, so that the start is forgotten within a few steps.
@@ -226,43 +209,6 @@ class FineTuning:
         keep = tf.minimum(self._averaging, (1 + times) / (10 + times))
         for average, weight in zip(self._averages, self._averaged, strict=True):
             average.assign(keep * average + (1 - keep) * weight.value)
-
-    def _replica_step(self, images, labels):
-        variables = self._model.trainable_variables
-        with tf.GradientTape() as tape:
-            scores = self._model(images, training=True)
-            loss = tf.reduce_mean(
-                keras.losses.binary_crossentropy(
-                    labels, scores, label_smoothing=self._label_smoothing
-                )
-            )
-            # Gradients are summed over the replicas.
-            share = loss / self._strategy.num_replicas_in_sync
-            scaled = self._optimizer.scale_loss(share)
-        gradients = tape.gradient(scaled, variables)
-        if self._gathered:
-            for total, gradient in zip(self._gathered, gradients, strict=True):
-                total.assign_add(gradient)
-        else:
-            self._apply(gradients)
-        return loss
-
-    def _replica_update(self, steps):
-        self._apply([total / steps for total in self._gathered])
-        for total in self._gathered:
-            total.assign(tf.zeros_like(total))
-
-    def _apply(self, gradients):
-        optimizer = self._optimizer
-        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        if scaled and self._strategy.num_replicas_in_sync > 1:
-            # Keras looks for an overflow on the first replica alone (3.15), so
-            # it is shared: 0, or not a number where a gradient overflowed.
-            context = tf.distribute.get_replica_context()
-            here = tf.add_n([tf.reduce_sum(g * 0) for g in gradients])
-            overflow = context.all_reduce(tf.distribute.ReduceOp.SUM, here)
-            gradients = [gradient + overflow for gradient in gradients]
-        optimizer.apply(gradients, self._model.trainable_variables)
 
     def _record(self, row: dict[str, float]) -> None:
         self.history.append(row)
@@ -284,16 +230,6 @@ class FineTuning:
         self._next_epoch.assign(len(self.history))
         if self._chief:
             self._checkpoints.save()
-
-
-def _summed_on_each_device(variable: keras.Variable) -> tf.Variable:
-    """Keras's own accumulation fails under a distribution (Keras 3.15)."""
-    return tf.Variable(
-        tf.zeros(variable.shape),
-        trainable=False,
-        synchronization=tf.VariableSynchronization.ON_READ,
-        aggregation=tf.VariableAggregation.SUM,
-    )
 
 
 def _reseed(model: keras.Model, seed: list[int]) -> None:
