@@ -75,7 +75,7 @@ def _load_imagenet(detector: keras.Model) -> None:
     stages=STAGES,
     weights={"imagenet": _load_imagenet},
     # Small pictures are enlarged this far; see benchmarks/recipes.md.
-    native_size=192,
+    native_size=256,
 )
 def efficientnet_lite(x: keras.KerasTensor) -> list[keras.KerasTensor]:
     """EfficientNet-Lite0's backbone as a detector's."""
