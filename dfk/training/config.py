@@ -85,6 +85,11 @@ class Config:
         return full
 
     def record(self) -> dict[str, Any]:
-        """All of it with the fixed part of the recipe, for `config.json`."""
+        """All of it with what the code alone decides, for `config.json`.
+
+        That is the fixed part of the recipe, and how far the detector
+        enlarges its pictures.
+        """
         recipe = recipes.get(self.model).fixed()
+        recipe["native_size"] = models.get(self.model).native_size
         return dataclasses.asdict(self) | {"recipe": recipe}

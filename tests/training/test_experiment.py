@@ -59,12 +59,21 @@ def test_other_settings_do_not_mix_into_a_run(run, config):
         train(dataclasses.replace(config, seed=1), str(run.path))
 
 
-def test_another_recipe_does_not_mix_into_a_run(run, config, tmp_path):
+def test_another_recipe_does_not_mix_into_a_run(config, tmp_path):
     begun = Run(tmp_path)
-    changed = dataclasses.replace(config, epochs=3).resolved().record()
+    changed = config.resolved().record()
     changed["recipe"]["augmentation"]["degraded"] = 0.75
     write_json(begun.config_path, changed)
     with pytest.raises(UserError, match=r"augmentation degraded 0\.75, not"):
+        train(config, str(begun.path))
+
+
+def test_pictures_enlarged_otherwise_do_not_mix_into_a_run(config, tmp_path):
+    begun = Run(tmp_path)
+    changed = config.resolved().record()
+    changed["recipe"]["native_size"] = 192
+    write_json(begun.config_path, changed)
+    with pytest.raises(UserError, match="native_size 192, not 0"):
         train(config, str(begun.path))
 
 
