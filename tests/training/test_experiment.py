@@ -60,21 +60,16 @@ def test_other_settings_do_not_mix_into_a_run(run, config):
 
 
 def test_another_recipe_does_not_mix_into_a_run(config, tmp_path):
-    begun = Run(tmp_path)
-    changed = config.resolved().record()
-    changed["recipe"]["augmentation"]["degraded"] = 0.75
-    write_json(begun.config_path, changed)
-    with pytest.raises(UserError, match=r"augmentation degraded 0\.75, not"):
-        train(config, str(begun.path))
-
-
-def test_pictures_enlarged_otherwise_do_not_mix_into_a_run(config, tmp_path):
-    begun = Run(tmp_path)
-    changed = config.resolved().record()
-    changed["recipe"]["native_size"] = 192
-    write_json(begun.config_path, changed)
-    with pytest.raises(UserError, match="native_size 192, not 0"):
-        train(config, str(begun.path))
+    begun, record = Run(tmp_path), config.resolved().record()
+    fixed = record["recipe"]
+    degraded = fixed["augmentation"] | {"degraded": 0.75}
+    for change, message in (
+        ({"augmentation": degraded}, r"augmentation degraded 0\.75, not"),
+        ({"native_size": 192}, "native_size 192, not 0"),
+    ):
+        write_json(begun.config_path, record | {"recipe": fixed | change})
+        with pytest.raises(UserError, match=message):
+            train(config, str(begun.path))
 
 
 def test_what_an_earlier_version_began_is_not_continued(config, tmp_path):
