@@ -29,6 +29,11 @@ class FaceSplit:
     examples: tf.data.Dataset
     version: str
 
+    def __post_init__(self):
+        # What is built on the examples inherits their options.
+        untuned = self.examples.with_options(_without_autotuning())
+        object.__setattr__(self, "examples", untuned)
+
 
 @dataclasses.dataclass(frozen=True)
 class FaceData:
@@ -43,6 +48,19 @@ class FaceData:
     name: str
     image_size: int
     splits: dict[str, FaceSplit]
+
+
+def _without_autotuning() -> tf.data.Options:
+    """Options against waiting up to a minute at the end of a pass.
+
+    The thread that tunes a pipeline can miss that its iterator ends, and then
+    sleeps on while the iterator waits for it, often on one CPU (TensorFlow
+    2.21: `Model::OptimizeLoop` is woken before `IsCancelled` tells it why).
+    Without it, parallel steps use a thread for each CPU.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def version(files: Iterable[Path], *settings: str | int) -> str:

@@ -37,6 +37,17 @@ def test_an_epoch_depends_on_seed_and_number_alone(split, tmp_path):
     assert labels.sum() == 24
 
 
+@pytest.mark.parametrize("blended", [False, True])
+def test_the_end_of_an_epoch_waits_for_no_tuning(
+    split, faces_found, tmp_path, blended
+):
+    """What waits is a race of TensorFlow's; that nothing can, is its cure."""
+    made = SelfBlends(split, 0.5) if blended else None
+    epoch = TrainingBatches(split, 16, 0, tmp_path, made).epoch(1, CONTEXT)
+    assert epoch.options().autotune.enabled is False
+    assert split.examples.batch(4).options().autotune.enabled is False
+
+
 def test_workers_share_an_epoch(split, tmp_path):
     batches = TrainingBatches(split, 16, 0, tmp_path)
     whole, _ = _epoch(batches, 1)
