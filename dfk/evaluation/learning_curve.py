@@ -37,12 +37,10 @@ def curves(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """
     # A combination of trained detectors was not trained itself.
     trained = [row for row in rows if "images" in row.runs[0].training]
-    configs = [{**row.runs[0].config, "limit": None} for row in trained]
-    lines: dict[str, list[Row]] = {}
-    for row, config in zip(trained, configs, strict=True):
-        apart = describe(config, configs)
-        label = row.detector + (f" ({apart})" if apart else "")
-        lines.setdefault(label, []).append(row)
+    # More pictures are trained on for fewer epochs, as the recipes say.
+    lines = _alike_but_for(trained, "limit", "epochs")
+    if any(len(set(map(images, line))) < len(line) for line in lines.values()):
+        lines = _alike_but_for(trained, "limit")
     lines = {
         label: sorted(line, key=images)
         for label, line in lines.items()
@@ -57,6 +55,18 @@ def curves(rows: Sequence[Row]) -> dict[str, list[Row]]:
             "of pictures (`python -m dfk.train --limit=N`). Received: "
             f"{received or 'no detector that was trained'}."
         )
+    return lines
+
+
+def _alike_but_for(rows: Sequence[Row], *names: str) -> dict[str, list[Row]]:
+    """Rows by their detector and its settings, without those of the names."""
+    ignored = dict.fromkeys(names)
+    configs = [row.runs[0].config | ignored for row in rows]
+    lines: dict[str, list[Row]] = {}
+    for row, config in zip(rows, configs, strict=True):
+        apart = describe(config, configs)
+        label = row.detector + (f" ({apart})" if apart else "")
+        lines.setdefault(label, []).append(row)
     return lines
 
 

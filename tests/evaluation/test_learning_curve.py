@@ -56,6 +56,24 @@ def test_other_settings_make_another_curve():
     ]
 
 
+def test_more_pictures_for_fewer_epochs_are_of_one_curve():
+    rows = [row(1400, [0.7], epochs=20), row(5600, [0.8], epochs=10)]
+    assert list(learning_curve.curves(rows)) == ["cnn"]
+
+
+def test_other_epochs_on_as_many_pictures_make_another_curve():
+    rows = [
+        few([0.6], epochs=20),
+        many([0.7], epochs=20),
+        few([0.5], epochs=5),
+        many([0.6], epochs=5),
+    ]
+    assert list(learning_curve.curves(rows)) == [
+        "cnn (epochs 20)",
+        "cnn (epochs 5)",
+    ]
+
+
 def test_what_is_alone_or_was_not_trained_is_left_out():
     rows = [few([0.6]), many([0.7]), many([0.9], "x"), row(None, [0.9], "y")]
     assert list(learning_curve.curves(rows)) == ["cnn"]
