@@ -77,6 +77,13 @@ _CLASSIFY = flags.DEFINE_bool(
 _RUNS = flags.DEFINE_list(
     "runs", [], "With --classify: runs of dfk.train, of one image size."
 )
+_LIMIT = flags.DEFINE_integer(
+    "limit",
+    None,
+    "With --classify: use only the first so many pictures of each split, as "
+    "dfk.train does.",
+    lower_bound=2,
+)
 _WORKDIR = flags.DEFINE_string(
     "workdir",
     None,
@@ -100,8 +107,10 @@ def main(argv: Sequence[str]) -> None:
     if _CLASSIFY.value:
         _classify(argv[1:])
         return
-    if _RUNS.value or _WORKDIR.value:
-        raise UserError("--runs and --workdir are for --classify: add it.")
+    if _RUNS.value or _WORKDIR.value or _LIMIT.value:
+        raise UserError(
+            "--runs, --workdir and --limit are for --classify: add it."
+        )
     cli.start_tensorflow()
     from dfk.embedding.pipeline import embed
 
@@ -131,8 +140,8 @@ def _classify(datasets: Sequence[str]) -> None:
     others = [f"--{name}" for name in _EMBED_ONLY if flags.FLAGS[name].present]
     if len(datasets) != 1 or others:
         raise UserError(
-            "--classify takes one data set, --model, --runs and --workdir. "
-            f"Received: {', '.join([*datasets, *others])}."
+            "--classify takes one data set, --model, --runs, --workdir and "
+            f"--limit. Received: {', '.join([*datasets, *others])}."
         )
     # A wrong path is answered before TensorFlow takes seconds to import.
     finished(_RUNS.value)
@@ -143,7 +152,11 @@ def _classify(datasets: Sequence[str]) -> None:
     from dfk.embedding.classify import classify
 
     run, record = classify(
-        datasets[0], _MODEL.value, _RUNS.value, _WORKDIR.value
+        datasets[0],
+        _MODEL.value,
+        _RUNS.value,
+        _WORKDIR.value,
+        _LIMIT.value,
     )
     show(Console(markup=False), record)
     print(f"Run: {run.path}, made in {record['seconds']:.0f} s")

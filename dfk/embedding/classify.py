@@ -55,6 +55,7 @@ def classify(
     model: str = "facenet",
     runs: Sequence[str | Path] = (),
     workdir: str | Path | None = None,
+    limit: int | None = None,
 ) -> tuple[Run, dict[str, Any]]:
     """Fits classifiers, combines the best with trained detectors, compares.
 
@@ -68,6 +69,7 @@ def classify(
         runs: folders of `dfk.train` whose detectors are compared and
             combined. One with repeats stands for all its seeds.
         workdir: the winner's folder; by default a new one under `runs/`.
+        limit: takes only the first images of each split, as `dfk.data.load`.
 
     Returns:
         The winner's run; and the record, which is in its `results.json` as
@@ -93,7 +95,7 @@ def classify(
     detectors = [models.load(run.path) for run in trained]
     size = _common_size(trained, detectors)
     folder = dataset if Path(dataset).expanduser().is_dir() else None
-    faces = data.load(dataset, folder, image_size=size)
+    faces = data.load(dataset, folder, image_size=size, limit=limit)
     networks = _networks(model, faces.image_size)
     with data.unreadable_files():
         sources = _classifiers(networks, faces.splits["train"])
@@ -115,6 +117,7 @@ def classify(
         "dataset": None if folder else dataset,
         "data_dir": folder,
         "image_size": faces.image_size,
+        "limit": limit,
         "features": model,
         "runs": [str(run.path) for run in trained],
     }

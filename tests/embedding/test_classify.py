@@ -161,6 +161,12 @@ def test_few_pictures_are_enough(write_faces, runs, tmp_path):
     assert models.load(run).input_shape == (None, SIZE, SIZE, 3)
 
 
+def test_only_the_first_pictures_are_taken(faces_dir, runs, tmp_path):
+    run, record = classify(str(faces_dir), runs=runs, workdir=tmp_path, limit=8)
+    assert json.loads(run.config_path.read_text())["limit"] == 8
+    assert record["test_images"] == 8
+
+
 def test_too_few_pictures_are_answered_with_a_sentence(
     write_faces, runs, tmp_path
 ):
