@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from dfk.data import FaceSplit
-from dfk.data.caching import arrays
+from dfk.data.caching import arrays, fits
 from dfk.errors import UserError
 from dfk.images.blend import self_blend
 from dfk.images.faces import Face, find_faces
@@ -19,7 +19,8 @@ class SelfBlends:
     A fake comes with the picture that it was blended into, as a real one:
     else the slight change of colour that either may have would tell them
     apart without a look at the seam. Real pictures in which MTCNN finds no
-    face are left out. Faces are looked for once and then kept on disk.
+    face are left out. Faces are looked for once and then kept on disk; the
+    decoded pictures stay in memory where they fit.
 
     Args:
         split: the training split, or the one to validate on.
@@ -42,12 +43,18 @@ class SelfBlends:
         faces = arrays("faces", split.version, lambda: _find(split))
         self._split, self._share = split, share
         self._boxes, self._keypoints = faces["boxes"], faces["keypoints"]
-        self._found = np.flatnonzero(self._boxes[:, 2])
+        found = self._boxes[:, 2] > 0
+        self._found = np.flatnonzero(found)
         if not len(self._found):
             raise UserError(
                 "--blend needs real pictures with a face, but MTCNN found "
                 f"none in the {split.name} split: train without --blend."
             )
+        self._reals = split.examples.enumerate().filter(
+            lambda index, _: tf.constant(found)[index]
+        )
+        if fits(split):
+            self._reals = self._reals.cache()
         self._count = max(1, round(share * len(self._found)))
         self.size = 2 * self._count
 
@@ -69,8 +76,7 @@ class SelfBlends:
         )
 
     def _blended(self, seed: int) -> tf.data.Dataset:
-        examples = self._split.examples
-        shape = examples.element_spec["image"].shape
+        shape = self._split.examples.element_spec["image"].shape
         chosen = np.zeros(len(self._boxes), bool)
         rng = np.random.default_rng(seed)
         chosen[rng.permutation(self._found)[: self._count]] = True
@@ -92,8 +98,7 @@ class SelfBlends:
             }
 
         return (
-            examples.enumerate()
-            .filter(lambda index, _: chosen[index])
+            self._reals.filter(lambda index, _: chosen[index])
             .map(blend, num_parallel_calls=tf.data.AUTOTUNE)
             .unbatch()
             .apply(tf.data.experimental.assert_cardinality(self.size))

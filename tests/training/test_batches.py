@@ -1,5 +1,7 @@
 """What an epoch deals out, and the self-blended fakes in it."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -98,6 +100,17 @@ def test_blends_are_new_in_every_epoch_and_the_same_for_a_seed(
     fakes, targets = images(1)[::2], images(1)[1::2]
     assert (fakes != targets).any(axis=(1, 2, 3)).all()
     assert (images(1)[::2] != images(2)[::2]).any(axis=(1, 2, 3)).all()
+
+
+def test_pictures_are_decoded_for_the_first_blends_only(
+    write_faces, faces_found, tmp_path
+):
+    write_faces(tmp_path / "faces", {"train": 6})
+    faces = data.load(data_dir=str(tmp_path / "faces"), splits=["train"])
+    made = SelfBlends(faces.splits["train"], share=1.0)
+    first = list(made.split(1).examples)
+    shutil.rmtree(tmp_path / "faces")
+    assert len(list(made.split(2).examples)) == len(first) == made.size
 
 
 def test_blends_belong_to_the_pictures_that_they_come_from(split, faces_found):
