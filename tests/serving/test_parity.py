@@ -6,11 +6,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from tiny import build_tiny, make_pictures, save_run
 
 from dfk import models
 from dfk.errors import UserError
 from dfk.images.decode import decode
+from dfk.models.combination import Part, combine, detector_part
+from dfk.models.from_sklearn import to_keras
 from dfk.serving import local
 from dfk.serving.client import Client
 from dfk.serving.export import export
@@ -22,12 +27,26 @@ IMAGE_SIZE = 64
 def build(name):
     if name == "tiny":
         return build_tiny()
+    if name == "combination":
+        return build_combination()
     keras.utils.set_random_seed(2)
     detector = models.build(name, image_size=IMAGE_SIZE, weights="none")
     models.score_layer(detector).calibration = models.Calibration(
         temperature=10.0, real_up_to=0.6, fake_down_to=0.3
     )
     return detector
+
+
+def build_combination():
+    """A support vector machine on a detector's features, and a detector."""
+    extractor = models.embedder(build_tiny(2))
+    features = extractor(pixels_of(make_pictures(12), extractor)).numpy()
+    machine = make_pipeline(StandardScaler(), SVC()).fit(features, [0, 1] * 6)
+    parts = [
+        Part("svm", extractor, to_keras(machine, "svm")),
+        detector_part("tiny", build_tiny()),
+    ]
+    return combine(parts, [1.0, 20.0], 0.1, "combination")
 
 
 def pixels_of(pictures, detector):
@@ -43,7 +62,7 @@ def over_grpc(config, saved_models, name, pictures):
         return client.predict(pictures)
 
 
-@pytest.mark.parametrize("name", ["tiny", *models.names()])
+@pytest.mark.parametrize("name", ["tiny", "combination", *models.names()])
 def test_every_road_gives_the_same_score(name, tmp_path):
     detector = build(name)
     pictures = make_pictures(3)
