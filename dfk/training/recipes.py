@@ -2,8 +2,9 @@
 
 The size to which a backbone enlarges its pictures belongs to the detector
 itself (`@register`, in `dfk/models/`), since a served one needs it too.
-keras-cv's mixup was worse than none where it was tried, and what cutmix makes
-of a real and a fake face is a fake, not half of one; so no recipe has either.
+keras-cv's mixup did not help where it was tried (EfficientNet-Lite, all of its
+stages), and what cutmix makes of a real and a fake face is a fake, not half of
+one; so no recipe has either.
 """
 
 import dataclasses
@@ -96,7 +97,7 @@ _FLAGS = ("unfreeze", "epochs", "batch_size", "learning_rate")
 
 
 # How each was chosen is in benchmarks/recipes.md. Patience is long, since the
-# first epochs fall below the frozen features.
+# first epochs of a pretrained backbone fall below its frozen features.
 RECIPES = {
     # From scratch on few pictures, every pixel's grain is needed: they are
     # degraded half as often.
