@@ -38,16 +38,22 @@ def upright(pixels: tf.Tensor, image_bytes: tf.Tensor) -> tf.Tensor:
         >>> upright(pixels, tf.io.read_file("telephone.jpg")).shape
         TensorShape([4032, 3024, 3])
     """
-    # The only branch: without a note, this is all that a picture pays.
+    # The only branch: without a note, this is all that a picture pays, since
+    # what is not inlined is a single operation to pass over.
     may_have_note = tf.strings.regex_full_match(
         tf.strings.substr(image_bytes, 0, _LONGEST), r"\C*Exif\C*"
     )
     turned = tf.cond(
         may_have_note,
-        lambda: turn(pixels, orientation(image_bytes)),
+        lambda: _turn_as_noted(pixels, image_bytes),
         lambda: pixels,
     )
     return tf.ensure_shape(turned, [None, None, 3])
+
+
+@tf.function(autograph=False, experimental_attributes={"_noinline": True})
+def _turn_as_noted(pixels: tf.Tensor, image_bytes: tf.Tensor) -> tf.Tensor:
+    return turn(pixels, orientation(image_bytes))
 
 
 def turn(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
