@@ -50,7 +50,7 @@ def test_the_record_says_where_its_numbers_come_from(measured):
         f"python -m dfk.evaluate {run} --data_dir={data_dir} --split=test"
     )
     assert set(record["versions"]) == {"python", "dfk", "tensorflow", "keras"}
-    assert "cores" in record["machine"]
+    assert "core" in record["machine"]
     assert record["time"].endswith("+00:00")
     assert (record["seed"], record["threshold"]) == (0, 0.5)
 
