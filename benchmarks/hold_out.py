@@ -2,9 +2,9 @@
 
   python benchmarks/hold_out.py --data_dir=FACES --out=DEV
 
-DEV has three quarters of FACES's training pictures as `train`, its validation
-part as `valid`, and the other quarter of the training pictures as `test`, all
-of them links. FACES's own test part is left out. Pictures of one group
+DEV has three quarters of FACES's training images as `train`, its validation
+part as `valid`, and the other quarter of the training images as `test`, all
+of them links. FACES's own test part is left out. Images of one group
 (groups.csv) stay together. Those groups are held out whose names have the
 smallest SHA-256, so that the choice is the same everywhere.
 """
@@ -28,7 +28,7 @@ _HELD_OUT = 0.25
 
 
 def main(argv: Sequence[str]) -> None:
-    """Makes the folder and prints its numbers of pictures."""
+    """Makes the folder and prints its numbers of images."""
     cli.no_arguments(argv)
     cli.start_tensorflow()
     from dfk.data import folders
@@ -44,19 +44,19 @@ def main(argv: Sequence[str]) -> None:
     def group(path: Path) -> str:
         return group_of.get(path.relative_to(root).as_posix(), path.name)
 
-    def pictures(split: str) -> list[Path]:
+    def images(split: str) -> list[Path]:
         folder = folders.split_folder(root, split)
         if folder is None:
             raise UserError(f"{root} has no {split} part: pass FACES.")
         labels = (folder / label for label in folders.LABELS)
-        return [path for label in labels for path in folders.pictures(label)]
+        return [path for label in labels for path in folders.images(label)]
 
-    training = pictures("train")
+    training = images("train")
     groups = sorted({group(path) for path in training}, key=_rank)
     held_out = set(groups[: round(_HELD_OUT * len(groups))])
     parts = {
         "train": [path for path in training if group(path) not in held_out],
-        "valid": pictures("validation"),
+        "valid": images("validation"),
         "test": [path for path in training if group(path) in held_out],
     }
     rows = [("path", "group")]

@@ -1,9 +1,9 @@
-"""Pictures a second from files to batches: dfk against Keras's own loader.
+"""Images a second from files to batches: dfk against Keras's own loader.
 
   python benchmarks/input_road.py --data_dir=FACES
 
 Both read the same files of the training split, fit them to the same size and
-batch them; neither has anything else to do. dfk keeps the decoded pictures,
+batch them; neither has anything else to do. dfk keeps the decoded images,
 so the first epoch and the later ones are measured apart. dfk's augmentation
 is measured as well: Keras's side has none.
 """
@@ -44,7 +44,7 @@ def main(_):
                 epoch = build(Path(scratch))
                 first[name].append(_rate(epoch))
                 later[name] += [_rate(epoch) for _ in range(FLAGS.epochs)]
-    print(f"{'pictures a second, medians':30}{'first epoch':>20}{'later':>20}")
+    print(f"{'images a second, medians':30}{'first epoch':>20}{'later':>20}")
     for name in roads:
         cells = []
         for rates in (first, later):
@@ -58,8 +58,8 @@ def main(_):
 
 def _rate(epoch) -> float:
     start = time.perf_counter()
-    pictures = sum(int(images.shape[0]) for images, _ in epoch())
-    return pictures / (time.perf_counter() - start)
+    images = sum(int(images.shape[0]) for images, _ in epoch())
+    return images / (time.perf_counter() - start)
 
 
 def _keras(scratch: Path):

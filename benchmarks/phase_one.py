@@ -3,7 +3,7 @@
   python benchmarks/phase_one.py --data_dir=FACES --model=facenet
 
 Without a cache, each epoch of the head runs the frozen backbone over all
-training pictures. dfk runs it once, over each picture and its mirror image,
+training images. dfk runs it once, over each image and its mirror image,
 and keeps the features on disk; then epochs cost seconds. Prints both sides
 and their ratio, and the same for the regression that dfk really fits.
 """
@@ -80,7 +80,7 @@ def _uncached_epoch(detector, split) -> None:
     import tensorflow as tf
 
     detector.trainable = False
-    # In training, a detector sees a picture from one side.
+    # In training, a detector sees an image from one side.
     features = keras.Model(detector.input, detector.get_layer("pooled").output)
     width = features.output_shape[-1]
     outputs = _head(width)(features(detector.input, training=True))
@@ -94,9 +94,9 @@ def _uncached_epoch(detector, split) -> None:
 
 def _cached_epochs(detector, split) -> None:
     from dfk import models
-    from dfk.evaluation.features import features
+    from dfk.models.features import features
 
-    found = features(models.pooled_views(detector), split)
+    found = features(models.pooled_flips(detector), split)
     rows = found.values.reshape(-1, found.values.shape[-1])
     labels = found.labels.repeat(found.values.shape[1])[:, None]
     _head(rows.shape[1]).fit(

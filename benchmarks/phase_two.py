@@ -16,6 +16,7 @@ import numpy as np
 from absl import app, flags
 
 from dfk import cli
+from dfk.training import stages
 
 FLAGS = flags.FLAGS
 
@@ -75,15 +76,14 @@ def main(_):
 def _trainable():
     """A detector as phase two has it, and its optimizer."""
     from dfk import models
-    from dfk.training import recipes
     from dfk.training.optimizer import StagewiseAdamW
 
-    recipe = recipes.get(FLAGS.model)
+    recipe = models.get(FLAGS.model).recipe
     detector = models.get(FLAGS.model)
     model = models.build(FLAGS.model, FLAGS.image_size, FLAGS.weights)
-    recipes.unfreeze(model, detector, recipe.unfreeze)
-    recipes.freeze_statistics(model)
-    rates = recipes.stage_rates(detector, recipe.unfreeze, recipe.stage_decay)
+    stages.unfreeze(model, detector, recipe.unfreeze)
+    stages.freeze_statistics(model)
+    rates = stages.stage_rates(detector, recipe.unfreeze, recipe.stage_decay)
     return model, StagewiseAdamW(rates, learning_rate=1e-5)
 
 

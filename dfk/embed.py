@@ -186,7 +186,7 @@ def _print_clusters(result: "Result") -> None:
     for row in result.clusters[:_MOST_ROWS]:
         table.add_row(
             "noise" if row.number < 0 else str(row.number),
-            f"{row.pictures:,}",
+            f"{row.images:,}",
             *((row.majority or "-", _percent(row.share)) if truth else ()),
         )
     if len(result.clusters) > _MOST_ROWS:
@@ -214,7 +214,7 @@ def _print_agreements(result: "Result") -> None:
         table.add_row(
             entry.truth,
             f"{entry.classes:,}",
-            f"{entry.pictures:,}",
+            f"{entry.images:,}",
             f"{entry.adjusted_rand_index:.3f}",
             _percent(entry.purity),
             _percent(entry.without_clusters),

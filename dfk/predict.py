@@ -32,7 +32,7 @@ _EXPLAIN = flags.DEFINE_string(
 
 
 def main(argv: Sequence[str]) -> int:
-    """Judges the pictures named on the command line."""
+    """Judges the images named on the command line."""
     if not _MODEL.value:
         raise UserError(
             "No detector was named: pass --model with a run, a folder below "
@@ -44,10 +44,10 @@ def main(argv: Sequence[str]) -> int:
             f"--explain={_EXPLAIN.value}."
         )
     cli.start_tensorflow()
-    from dfk.serving import local
-    from dfk.serving.report import exit_status, print_answers
+    from dfk.prediction.detector import load
+    from dfk.prediction.table import exit_status, print_answers
 
-    scorer = local.load(_MODEL.value)
+    scorer = load(_MODEL.value)
     if _EXPLAIN.value and scorer.detector is None:
         raise UserError(
             f"{_MODEL.value} is a SavedModel, which keeps no gradients: pass "

@@ -35,11 +35,11 @@ _TIMEOUT = flags.DEFINE_float(
 
 
 def main(argv: Sequence[str]) -> int:
-    """Asks about the pictures named on the command line."""
+    """Asks about the images named on the command line."""
     if _FACES.value:
         cli.start_tensorflow()
+    from dfk.prediction.table import exit_status, print_answers
     from dfk.serving.client import Client
-    from dfk.serving.report import exit_status, print_answers
 
     with Client(
         _SERVER.value, _MODEL.value, _VERSION.value, _TIMEOUT.value

@@ -38,12 +38,12 @@ def main(argv):
     )
     _command("dfk.evaluate", run)
     _command("dfk.export", run)
-    pictures = _test_pictures(Path(run, "pictures"))
+    images = _test_images(Path(run, "pictures"))
     port = _free_port()
     server = subprocess.Popen(_show("dfk.serve", f"--port={port}"))
     try:
         _wait_until_open(port, server)
-        _command("dfk.query", *pictures, f"--server=localhost:{port}")
+        _command("dfk.query", *images, f"--server=localhost:{port}")
     finally:
         server.terminate()
         server.wait()
@@ -66,8 +66,8 @@ def _command(module: str, *arguments: str) -> None:
         )
 
 
-def _test_pictures(folder: Path) -> list[str]:
-    """Writes the first real and the first fake test picture as PNG files."""
+def _test_images(folder: Path) -> list[str]:
+    """Writes the first real and the first fake test image as PNG files."""
     cli.start_tensorflow()
     import tensorflow as tf
 

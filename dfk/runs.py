@@ -2,11 +2,13 @@
 
 import json
 import os
+import platform
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dfk.dataset_names import absolute
+import dfk
 from dfk.errors import UserError
 
 
@@ -132,6 +134,8 @@ def spelled_out(config: dict[str, Any]) -> dict[str, Any]:
         >>> spelled_out({"model": "cnn", "data_dir": "faces/"})
         {'model': 'cnn', 'data_dir': '/home/me/faces'}
     """
+    from dfk.data.names import absolute
+
     return config | {"data_dir": absolute(config.get("data_dir"))}
 
 
@@ -149,9 +153,55 @@ def flat(settings: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file beside its place, then renames it into it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(partial, path)
+def provenance() -> dict[str, str | dict[str, str]]:
+    """What to write beside every measured number.
+
+    Returns:
+        `versions` by package, `machine` in words, and the `time` in UTC.
+
+    Example:
+        >>> provenance()["machine"]
+        'Intel(R) Xeon(R) Processor, 2 cores'
+    """
+    import keras
+    import tensorflow as tf
+
+    return {
+        "versions": {
+            "python": platform.python_version(),
+            "dfk": dfk.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        },
+        "machine": machine(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def machine() -> str:
+    """This machine in a few words: processor, cores, and GPUs if any."""
+    import tensorflow as tf
+
+    cores = _cores()
+    parts = [_processor(), f"{cores} core{'s' if cores > 1 else ''}"]
+    for gpu in tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(gpu)
+        parts.append(details.get("device_name", "a GPU"))
+    return ", ".join(parts)
+
+
+def _cores() -> int:
+    """How many cores this process may use, which can be fewer than all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _processor() -> str:
+    # Python itself only knows the architecture on Linux.
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

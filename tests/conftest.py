@@ -1,4 +1,4 @@
-"""Small real files for all tests: pictures whose fakes are easy to tell."""
+"""Small real files for all tests: images whose fakes are easy to tell."""
 
 import os
 
@@ -10,13 +10,13 @@ from PIL import Image
 
 
 def _write_faces(folder, counts, size=40, seed=0):
-    """Writes a folder data set: smooth pictures, and ones with a grid on top.
+    """Writes a folder data set: smooth images, and ones with a grid on top.
 
     Args:
         folder: where the splits go.
-        counts: pictures per class, by the split's folder name.
-        size: side of the pictures in pixels.
-        seed: of the pictures.
+        counts: images per class, by the split's folder name.
+        size: side of the images in pixels.
+        seed: of the images.
     """
     rng = np.random.default_rng(seed)
     grid = 20 * (np.indices((size, size)).sum(axis=0) % 2)[..., None]
@@ -42,7 +42,7 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def faces_dir(tmp_path_factory):
-    """A folder data set: 24 + 24 training, 20 + 20 other pictures."""
+    """A folder data set: 24 + 24 training, 20 + 20 other images."""
     folder = tmp_path_factory.mktemp("faces")
     _write_faces(folder, {"train": 24, "valid": 20, "test": 20})
     return folder

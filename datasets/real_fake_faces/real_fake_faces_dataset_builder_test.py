@@ -96,7 +96,7 @@ def write_photographs(path: Path) -> str:
     with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
         photograph = Image.open(file).convert("RGB").crop((100, 20, 420, 420))
     light = np.linspace(0.15, 1.5, 320)[None, :, None]
-    pictures = {
+    images = {
         "train/plain": np.asarray(photograph),
         "train/from_the_right": photograph * light,
         "val/from_the_left": photograph * light[:, ::-1],
@@ -104,10 +104,10 @@ def write_photographs(path: Path) -> str:
     }
     path.parent.mkdir()
     with tarfile.open(path, "w:gz") as tar:
-        for name, pixels in pictures.items():
+        for name, pixels in images.items():
             buffer = io.BytesIO()
-            picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-            picture.save(buffer, "JPEG", quality=95)
+            image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+            image.save(buffer, "JPEG", quality=95)
             member = tarfile.TarInfo(
                 "photographs-1.0/examples/5-celebrity-faces-dataset/data/"
                 f"{name}.jpg"

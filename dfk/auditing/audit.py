@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from dfk.auditing import balance, encoding, leaks, page, shortcuts, verdicts
+from dfk.auditing.images import ImageTable, Source, look, open_source
 from dfk.auditing.pairs import Pairs
-from dfk.auditing.pictures import Pictures, Source, look, open_source
 from dfk.auditing.verdicts import Check
-from dfk.embedding.extractors import extractor
+from dfk.download import UnavailableError
 from dfk.errors import UserError
 from dfk.evaluation import metrics
-from dfk.evaluation.features import features
-from dfk.evaluation.provenance import provenance
-from dfk.fetch import UnavailableError
-from dfk.runs import write_json
+from dfk.files import write_json
+from dfk.models.extractors import extractor
+from dfk.models.features import features
+from dfk.runs import provenance
 
 PAIRS_SHOWN = 12
 
@@ -34,37 +34,37 @@ def audit(
         output: the page; by default `audit-<name>.html`. The record lies
             beside it, with the suffix `.json`.
         people: whether to look for the same person in two splits, which runs
-            FaceNet over every picture.
+            FaceNet over every image.
 
     Returns:
         The record: `checks` with their verdicts, the closest `pairs`, what was
         audited, and the `files` written.
 
     Raises:
-        UserError: no such data set, or one without readable pictures.
+        UserError: no such data set, or one without readable images.
 
     Example:
         >>> audit("faces")["checks"][1]["verdict"]
         'ok'
     """
     source = open_source(dataset)
-    pictures = look(source)
-    if not len(pictures.ids):
+    images = look(source)
+    if not len(images.ids):
         raise UserError(
             f"No picture of {dataset} can be decoded: pass a folder of JPEG, "
             "PNG, WebP, BMP or GIF files."
         )
     output = output or Path(f"audit-{_plain(dataset)}.html")
-    checks, pairs = _run_checks(source, pictures, people)
+    checks, pairs = _run_checks(source, images, people)
     record = {
         "dataset": dataset,
         "images": {
-            name: int((pictures.splits == name).sum()) for name in source.splits
+            name: int((images.splits == name).sum()) for name in source.splits
         },
         **provenance(),
         "checks": [asdict(check) for check in checks],
         "pairs": {
-            name: list(itertools.islice(_rows(found, pictures), PAIRS_SHOWN))
+            name: list(itertools.islice(_rows(found, images), PAIRS_SHOWN))
             for name, found in pairs.items()
         },
         "files": [str(output), str(output.with_suffix(".json"))],
@@ -75,37 +75,37 @@ def audit(
 
 
 def _run_checks(
-    source: Source, pictures: Pictures, people: bool
+    source: Source, images: ImageTable, people: bool
 ) -> tuple[list[Check], dict[str, Pairs]]:
-    duplicates, duplicate_pairs = leaks.near_duplicates(pictures)
-    person, person_pairs = _same_person(source, pictures, people)
+    duplicates, duplicate_pairs = leaks.near_duplicates(images)
+    person, person_pairs = _same_person(source, images, people)
     checks = [
-        _unreadable(source, pictures),
-        balance.class_balance(pictures),
-        leaks.crossing_groups(pictures),
+        _unreadable(source, images),
+        balance.class_balance(images),
+        leaks.crossing_groups(images),
         duplicates,
         person,
-        *_shortcuts(source, pictures),
+        *_shortcuts(source, images),
     ]
     pairs = {duplicates.name: duplicate_pairs, person.name: person_pairs}
     return checks, {name: found for name, found in pairs.items() if found}
 
 
-def _unreadable(source: Source, pictures: Pictures) -> Check:
+def _unreadable(source: Source, images: ImageTable) -> Check:
     if source.files is None:
         return balance.unreadable(None, 0)
-    broken = sorted(set(source.files) - set(pictures.ids))
+    broken = sorted(set(source.files) - set(images.ids))
     return balance.unreadable(broken, len(source.files))
 
 
 def _same_person(
-    source: Source, pictures: Pictures, people: bool
+    source: Source, images: ImageTable, people: bool
 ) -> tuple[Check, Pairs | None]:
     name = "same person"
     if not people:
         return Check(name, verdicts.NOT_CHECKED, "Not asked for."), None
     # Without a second split there is nothing to run a network for.
-    if len(np.unique(pictures.splits)) < 2:
+    if len(np.unique(images.splits)) < 2:
         return Check(name, verdicts.NOT_CHECKED, leaks.NEEDS_TWO), None
     try:
         network = extractor("facenet", _image_size(source))
@@ -114,9 +114,9 @@ def _same_person(
     embeddings = [
         features(network, split).values
         for split in source.splits.values()
-        if split.name in pictures.splits
+        if split.name in images.splits
     ]
-    return leaks.same_person(pictures, np.concatenate(embeddings))
+    return leaks.same_person(images, np.concatenate(embeddings))
 
 
 def _image_size(source: Source) -> int:
@@ -124,10 +124,10 @@ def _image_size(source: Source) -> int:
     return split.examples.element_spec["image"].shape[1]
 
 
-def _shortcuts(source: Source, pictures: Pictures) -> list[Check]:
+def _shortcuts(source: Source, images: ImageTable) -> list[Check]:
     """The checks of what alone may tell fake from real, on training data."""
-    train = pictures.splits == "train"
-    labels, groups = pictures.labels[train], pictures.groups[train]
+    train = images.splits == "train"
+    labels, groups = images.labels[train], images.groups[train]
     if shortcuts.too_few(labels, groups):
         reason = (
             f"Needs {shortcuts.FEWEST} groups of each class in the training "
@@ -136,8 +136,8 @@ def _shortcuts(source: Source, pictures: Pictures) -> list[Check]:
         names = (*encoding.SIGNALS, shortcuts.THUMBNAIL)
         return [Check(name, verdicts.NOT_CHECKED, reason) for name in names]
     return [
-        *_encoding(source, pictures.ids[train], labels, groups),
-        shortcuts.check_thumbnail(pictures.thumbnails[train], labels, groups),
+        *_encoding(source, images.ids[train], labels, groups),
+        shortcuts.check_thumbnail(images.thumbnails[train], labels, groups),
     ]
 
 
@@ -157,25 +157,25 @@ def _encoding(
     ]
 
 
-def _rows(found: Pairs, pictures: Pictures) -> Iterator[dict[str, Any]]:
-    """The closest pairs by name, one for any two groups of pictures."""
+def _rows(found: Pairs, images: ImageTable) -> Iterator[dict[str, Any]]:
+    """The closest pairs by name, one for any two groups of images."""
     seen = set()
     for sides, similarity in zip(
         zip(found.held_out, found.closest, strict=True),
         found.similarity,
         strict=True,
     ):
-        groups = tuple(pictures.groups[list(sides)])
+        groups = tuple(images.groups[list(sides)])
         if groups in seen:
             continue
         seen.add(groups)
         yield {
             "similarity": round(float(similarity), 3),
-            "pictures": [
+            "images": [
                 {
-                    "id": str(pictures.ids[row]),
-                    "split": str(pictures.splits[row]),
-                    "label": metrics.CLASSES[pictures.labels[row]],
+                    "id": str(images.ids[row]),
+                    "split": str(images.splits[row]),
+                    "label": metrics.CLASSES[images.labels[row]],
                 }
                 for row in sides
             ],

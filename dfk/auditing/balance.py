@@ -1,21 +1,21 @@
-"""How many pictures of each class a split has, and how many are broken."""
+"""How many images of each class a split has, and how many are broken."""
 
 from dfk.auditing import verdicts
+from dfk.auditing.images import ImageTable
 from dfk.auditing.pairs import ORDER
-from dfk.auditing.pictures import Pictures
 from dfk.auditing.verdicts import Check
 
 
-def class_balance(pictures: Pictures) -> Check:
+def class_balance(images: ImageTable) -> Check:
     """Checks what always answering the larger class would be worth.
 
     Example:
-        >>> class_balance(pictures).sentence
+        >>> class_balance(images).sentence
         'Always answering the larger class is right on 50.0 % of train.'
     """
     counts = {}
-    for name in (name for name in ORDER if name in pictures.splits):
-        fake = pictures.labels[pictures.splits == name]
+    for name in (name for name in ORDER if name in images.splits):
+        fake = images.labels[images.splits == name]
         counts[name] = {"real": int((fake == 0).sum()), "fake": int(fake.sum())}
     shares = {
         name: max(count.values()) / sum(count.values())
@@ -31,7 +31,7 @@ def class_balance(pictures: Pictures) -> Check:
 
 
 def unreadable(broken: list[str] | None, total: int) -> Check:
-    """Says which files are no pictures; every other check leaves them out.
+    """Says which files are no images; every other check leaves them out.
 
     Args:
         broken: their names; None for a data set without files.

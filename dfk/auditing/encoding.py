@@ -1,4 +1,4 @@
-"""What a picture file says about how it was written, not what it shows."""
+"""What an image file says about how it was written, not what it shows."""
 
 import math
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ Columns = dict[str, np.ndarray]
 
 
 def columns(paths: Sequence[Path]) -> dict[str, Columns]:
-    """Reads the headers of picture files.
+    """Reads the headers of image files.
 
     Args:
-        paths: readable pictures.
+        paths: readable images.
 
     Returns:
         For each of `SIGNALS` its columns `[N]`: numbers, NaN where a file has

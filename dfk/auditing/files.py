@@ -1,4 +1,4 @@
-"""The picture files of a folder data set, the broken ones included."""
+"""The image files of a folder data set, the broken ones included."""
 
 import os
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ _FILES_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class File:
-    """One picture file.
+    """One image file.
 
     Args:
         path: where it lies.
         id: its path in the data set.
         label: 0 for real and 1 for fake.
-        group: what it shares with pictures that belong to it; its id if none.
+        group: what it shares with images that belong to it; its id if none.
     """
 
     path: Path
@@ -76,7 +76,7 @@ def face_split(name: str, files: list[File], image_size: int) -> FaceSplit:
         "id": [file.id for file in files],
         "group": [file.group for file in files],
     }
-    # Directories and dangling links would end the pipeline, not the picture.
+    # Directories and dangling links would end the pipeline, not the image.
     there = [
         os.access(file.path, os.R_OK) and file.path.is_file() for file in files
     ]
@@ -108,14 +108,14 @@ def _split_files(root: Path, name: str, groups: dict[str, str]) -> list[File]:
         return []
     files = []
     for label, word in enumerate(folders.LABELS):
-        for path in folders.pictures(folder / word):
+        for path in folders.images(folder / word):
             id = path.relative_to(root).as_posix()
             files.append(File(path, id, label, groups.get(id, id)))
     return files
 
 
 def _decoded(batch: dict[str, tf.Tensor], image_size: int):
-    """The readable pictures of a batch of files."""
+    """The readable images of a batch of files."""
     contents = tf.map_fn(tf.io.read_file, batch["image"])
     images, readable = decode.decode_batch(contents, image_size)
     batch = batch | {"image": images}

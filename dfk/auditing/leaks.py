@@ -1,4 +1,4 @@
-"""What the held-out splits share with the pictures a detector trains on."""
+"""What the held-out splits share with the images a detector trains on."""
 
 import dataclasses
 import math
@@ -7,37 +7,37 @@ import numpy as np
 from scipy.stats import poisson
 
 from dfk.auditing import pairs, verdicts
+from dfk.auditing.images import ImageTable
 from dfk.auditing.pairs import Pairs
-from dfk.auditing.pictures import Pictures
 from dfk.auditing.verdicts import Check
 
 # Of 256 bits. Measured on 1,800 faces of Kaggle's set and 2,600 of DFDC:
 # saved again as JPEG of quality 20, shrunk to 64 pixels, 20 % brighter or
-# grey, 99 % of the pictures stay within 22; cut by 2 % on every side, half do.
-# Among the 1.6 million pairs of different pictures of Kaggle's set, of which
+# grey, 99 % of the images stay within 22; cut by 2 % on every side, half do.
+# Among the 1.6 million pairs of different images of Kaggle's set, of which
 # all faces are aligned alike, only one is this close (38): two fakes that are
-# practically the same picture. The first two different people are at 42.
+# practically the same image. The first two different people are at 42.
 HAMMING_LIMIT = 40
 
-# A held-out picture of a stranger is taken for someone at most this often.
+# A held-out image of a stranger is taken for someone at most this often.
 # Stricter, FaceNet would find nearly none of the pairs that there are.
 FALSE_MATCHES = 0.05
 
 NEEDS_TWO = "Needs pictures in at least two splits."
 
 
-def near_duplicates(pictures: Pictures) -> tuple[Check, Pairs | None]:
-    """Checks for the same picture, or its mirror image, in two splits."""
+def near_duplicates(images: ImageTable) -> tuple[Check, Pairs | None]:
+    """Checks for the same image, or its mirror image, in two splits."""
     name = "near-duplicates"
-    held_out = _held_out(pictures.splits)
+    held_out = _held_out(images.splits)
     if not held_out:
         return Check(name, verdicts.NOT_CHECKED, NEEDS_TWO), None
-    bits = pictures.hashes.shape[1]
+    bits = images.hashes.shape[1]
     found = pairs.across(
-        _signs(pictures.hashes),
-        pictures.splits,
+        _signs(images.hashes),
+        images.splits,
         1 - 2 * HAMMING_LIMIT / bits - 1e-6,
-        _signs(pictures.mirrored),
+        _signs(images.mirrored),
     )
     count = len(np.unique(found.held_out))
     share = count / held_out
@@ -60,25 +60,25 @@ def near_duplicates(pictures: Pictures) -> tuple[Check, Pairs | None]:
 
 
 def same_person(
-    pictures: Pictures, embeddings: np.ndarray
+    images: ImageTable, embeddings: np.ndarray
 ) -> tuple[Check, Pairs | None]:
     """Checks for people whose photographs lie in two splits.
 
-    Real pictures are compared with real ones: the face of a generated fake is
+    Real images are compared with real ones: the face of a generated fake is
     nobody's, and a swapped one has its real counterpart in the data.
 
     Args:
-        pictures: of the data set.
+        images: of the data set.
         embeddings: float32 `[N, D]`, FaceNet's, of length 1.
     """
     name = "same person"
-    real = np.flatnonzero(pictures.labels == 0)
-    held_out = _held_out(pictures.splits[real])
+    real = np.flatnonzero(images.labels == 0)
+    held_out = _held_out(images.splits[real])
     if not held_out:
         sentence = "Needs real pictures in at least two splits."
         return Check(name, verdicts.NOT_CHECKED, sentence), None
     limit = person_similarity(len(real))
-    among = pairs.across(embeddings[real], pictures.splits[real], limit)
+    among = pairs.across(embeddings[real], images.splits[real], limit)
     found = dataclasses.replace(
         among, held_out=real[among.held_out], closest=real[among.closest]
     )
@@ -107,7 +107,7 @@ def person_similarity(gallery: int) -> float:
     Of the 404,550 pairs of FFHQ faces in Kaggle's set, 1 in 10,000 has a
     cosine above .843 and 1 in 100,000 above .886: .043 for each tenth. (The
     six closest pairs that were looked at are all of small children.) The limit
-    makes the expected false matches of a picture `FALSE_MATCHES`.
+    makes the expected false matches of an image `FALSE_MATCHES`.
 
     Args:
         gallery: how many faces each is compared with.
@@ -128,21 +128,21 @@ def person_similarity(gallery: int) -> float:
     return 0.886 - 0.043 * (math.log10(rate) + 5)
 
 
-def crossing_groups(pictures: Pictures) -> Check:
+def crossing_groups(images: ImageTable) -> Check:
     """Checks for groups, such as a video or a person, in two splits."""
     name = "groups"
-    if (pictures.groups == pictures.ids).all():
+    if (images.groups == images.ids).all():
         return Check(
             name,
             verdicts.NOT_CHECKED,
             "Nothing says which pictures belong together (a groups.csv with "
             "path,group would).",
         )
-    if len(np.unique(pictures.splits)) < 2:
+    if len(np.unique(images.splits)) < 2:
         return Check(name, verdicts.NOT_CHECKED, NEEDS_TWO)
-    leaked, held_out, crossing = _crossing(pictures)
+    leaked, held_out, crossing = _crossing(images)
     share = leaked / max(held_out, 1)
-    total = len(np.unique(pictures.groups))
+    total = len(np.unique(images.groups))
     return Check(
         name,
         verdicts.leak(share, verdicts.LEAK_DANGER),
@@ -159,13 +159,13 @@ def crossing_groups(pictures: Pictures) -> Check:
     )
 
 
-def _crossing(pictures: Pictures) -> tuple[int, int, int]:
-    """Leaked and all held-out pictures, and the groups in several splits."""
+def _crossing(images: ImageTable) -> tuple[int, int, int]:
+    """Leaked and all held-out images, and the groups in several splits."""
     seen: set[str] = set()
     crossing: set[str] = set()
     leaked = held_out = 0
     for name in pairs.ORDER:
-        groups = pictures.groups[pictures.splits == name]
+        groups = images.groups[images.splits == name]
         crossing |= seen & set(groups)
         leaked += int(np.isin(groups, list(seen)).sum())
         held_out += len(groups) if seen else 0
@@ -181,7 +181,7 @@ def _people_verdict(count: int, chance: float, held_out: int) -> str:
 
 
 def _held_out(splits: np.ndarray) -> int:
-    """How many pictures have an earlier split to be compared with."""
+    """How many images have an earlier split to be compared with."""
     first = next((name for name in pairs.ORDER if name in splits), None)
     return int((splits != first).sum())
 

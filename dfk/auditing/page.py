@@ -5,7 +5,8 @@ from typing import Any
 
 from dfk import pages
 from dfk.auditing import verdicts
-from dfk.auditing.pictures import Source
+from dfk.auditing.images import Source
+from dfk.files import write_text
 
 _CLASSES = {
     verdicts.OK: "ok",
@@ -25,7 +26,7 @@ def write(path: Path, record: dict[str, Any], source: Source) -> None:
     Args:
         path: of the page.
         record: from `dfk.auditing.audit.audit`.
-        source: the data set, for the pictures of the pairs.
+        source: the data set, for the images of the pairs.
 
     Example:
         >>> write(Path("audit.html"), record, open_source("faces"))
@@ -34,16 +35,16 @@ def write(path: Path, record: dict[str, Any], source: Source) -> None:
         side["id"]
         for rows in record["pairs"].values()
         for row in rows
-        for side in row["pictures"]
+        for side in row["images"]
     }
-    pictures = {
-        id: pages.picture(pixels) for id, pixels in source.images(ids).items()
+    images = {
+        id: pages.data_url(pixels) for id, pixels in source.images(ids).items()
     }
     page = pages.render(
         "audit.html",
         record=record,
-        pictures=pictures,
+        images=images,
         classes=_CLASSES,
         measures=_MEASURES,
     )
-    pages.write(path, page)
+    write_text(path, page)

@@ -1,4 +1,4 @@
-"""The closest picture that another split has, for every held-out picture."""
+"""The closest image that another split has, for every held-out image."""
 
 import itertools
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ _ROWS_AT_ONCE = 512
 
 @dataclass(frozen=True)
 class Pairs:
-    """Held-out pictures with their closest ones in another split.
+    """Held-out images with their closest ones in another split.
 
     Args:
-        held_out: int `[P]`, rows of pictures in the later split.
+        held_out: int `[P]`, rows of images in the later split.
         closest: int `[P]`, rows of their closest ones in an earlier split.
         similarity: float `[P]`, 1 for equal vectors; falling.
-        compared: how many pairs of pictures were compared.
+        compared: how many pairs of images were compared.
     """
 
     held_out: np.ndarray
@@ -34,17 +34,17 @@ def across(
     limit: float,
     other: np.ndarray | None = None,
 ) -> Pairs:
-    """Finds the pictures whose closest one in an earlier split is too close.
+    """Finds the images whose closest one in an earlier split is too close.
 
     Args:
         vectors: float32 `[N, D]`, rows of length 1.
         splits: str `[N]`, of `ORDER`.
         limit: the least inner product of two rows that counts.
-        other: float32 `[N, D]`, a second view of the held-out pictures, such
+        other: float32 `[N, D]`, a second view of the held-out images, such
             as their mirror images; the closer of both counts.
 
     Returns:
-        At most one pair for each held-out picture and earlier split.
+        At most one pair for each held-out image and earlier split.
 
     Example:
         >>> across(np.eye(2, dtype="f4")[[0, 0]], np.array(ORDER[:2]), 0.9)

@@ -56,11 +56,11 @@ def predictability(
         model: a classifier of scikit-learn.
         features: float `[N, D]`.
         labels: int `[N]`, 0 for real and 1 for fake.
-        groups: `[N]`, pictures of one group stay in one fold.
+        groups: `[N]`, images of one group stay in one fold.
         seed: the same seed gives the same folds and interval.
 
     Returns:
-        The AUC over all pictures, with the interval by bootstrap over groups.
+        The AUC over all images, with the interval by bootstrap over groups.
 
     Reference:
         Forman and Scholz, "Apples-to-apples in cross-validation studies",
@@ -89,7 +89,7 @@ def predictability(
 
 
 def too_few(labels: np.ndarray, groups: np.ndarray) -> bool:
-    """Whether there are too few pictures to cross-validate anything."""
+    """Whether there are too few images to cross-validate anything."""
     return any(
         len(np.unique(groups[labels == label])) < FEWEST for label in (0, 1)
     )
@@ -104,7 +104,7 @@ def check_encoding(
         signal: its name.
         columns: numbers or strings `[N]` by name.
         labels: int `[N]`, 0 for real and 1 for fake.
-        groups: `[N]`, the pictures' groups.
+        groups: `[N]`, the images' groups.
 
     Returns:
         The check; its numbers hold the AUC, and the most telling columns
@@ -122,7 +122,7 @@ def check_encoding(
             "The same in every picture: no signal.",
             {"auc": asdict(Auc(0.5, 0.5, 0.5)), "columns": []},
         )
-    # Leaves this small find a signal in a few dozen pictures too.
+    # Leaves this small find a signal in a few dozen images too.
     model = HistGradientBoostingClassifier(
         max_iter=50, max_leaf_nodes=8, min_samples_leaf=5, random_state=0
     )
@@ -149,7 +149,7 @@ def check_thumbnail(
     Args:
         thumbnails: uint8 `[N, 8, 8, 3]`.
         labels: int `[N]`, 0 for real and 1 for fake.
-        groups: `[N]`, the pictures' groups.
+        groups: `[N]`, the images' groups.
     """
     model = make_pipeline(
         StandardScaler(), LogisticRegression(C=0.01, max_iter=1000)
@@ -220,7 +220,7 @@ def _typical(values: np.ndarray) -> str:
 def _weighted_auc(
     labels: np.ndarray, ranks: np.ndarray, weights: np.ndarray
 ) -> float | None:
-    """The AUC of pictures that count so many times, ties as half.
+    """The AUC of images that count so many times, ties as half.
 
     `roc_auc_score` would give the same, but sort anew in each resample.
     """

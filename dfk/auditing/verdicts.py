@@ -8,11 +8,11 @@ LOOK = "look"
 DANGER = "danger"
 NOT_CHECKED = "not checked"
 
-# A leaked share s of the held-out pictures can lift their accuracy by as much
+# A leaked share s of the held-out images can lift their accuracy by as much
 # as s. Below 1 % that drowns in the interval of any set of this size.
 LEAK_DANGER = 0.01
 # FaceNet, as strict as it must be, recognises few: of the sample's 192
-# held-out real pictures, all of people that training knows, one in six. So
+# held-out real images, all of people that training knows, one in six. So
 # this share, beyond chance, stands for several times as many.
 PEOPLE_DANGER = 0.02
 
@@ -27,8 +27,8 @@ AUC_LOOK_ABOVE = 0.52
 # How a file was written says nothing about a face. At .7 a detector that only
 # learned that would already be called a result.
 ENCODING_DANGER = 0.7
-# Colours and framing are what the picture shows, and honest collections
-# differ in them. When they decide nearly every picture, nothing is left to
+# Colours and framing are what the image shows, and honest collections
+# differ in them. When they decide nearly every image, nothing is left to
 # learn.
 CONTENT_DANGER = 0.9
 
@@ -52,7 +52,7 @@ class Check:
 
 
 def leak(share: float, danger: float) -> str:
-    """The verdict on a share of held-out pictures that training has seen.
+    """The verdict on a share of held-out images that training has seen.
 
     Example:
         >>> leak(0.002, LEAK_DANGER)

@@ -69,7 +69,7 @@ def version(files: Iterable[Path], *settings: str | int) -> str:
     Times stand for contents, as in make: reading them is quick.
 
     Args:
-        files: where the pictures lie.
+        files: where the images lie.
         settings: what else decides what the examples are.
 
     Returns:

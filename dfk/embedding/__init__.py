@@ -1,1 +1,1 @@
-"""What a network makes of pictures: features, kept, grouped and shown."""
+"""What a network makes of images: features, kept, grouped and shown."""

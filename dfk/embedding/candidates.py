@@ -1,7 +1,7 @@
 """The classifiers that are tried on features, and how each is fitted.
 
 Every one can be expressed in a detector's graph (`dfk.models.from_sklearn`).
-Its settings are chosen by cross-validation on the training pictures, so that
+Its settings are chosen by cross-validation on the training images, so that
 validation stays fresh for the choice between classifiers.
 """
 
@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from dfk.errors import UserError
-from dfk.evaluation.features import Features
+from dfk.models.features import Features
 from dfk.models.from_sklearn import vote_logits
 
 FOLDS = 3
@@ -32,7 +32,7 @@ class FlooredScaler(StandardScaler):
     """Standardises features; one that is all but dead stays small.
 
     A channel that hardly ever fires in training would otherwise explode on
-    the first picture that makes it fire. The same floor is under the
+    the first image that makes it fire. The same floor is under the
     `features_norm` of a detector.
     """
 
@@ -65,7 +65,7 @@ class Kind:
 
 KINDS = {
     # The strength of the L2 penalty is all there is to choose. From as strong
-    # as thousands of features on hundreds of pictures need, to almost none.
+    # as thousands of features on hundreds of images need, to almost none.
     "logistic_regression": Kind(
         "logistic regression",
         LogisticRegression(max_iter=1000),
@@ -80,14 +80,14 @@ KINDS = {
         {"C": (2.0, 8.0, 32.0)},
         reduced=True,
     ),
-    # Few neighbours follow every picture, many give a finer probability.
+    # Few neighbours follow every image, many give a finer probability.
     "neighbors": Kind(
         "k nearest neighbours",
         KNeighborsClassifier(weights="distance", algorithm="brute"),
         {"n_neighbors": (5, 15, 45)},
         reduced=True,
     ),
-    # Shallow trees, each on half the pictures and a few of the features:
+    # Shallow trees, each on half the images and a few of the features:
     # what makes boosting affordable here also keeps it from overfitting
     # (Friedman, "Stochastic Gradient Boosting", 2002).
     "boosting": Kind(
@@ -112,7 +112,7 @@ class Candidate:
     Args:
         kind: a key of `KINDS`.
         features: the name of the features.
-        pipeline: fitted on all training pictures with the best settings.
+        pipeline: fitted on all training images with the best settings.
         settings: which these are.
         cv_auc: their ROC AUC in cross-validation, the best of the grid.
     """
@@ -144,7 +144,7 @@ def fit(
     Args:
         kind: a key of `KINDS`.
         name: the name of the features.
-        training: features of the training pictures; pictures of one group
+        training: features of the training images; images of one group
             stay in one fold.
         memory: a folder in which scalings and reductions are kept, for other
             settings and kinds that start with the same ones.
@@ -186,7 +186,7 @@ def fit(
 
 
 def _grid(kind: Kind, most: int) -> dict[str, list[float]]:
-    """The settings to try; no more neighbours than a fold has pictures."""
+    """The settings to try; no more neighbours than a fold has images."""
     return {
         f"classifier__{name}": sorted(
             {
@@ -202,9 +202,9 @@ def _pipeline(kind: Kind, values: np.ndarray, memory: str | None) -> Pipeline:
     steps = []
     if kind.scaled:
         steps.append(("scaler", FlooredScaler()))
-    pictures, width = values.shape
-    # A fold of the training pictures has fewer of them.
-    directions = min(DIRECTIONS, pictures // 2)
+    images, width = values.shape
+    # A fold of the training images has fewer of them.
+    directions = min(DIRECTIONS, images // 2)
     if kind.reduced and width > directions:
         reduction = PCA(directions, svd_solver="randomized", random_state=0)
         steps.append(("reduction", reduction))

@@ -1,7 +1,7 @@
 """Classifiers on frozen features, trained detectors, and all of them at once.
 
-Everything is chosen before the test pictures are looked at: a classifier's
-settings by cross-validation on the training pictures (`candidates`); which
+Everything is chosen before the test images are looked at: a classifier's
+settings by cross-validation on the training images (`candidates`); which
 classifier, which parts and what weights on validation (`selection`).
 """
 
@@ -20,22 +20,22 @@ from dfk import data, models
 from dfk.data import FaceSplit
 from dfk.embedding import candidates
 from dfk.embedding.candidates import Candidate
-from dfk.embedding.extractors import extractor
 from dfk.embedding.scoreboard import describe
-from dfk.embedding.selection import Selection, select
 from dfk.errors import UserError
-from dfk.evaluation import calibration, novelty
-from dfk.evaluation.features import Features, features
-from dfk.evaluation.provenance import provenance
+from dfk.files import write_json
+from dfk.models import calibration, logit_model, out_of_distribution
 from dfk.models.combination import Part, combine, detector_part
+from dfk.models.extractors import extractor
+from dfk.models.features import Features, features
 from dfk.models.from_sklearn import to_keras
 from dfk.progress import track
-from dfk.runs import Run, finished, write_json
+from dfk.runs import Run, finished, provenance
+from dfk.training.selection import Selection, select
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Something that gives each picture a logit, and can be part of a graph.
+    """Something that gives each image a logit, and can be part of a graph.
 
     Args:
         details: its `name`, and what else is to be recorded of it.
@@ -108,7 +108,9 @@ def classify(
         # Nothing is chosen from here on.
         test = _ask(sources, faces.splits["test"])
         winner = _build(sources, selection, validation)
-        novelty.fit(winner, faces.splits["train"], faces.splits["validation"])
+        out_of_distribution.fit(
+            winner, faces.splits["train"], faces.splits["validation"]
+        )
     details = [source.details for source in sources]
     record = describe(details, selection, validation, test)
     record["seconds"] = round(time.monotonic() - started, 1)
@@ -143,7 +145,7 @@ def _common_size(
 
 
 def _networks(model: str, image_size: int) -> dict[str, keras.Model]:
-    """What makes features of pictures, by the features' name."""
+    """What makes features of images, by the features' name."""
     if not models.get(model).weights:
         raise UserError(
             f"{model} has no pretrained features: pass --model=facenet, or "
@@ -188,7 +190,7 @@ def _classifier(candidate: Candidate, network: keras.Model) -> Source:
 def _detector(run: Run, detector: keras.Model) -> Source:
     return Source(
         {"name": str(run.path)},
-        keras.Model(detector.input, detector.get_layer("logit").output),
+        logit_model(detector),
         np.ravel,
         lambda: detector_part(run.config["model"], detector),
     )

@@ -25,7 +25,7 @@ _SILHOUETTE_SAMPLE = 5000
 
 @dataclass(frozen=True)
 class Clustering:
-    """Pictures in clusters.
+    """Images in clusters.
 
     Args:
         algorithm: one of `ALGORITHMS`.
@@ -50,13 +50,13 @@ class Summary:
 
     Args:
         number: of the cluster; -1 is noise.
-        pictures: how many are in it.
+        images: how many are in it.
         majority: what most of those are whose truth is known; or None.
         share: how many of those are that, 0..1; or None.
     """
 
     number: int
-    pictures: int
+    images: int
     majority: str | None
     share: float | None
 
@@ -67,17 +67,17 @@ class Agreement:
 
     Args:
         truth: `identity` or `label`.
-        pictures: those whose truth is known; only they count.
+        images: those whose truth is known; only they count.
         classes: how many true classes these have.
         adjusted_rand_index: 1 for the very same division, about 0 for a
             random one.
-        purity: the share of pictures that are in the majority of their
+        purity: the share of images that are in the majority of their
             cluster.
         without_clusters: the purity of one cluster of all.
     """
 
     truth: str
-    pictures: int
+    images: int
     classes: int
     adjusted_rand_index: float
     purity: float
@@ -125,7 +125,7 @@ def cluster(
         The clusters, the largest first.
 
     Raises:
-        UserError: too few pictures, or none that differ.
+        UserError: too few images, or none that differ.
 
     Example:
         >>> cluster(values, "kmeans", count=5).numbers
@@ -138,7 +138,7 @@ def cluster(
         a Graphical Aid", 1987.
     """
     needed = SMALLEST if algorithm == "hdbscan" else max(2, count or 2)
-    # Rounded, since a picture's place in its batch changes the last digit.
+    # Rounded, since an image's place in its batch changes the last digit.
     different = len(np.unique(values.round(4), axis=0))
     if different < needed:
         raise UserError(
@@ -172,7 +172,7 @@ def cluster(
 def agreements(
     clustering: Clustering, truths: dict[str, np.ndarray]
 ) -> list[Agreement]:
-    """Compares clusters with what is known of the pictures.
+    """Compares clusters with what is known of the images.
 
     Args:
         clustering: the clusters.
@@ -198,7 +198,7 @@ def agreements(
         compared.append(
             Agreement(
                 truth=name,
-                pictures=len(true),
+                images=len(true),
                 classes=len(set(true)),
                 adjusted_rand_index=float(adjusted_rand_score(true, found)),
                 purity=in_majority / len(true),
@@ -209,7 +209,7 @@ def agreements(
 
 
 def majority(truth: np.ndarray) -> tuple[str | None, float | None]:
-    """What most pictures are, and the share of those that are.
+    """What most images are, and the share of those that are.
 
     Args:
         truth: str `[N]`, empty where not known.
@@ -245,7 +245,7 @@ def summaries(
 
 
 def _classes(identities: np.ndarray | None, most: int) -> int | None:
-    """The number of identities, if it says anything of the pictures."""
+    """The number of identities, if it says anything of the images."""
     if identities is None:
         return None
     known = identities[identities != ""]

@@ -1,4 +1,4 @@
-"""Pictures made ready: decoded once for a look, and again for a network."""
+"""Images made ready: decoded once for a look, and again for a network."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import tensorflow as tf
 import dfk
 from dfk import data
 from dfk.data import FaceSplit, folders
-from dfk.embedding.pictures import Picture
+from dfk.embedding.listing import ListedImage
 from dfk.errors import UserError
 from dfk.images.decode import decode
 from dfk.images.faces import face_crops
@@ -30,34 +30,34 @@ class _UnusableError(Exception):
 
 @dataclass(frozen=True)
 class Collection:
-    """Readable pictures.
+    """Readable images.
 
     Args:
-        pictures: what is known of each.
+        images: what is known of each.
         thumbnails: uint8 `[N, 80, 80, 3]`.
         splits: their pixels, as splits that together have the same order.
         skipped: sentences about the files that were left out.
     """
 
-    pictures: list[Picture]
+    images: list[ListedImage]
     thumbnails: np.ndarray
     splits: list[FaceSplit]
     skipped: list[str]
 
 
 def from_files(
-    pictures: Sequence[Picture], image_size: int, faces: bool = False
+    images: Sequence[ListedImage], image_size: int, faces: bool = False
 ) -> Collection:
     """Reads files, and leaves out those that cannot be read.
 
     Args:
-        pictures: what `dfk.embedding.pictures.find` found.
+        images: what `dfk.embedding.images.find` found.
         image_size: the side of the pixels that a network gets.
-        faces: cuts the largest face out of each picture first, since that is
+        faces: cuts the largest face out of each image first, since that is
             whom a photograph is of.
 
     Returns:
-        The pictures that could be read.
+        The images that could be read.
 
     Raises:
         UserError: none could be.
@@ -68,19 +68,19 @@ def from_files(
     """
     kept, thumbnails, sources, skipped = [], [], [], []
     digest = hashlib.sha256(f"{dfk.__version__} {image_size}".encode())
-    for picture in track(pictures, "reading", len(pictures)):
+    for image in track(images, "reading", len(images)):
         try:
-            content, thumbnail = _read(picture, image_size, faces)
+            content, thumbnail = _read(image, image_size, faces)
         except _UnusableError as error:
-            skipped.append(f"{picture.path} {error}")
+            skipped.append(f"{image.path} {error}")
             continue
         digest.update(hashlib.sha256(content).digest())
-        kept.append(picture)
+        kept.append(image)
         thumbnails.append(thumbnail)
-        sources.append(content if faces else picture.path)
+        sources.append(content if faces else image.path)
     if not kept:
         raise UserError(
-            f"None of {len(pictures)} files could be used; the first: "
+            f"None of {len(images)} files could be used; the first: "
             f"{skipped[0]}."
         )
     read = tf.identity if faces else tf.io.read_file
@@ -97,20 +97,20 @@ def from_dataset(name: str, image_size: int, split: str = "all") -> Collection:
         split: a split's name, or `all`.
 
     Returns:
-        All pictures of those splits.
+        All images of those splits.
 
     Raises:
         UserError: there is no such data set, or it could not be downloaded.
     """
     wanted = data.SPLITS if split == "all" else (split,)
     faces = data.load(name, image_size=image_size, splits=wanted)
-    pictures, thumbnails = [], []
+    images, thumbnails = [], []
     for part in faces.splits.values():
         for example in track(
             part.examples.map(_shrink), f"reading {part.name}", part.size
         ):
-            pictures.append(
-                Picture(
+            images.append(
+                ListedImage(
                     id=example["id"].numpy().decode(),
                     label=folders.LABELS[int(example["label"])],
                     identity=example["group"].numpy().decode(),
@@ -119,7 +119,7 @@ def from_dataset(name: str, image_size: int, split: str = "all") -> Collection:
             )
             thumbnails.append(example["image"].numpy())
     return Collection(
-        without_trivial_groups(pictures),
+        without_trivial_groups(images),
         np.stack(thumbnails),
         list(faces.splits.values()),
         skipped=[],
@@ -127,11 +127,11 @@ def from_dataset(name: str, image_size: int, split: str = "all") -> Collection:
 
 
 def _read(
-    picture: Picture, image_size: int, faces: bool
+    image: ListedImage, image_size: int, faces: bool
 ) -> tuple[bytes, np.ndarray]:
-    """An encoded picture, or the face in it, and its thumbnail."""
+    """An encoded image, or the face in it, and its thumbnail."""
     try:
-        content = Path(picture.path).read_bytes()
+        content = Path(image.path).read_bytes()
         if faces:
             content = _largest_face(content, image_size)
         return content, decode(content, THUMBNAIL).numpy()
@@ -151,17 +151,17 @@ def _largest_face(content: bytes, image_size: int) -> bytes:
     return tf.io.encode_png(decode(largest, image_size)).numpy()
 
 
-def _split(pictures, sources, read, image_size, digest) -> FaceSplit:
+def _split(images, sources, read, image_size, digest) -> FaceSplit:
     examples = {
         "image": sources,
-        "label": [_LABELS[picture.label] for picture in pictures],
-        "id": [picture.id for picture in pictures],
-        "group": [picture.identity or picture.id for picture in pictures],
+        "label": [_LABELS[image.label] for image in images],
+        "id": [image.id for image in images],
+        "group": [image.identity or image.id for image in images],
     }
-    digest.update(repr(pictures).encode())
+    digest.update(repr(images).encode())
     return FaceSplit(
         "pictures",
-        len(pictures),
+        len(images),
         tf.data.Dataset.from_tensor_slices(examples).map(
             lambda row: row | {"image": decode(read(row["image"]), image_size)},
             num_parallel_calls=tf.data.AUTOTUNE,
@@ -176,8 +176,8 @@ def _shrink(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return example | {"image": tf.saturate_cast(tf.round(pixels), tf.uint8)}
 
 
-def without_trivial_groups(pictures: list[Picture]) -> list[Picture]:
-    """Drops groups of one picture each, which say nothing of identity."""
-    if len({picture.identity for picture in pictures}) < len(pictures):
-        return pictures
-    return [replace(picture, identity="") for picture in pictures]
+def without_trivial_groups(images: list[ListedImage]) -> list[ListedImage]:
+    """Drops groups of one image each, which say nothing of identity."""
+    if len({image.identity for image in images}) < len(images):
+        return images
+    return [replace(image, identity="") for image in images]

@@ -1,4 +1,4 @@
-"""A picture of each cluster: its most typical members, side by side."""
+"""An image of each cluster: its most typical members, side by side."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def write_all(
 ) -> list[Path]:
     """Writes a contact sheet a cluster as a PNG file.
 
-    The pictures nearest to the cluster's centre come first, 64 at most. Those
+    The images nearest to the cluster's centre come first, 64 at most. Those
     that are not what most of the cluster is have a frame.
 
     Args:
@@ -58,7 +58,7 @@ def write_all(
 def sheet(
     name: str, thumbnails: np.ndarray, truth: np.ndarray | None = None
 ) -> Image.Image:
-    """Lays pictures out under a title.
+    """Lays images out under a title.
 
     Args:
         name: of the cluster.
@@ -73,8 +73,8 @@ def sheet(
     rows = -(-shown // COLUMNS)
     width = COLUMNS * (side + _GAP) - _GAP + 2 * _MARGIN
     height = _TITLE_HEIGHT + rows * (side + _GAP) - _GAP + 2 * _MARGIN
-    picture = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
     most, share = (None, None) if truth is None else majority(truth)
     title, below = _title(name, len(thumbnails), shown, most, share)
     _write(draw, (_MARGIN, _MARGIN), title, "bold", 19, width)
@@ -83,14 +83,14 @@ def sheet(
         row, column = divmod(number, COLUMNS)
         left = _MARGIN + column * (side + _GAP)
         top = _MARGIN + _TITLE_HEIGHT + row * (side + _GAP)
-        picture.paste(Image.fromarray(thumbnails[number]), (left, top))
+        image.paste(Image.fromarray(thumbnails[number]), (left, top))
         if most and truth[number] not in ("", most):
             draw.rectangle(
                 (left - 1, top - 1, left + side, top + side),
                 outline=COLORS["fake"],
                 width=_FRAME,
             )
-    return picture
+    return image
 
 
 def _nearest_first(values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""From pictures to embeddings, clusters, and what shows them."""
+"""From images to embeddings, clusters, and what shows them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from dfk.embedding import (
     clustering,
     collection,
     contact_sheets,
+    listing,
     maps,
     output,
-    pictures,
     projector,
     store,
 )
 from dfk.embedding.arguments import is_dataset
-from dfk.embedding.extractors import extractor
 from dfk.errors import UserError
-from dfk.evaluation.features import features
-from dfk.runs import write_json
+from dfk.files import write_json
+from dfk.models.extractors import extractor
+from dfk.models.features import features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ def embed(
     algorithm: str | None = None,
     count: int | None = None,
 ) -> Result:
-    """Makes embeddings of pictures and writes all that shows them.
+    """Makes embeddings of images and writes all that shows them.
 
     Writes `embeddings.parquet` (or `.npz`), `projector/` for TensorBoard, and
     with an algorithm `clusters/` with `map.png`, a contact sheet a cluster,
@@ -60,7 +60,7 @@ def embed(
 
     Args:
         arguments: files and folders, or the TFDS name of one data set.
-        model: as for `dfk.embedding.extractors.extractor`.
+        model: as for `dfk.models.extractors.extractor`.
         split: leaves only that split of a data set, except with `all`.
         faces: cuts out the largest face of each file first.
         output_dir: a folder that is empty or was written by this.
@@ -72,7 +72,7 @@ def embed(
         What was made.
 
     Raises:
-        UserError: no such pictures, model or data set, or no clusters.
+        UserError: no such images, model or data set, or no clusters.
 
     Example:
         >>> embed(["photographs"], faces=True, algorithm="kmeans").skipped
@@ -81,7 +81,7 @@ def embed(
     folder = Path(output_dir).expanduser()
     output.check(folder)
     collected, values = _values(arguments, model, split, faces, folder)
-    made = store.Embeddings(values, _columns(collected.pictures), model)
+    made = store.Embeddings(values, _columns(collected.images), model)
     found = None
     if algorithm:
         identities = made.columns["identity"]
@@ -105,9 +105,9 @@ def _values(
     faces: bool,
     folder: Path,
 ) -> tuple[collection.Collection, np.ndarray]:
-    """Reads the pictures, and runs the network over them."""
+    """Reads the images, and runs the network over them."""
     if not is_dataset(arguments):
-        listed = pictures.find(arguments, split, leave_out=folder)
+        listed = listing.find(arguments, split, leave_out=folder)
     elif faces:
         raise UserError(
             f"{arguments[0]} holds faces that are cut out already: leave out "
@@ -123,9 +123,9 @@ def _values(
     return collected, np.concatenate(parts)
 
 
-def _columns(listed: Sequence[pictures.Picture]) -> dict[str, np.ndarray]:
+def _columns(listed: Sequence[listing.ListedImage]) -> dict[str, np.ndarray]:
     return {
-        name: np.array([getattr(picture, name) for picture in listed], str)
+        name: np.array([getattr(image, name) for image in listed], str)
         for name in store.TEXTS
     }
 

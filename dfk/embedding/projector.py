@@ -69,7 +69,7 @@ def _write_sprite(path: Path, thumbnails: np.ndarray) -> int:
     sprite = Image.new("RGB", (columns * side, columns * side))
     for number, pixels in enumerate(thumbnails):
         row, column = divmod(number, columns)
-        picture = Image.fromarray(pixels).resize((side, side))
-        sprite.paste(picture, (column * side, row * side))
+        image = Image.fromarray(pixels).resize((side, side))
+        sprite.paste(image, (column * side, row * side))
     sprite.save(path)
     return side

@@ -1,4 +1,4 @@
-"""How good several detectors are on the same pictures, and one against all."""
+"""How good several detectors are on the same images, and one against all."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,12 +7,12 @@ import numpy as np
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from dfk.embedding.selection import Selection, Team
 from dfk.evaluation.bootstrap import bootstrap
-from dfk.evaluation.calibration import fit_scaling
-from dfk.evaluation.features import Features
 from dfk.evaluation.metrics import THRESHOLD
 from dfk.evaluation.paired import weighted_auc
+from dfk.models.calibration import fit_scaling
+from dfk.models.features import Features
+from dfk.training.selection import Selection, Team
 
 NAMES = ("accuracy", "roc_auc")
 
@@ -79,7 +79,7 @@ def describe(
 def _probabilities(
     team: Team, validation: Features, test: Features
 ) -> np.ndarray:
-    """Calibrated probabilities of fake of the test pictures, `[N]`."""
+    """Calibrated probabilities of fake of the test images, `[N]`."""
     temperature, bias = fit_scaling(team.held_out, validation.labels)
     return expit(team.logits(test.values) / temperature + bias)
 
@@ -97,7 +97,7 @@ def score(
 
     Args:
         labels: int `[N]`, 0 for real and 1 for fake.
-        groups: `[N]`, pictures of one group stay together.
+        groups: `[N]`, images of one group stay together.
         probabilities: float `[K, N]`, the probabilities of fake by K
             detectors.
         resamples: how many resamples of the groups to draw.

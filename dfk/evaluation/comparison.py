@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dfk import dataset_names
+from dfk.data import names
 from dfk.errors import UserError
 from dfk.evaluation.bootstrap import COVERAGE
 from dfk.evaluation.metrics import THRESHOLD
@@ -245,7 +245,7 @@ def _trains_backbone(config: dict[str, Any]) -> bool:
 
 def _words(name: str, value: Any) -> str:
     if name == "data_dir":
-        return f"trained on {dataset_names.short(value)}"
+        return f"trained on {names.short(value)}"
     if name == "dataset":
         return f"trained on {value}"
     return f"{name.replace('_', ' ')} {value}"

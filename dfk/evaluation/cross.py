@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dfk.evaluation.measure import evaluate
-from dfk.runs import Run, finished, write_json
+from dfk.files import write_json
+from dfk.runs import Run, finished
 
 # More than chance makes of the best threshold on a few hundred images.
 TRANSFER_LOSS = 0.05

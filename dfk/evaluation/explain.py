@@ -1,4 +1,4 @@
-"""Explains the answers about picture files, one drawing each."""
+"""Explains the answers about image files, one drawing each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,23 +10,23 @@ from dfk.errors import UserError
 from dfk.evaluation.explanations import heat_maps
 from dfk.evaluation.overlays import Region, draw
 from dfk.images import decode, faces
-from dfk.serving.records import Record
+from dfk.prediction.predictions import Record
 
 
 def explain(
     detector: keras.Model, records: Sequence[Record], output: Path
 ) -> list[Path]:
-    """Draws the heat, the faces, the scores and the verdicts of pictures.
+    """Draws the heat, the faces, the scores and the verdicts of images.
 
     Args:
         detector: who gave the answers.
-        records: the answers, from `dfk.serving.records.ask`; those that are
-            errors are left out.
-        output: of the drawing; of several pictures `out.png` becomes
+        records: what `dfk.prediction.predictions.ask` gave; errors are left
+            out.
+        output: of the drawing; of several images `out.png` becomes
             `out-1.png`, `out-2.png` and so on, in the order of the records.
 
     Returns:
-        The drawings, one for each picture that was answered.
+        The drawings, one for each image that was answered.
 
     Raises:
         UserError: the drawing cannot be written.
@@ -38,7 +38,7 @@ def explain(
     answered: dict[str, list[Record]] = {}
     for record in records:
         found = answered.setdefault(record.image, [])
-        # A picture may have been named twice.
+        # An image may have been named twice.
         if record.error is None and record not in found:
             found.append(record)
     paths = []
@@ -68,7 +68,9 @@ def _regions(
     boxes = [_box(pixels, record) for record in records]
     size = detector.input_shape[1]
     seen = [
-        decode.fit(pixels[top : top + side, left : left + side], size)
+        decode.center_crop_resize(
+            pixels[top : top + side, left : left + side], size
+        )
         for left, top, side in boxes
     ]
     verdicts = [record.verdict for record in records]

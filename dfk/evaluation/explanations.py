@@ -1,4 +1,4 @@
-"""Where in a picture a detector saw what speaks for its verdict.
+"""Where in an image a detector saw what speaks for its verdict.
 
 Reference:
     Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via
@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from dfk.errors import UserError
 from dfk.models import embedder
-from dfk.models.views import MomentPooling
+from dfk.models.layers import MomentPooling
 
 BATCH_SIZE = 16
 
@@ -41,7 +41,7 @@ def heat_maps(
     stage, times the maps, place by place, summed over the channels: Grad-CAM
     without its averaging of the gradient over the places (HiResCAM). A head
     that pools deviations has another gradient in each place, which Grad-CAM
-    would average away: on self-blended pictures, the heat predicts the blended
+    would average away: on self-blended images, the heat predicts the blended
     face with an area under the ROC curve of .86, that of Grad-CAM++ with .83
     and that of Grad-CAM with .75 (see `benchmarks/recipes.md`).
 
@@ -49,7 +49,7 @@ def heat_maps(
     speaks for fake. Both views are mapped, that of the mirror image mirrored
     back. Maps are as coarse as the last stage: one of 5 x 5 shows a region,
     not a pixel. The hottest place is 1 whether the evidence is strong or weak.
-    Self-blended pictures, where the truth is known, were recognised by a small
+    Self-blended images, where the truth is known, were recognised by a small
     network; on generated faces there is no truth to check a map against.
 
     Args:
@@ -61,7 +61,7 @@ def heat_maps(
 
     Returns:
         float32 `[N, S, S]` in 0..1, where 1 is the hottest place of each
-        picture; 0 everywhere in a picture with no evidence for its verdict.
+        image; 0 everywhere in an image with no evidence for its verdict.
 
     Raises:
         UserError: a combination with a part that cannot be explained: it has

@@ -1,4 +1,4 @@
-"""How much better a detector gets with more pictures to learn from."""
+"""How much better a detector gets with more images to learn from."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,17 +19,17 @@ _MARKERS = "osD^vP*X"
 
 
 def curves(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Puts the rows that differ only in their number of pictures together.
+    """Puts the rows that differ only in their number of images together.
 
     Args:
         rows: of a comparison.
 
     Returns:
         By detector, with what else sets it apart: its rows, at least two, the
-        fewest training pictures first.
+        fewest training images first.
 
     Raises:
-        UserError: no detector was trained on several numbers of pictures.
+        UserError: no detector was trained on several numbers of images.
 
     Example:
         >>> list(curves(compare(["runs/cnn-350", "runs/cnn"]).rows))
@@ -37,7 +37,7 @@ def curves(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """
     # A combination of trained detectors was not trained itself.
     trained = [row for row in rows if "images" in row.runs[0].training]
-    # More pictures are trained on for fewer epochs, as the recipes say.
+    # More images are trained on for fewer epochs, as the recipes say.
     lines = _alike_but_for(trained, "limit", "epochs")
     if any(len(set(map(images, line))) < len(line) for line in lines.values()):
         lines = _alike_but_for(trained, "limit")
@@ -71,12 +71,12 @@ def _alike_but_for(rows: Sequence[Row], *names: str) -> dict[str, list[Row]]:
 
 
 def images(row: Row) -> int:
-    """How many pictures a row's detector was trained on."""
+    """How many images a row's detector was trained on."""
     return row.runs[0].training["images"]
 
 
 def write(path: Path, rows: Sequence[Row], title: str) -> Path:
-    """Draws accuracy and ROC AUC against the number of training pictures.
+    """Draws accuracy and ROC AUC against the number of training images.
 
     Args:
         path: of the PNG file.
@@ -88,7 +88,7 @@ def write(path: Path, rows: Sequence[Row], title: str) -> Path:
         The path.
 
     Raises:
-        UserError: no detector was trained on several numbers of pictures.
+        UserError: no detector was trained on several numbers of images.
 
     Example:
         >>> write(Path("curve.png"), comparison.rows, "faces, test")

@@ -9,14 +9,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from dfk import data, dataset_names, models
+from dfk import data, models
+from dfk.data import names
 from dfk.evaluation import metrics, plots, records, reliability
-from dfk.evaluation.conformal import coverage
+from dfk.evaluation.coverage import coverage
 from dfk.evaluation.operating_points import operating_points
-from dfk.evaluation.provenance import provenance
 from dfk.evaluation.scores import BATCH_SIZE, Scores, score_split
-from dfk.models.verdicts import UNFAMILIAR, Calibration
-from dfk.runs import Run, write_json
+from dfk.files import write_json
+from dfk.models.calibration import Calibration
+from dfk.models.verdicts import UNFAMILIAR
+from dfk.runs import Run, provenance
 
 SEED = 0
 
@@ -71,7 +73,7 @@ def evaluate(
         dataset, data_dir, split, run.results.get("evaluation", {})
     )
     _write_csv(run.path / f"scores-{key}.csv", scores, words)
-    pictures = plots.write_all(
+    images = plots.write_all(
         run.path / "plots",
         key,
         scores.labels,
@@ -80,7 +82,7 @@ def evaluate(
     )
     record = {
         "dataset": dataset,
-        "data_dir": dataset_names.absolute(data_dir),
+        "data_dir": names.absolute(data_dir),
         "split": split,
         "data_version": faces.version,
         "command": records.command(run_path, dataset, data_dir, split),
@@ -89,7 +91,7 @@ def evaluate(
         "files": [
             run.results_path.name,
             f"scores-{key}.csv",
-            *(str(p.relative_to(run.path)) for p in pictures),
+            *(str(p.relative_to(run.path)) for p in images),
         ],
     }
     # Read only now: scoring took its time, in which others may have written.
@@ -98,7 +100,7 @@ def evaluate(
     earlier = evaluations.get(key, {})
     if "robustness" in earlier:
         if earlier.get("data_version", faces.version) == faces.version:
-            # It took long, and is as true of the same pictures as it was.
+            # It took long, and is as true of the same images as it was.
             record["robustness"] = earlier["robustness"]
         else:
             print(
@@ -184,7 +186,7 @@ def _write_csv(
     with partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(
-            ["id", "group", "label", "fake_probability", "novelty", *words]
+            ["id", "group", "label", "fake_probability", "ood_score", *words]
         )
         writer.writerows(
             zip(
@@ -192,7 +194,7 @@ def _write_csv(
                 scores.groups,
                 np.array(metrics.CLASSES)[scores.labels],
                 scores.probabilities,
-                scores.novelty,
+                scores.ood_score,
                 *words.values(),
                 strict=True,
             )

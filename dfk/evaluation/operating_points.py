@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dfk.evaluation.bootstrap import Interval, Statistics, bootstrap
-from dfk.evaluation.conformal import needed
-from dfk.models.verdicts import ALARM_RATES
+from dfk.models.calibration import ALARM_RATES
+from dfk.models.conformal import required_images
 
 if TYPE_CHECKING:
-    from dfk.models.verdicts import Calibration
+    from dfk.models.calibration import Calibration
 
 
 def operating_points(
@@ -29,22 +29,22 @@ def operating_points(
         seed: of the bootstrap.
 
     Returns:
-        For each of `dfk.models.verdicts.ALARM_RATES`: the `rate` asked for;
-        the `threshold`, or None where validation has too few reals; `needed`,
+        For each of `dfk.models.calibration.ALARM_RATES`: the `rate` asked for;
+        the `threshold`, or None where validation has too few reals; `required`,
         how many it would need; and `false_alarms` and `recall`, the shares of
         these reals and fakes above the threshold, each with a 95 % interval.
 
     Example:
         >>> operating_points(labels, probabilities, groups, calibration)[1]
-        {'rate': 0.05, 'threshold': 0.62, 'needed': 19, 'false_alarms': ...}
+        {'rate': 0.05, 'threshold': 0.62, 'required': 19, 'false_alarms': ...}
     """
     points = []
     for rate, threshold in zip(ALARM_RATES, calibration.alarms, strict=True):
-        known = calibration.images[0] >= needed(rate)
+        known = calibration.images[0] >= required_images(rate)
         point = {
             "rate": rate,
             "threshold": threshold if known else None,
-            "needed": needed(rate),
+            "required": required_images(rate),
         }
         if known:
             called = probabilities > np.float32(threshold)

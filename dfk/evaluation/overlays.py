@@ -1,4 +1,4 @@
-"""Draws what a detector says, and where it saw it, over the picture."""
+"""Draws what a detector says, and where it saw it, over the image."""
 
 import os
 import textwrap
@@ -22,21 +22,21 @@ from dfk.evaluation.figures import COLORS, INK
 _COLORS = matplotlib.colormaps["inferno"]
 _OPACITY = 0.75
 _UNDECIDED = "#8a5a00"
-# Small pictures are shown enlarged, large ones reduced, in pixels.
+# Small images are shown enlarged, large ones reduced, in pixels.
 _SHOWN = 900
 _DPI = 150
-# A face below this share of the picture's longer side is shown enlarged as
+# A face below this share of the image's longer side is shown enlarged as
 # well, as long as there are not too many.
 _SMALL = 1 / 3
 _MOST_ENLARGED = 4
 
 
 class Region(NamedTuple):
-    """A part of a picture that was judged by itself.
+    """A part of an image that was judged by itself.
 
     Args:
         box: `(left, top, side)` of the square that the detector saw, in
-            pixels of the picture.
+            pixels of the image.
         face: `(x, y, width, height)` of the face in it, or None.
         heat: float `[S, S]` in 0..1, see `explanations.heat_maps`.
         words: what the detector says of it.
@@ -51,11 +51,11 @@ class Region(NamedTuple):
 
 
 def heated(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Lays a heat map over a picture.
+    """Lays a heat map over an image.
 
     Args:
         pixels: uint8 `[H, W, 3]`.
-        heat: float `[h, w]` in 0..1; it is stretched over the picture.
+        heat: float `[h, w]` in 0..1; it is stretched over the image.
 
     Returns:
         uint8 `[H, W, 3]`.
@@ -79,11 +79,11 @@ def heated(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
 def draw(
     path: Path, pixels: np.ndarray, regions: Sequence[Region], title: str
 ) -> None:
-    """Writes a picture with its heat, its faces and what was said of them.
+    """Writes an image with its heat, its faces and what was said of them.
 
     Args:
         path: of the PNG file; its folder is made if it is missing.
-        pixels: uint8 `[H, W, 3]`, the whole picture.
+        pixels: uint8 `[H, W, 3]`, the whole image.
         regions: what was judged in it.
         title: stands above.
 

@@ -1,4 +1,4 @@
-"""Pictures of a detector's scores, sized to be read on a phone."""
+"""Images of a detector's scores, sized to be read on a phone."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from dfk import dataset_names
+from dfk.data import names
 from dfk.errors import UserError
 from dfk.runs import Run
 
@@ -26,7 +26,7 @@ def source_of(
     """
     if dataset is None and data_dir is None:
         return run.config["dataset"], run.config["data_dir"]
-    return dataset_names.name_or_folder(dataset, data_dir)
+    return names.name_or_folder(dataset, data_dir)
 
 
 def recorded(
@@ -75,9 +75,9 @@ def key_of(
         Such as `faces-test`, or `faces-2-test` after another folder called
         faces.
     """
-    folders = dataset_names.absolute(data_dir)
+    folders = names.absolute(data_dir)
     name = dataset or "-".join(
-        Path(folder).name for folder in dataset_names.split(folders)
+        Path(folder).name for folder in names.split(folders)
     )
     plain = re.sub(r"[^\w.-]+", "-", name)
     for number in itertools.count(1):

@@ -10,12 +10,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dfk import dataset_names, models, pages
+from dfk import models, pages
+from dfk.data import names
 from dfk.errors import UserError
 from dfk.evaluation import measure, records, slices
 from dfk.evaluation.explanations import heat_maps
 from dfk.evaluation.metrics import CLASSES
 from dfk.evaluation.overlays import heated
+from dfk.files import write_text
 from dfk.runs import Run, flat
 
 SHOWN = 24
@@ -33,7 +35,7 @@ def write_report(
 
     All its numbers are those of `results.json` and of the scores beside it;
     the robustness grid and the cross table are shown where they were measured.
-    The page holds its pictures in itself and asks the network for nothing.
+    The page holds its images in itself and asks the network for nothing.
 
     Args:
         run_path: the folder of a finished run.
@@ -90,14 +92,14 @@ def write_report(
     )
     is_own = _spelled_out(where) == _spelled_out(own) and split == "test"
     path = run.path / ("report.html" if is_own else f"report-{key}.html")
-    pages.write(path, page)
+    write_text(path, page)
     return path
 
 
 def _spelled_out(
     where: tuple[str | None, str | None],
 ) -> tuple[str | None, str | None]:
-    return where[0], dataset_names.absolute(where[1])
+    return where[0], names.absolute(where[1])
 
 
 def _read_scores(path: Path) -> dict[str, np.ndarray]:
@@ -105,7 +107,7 @@ def _read_scores(path: Path) -> dict[str, np.ndarray]:
         rows = list(csv.DictReader(file))
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     columns["label"] = np.array([CLASSES.index(x) for x in columns["label"]])
-    for name in ("fake_probability", "novelty"):
+    for name in ("fake_probability", "ood_score"):
         columns[name] = columns[name].astype(np.float32)
     return columns
 
@@ -130,7 +132,7 @@ def _thumbnails(
     split: str,
     verdicts: dict[str, str],
 ) -> tuple[dict[str, tuple[str, str | None]], str | None]:
-    """Pictures by their ids, plain and with their heat maps.
+    """Images by their ids, plain and with their heat maps.
 
     And why there are no heat maps, of a detector that has none to show.
     """
@@ -145,11 +147,11 @@ def _thumbnails(
         for example in examples.as_numpy_iterator()
     }
     images = np.stack(list(found.values()))
-    plain = [pages.picture(image) for image in images]
+    plain = [pages.data_url(image) for image in images]
     warm, unexplained = [None] * len(plain), None
     try:
         heat = heat_maps(detector, images, [verdicts[id] for id in found])
-        warm = list(map(pages.picture, map(heated, images, heat)))
+        warm = list(map(pages.data_url, map(heated, images, heat)))
     except UserError as error:
         unexplained = str(error)
     pairs = zip(plain, warm, strict=True)
@@ -203,6 +205,6 @@ def _audit(folder: Path, name: str) -> dict[str, Any] | None:
         ):
             continue
         audited = str(record["dataset"])
-        if dataset_names.absolute(name) == dataset_names.absolute(audited):
+        if names.absolute(name) == names.absolute(audited):
             return record
     return None

@@ -1,4 +1,4 @@
-"""How well a detector stands what happens to pictures in the world."""
+"""How well a detector stands what happens to images in the world."""
 
 import csv
 import os
@@ -15,13 +15,13 @@ import tensorflow as tf
 from dfk import data, models
 from dfk.data import FaceSplit, caching
 from dfk.evaluation import measure, metrics, records
-from dfk.evaluation.provenance import provenance
 from dfk.evaluation.reliability import expected_calibration_error
 from dfk.evaluation.robustness_plot import write_plot
 from dfk.evaluation.scores import BATCH_SIZE, Scores, compiled, score_split
+from dfk.files import write_json
 from dfk.images.corruptions import CORRUPTIONS, Corruption
 from dfk.progress import track
-from dfk.runs import Run, write_json
+from dfk.runs import Run, provenance
 
 # What has an area under its curve.
 CURVES = ("accuracy", "balanced_accuracy", "roc_auc")
@@ -98,10 +98,10 @@ def _score_grid(
         clean = score_split(detector, split, batch_size)
         parts = list(_judged(detector, split, batch_size, cells))
     shape = 2, len(cells), split.size
-    probabilities, novelty = np.concatenate(parts, axis=1).reshape(shape)
+    probabilities, ood_score = np.concatenate(parts, axis=1).reshape(shape)
     return clean, {
         (corruption.name, level): replace(
-            clean, probabilities=probabilities[row], novelty=novelty[row]
+            clean, probabilities=probabilities[row], ood_score=ood_score[row]
         )
         for row, (corruption, level) in enumerate(cells)
     }
@@ -113,15 +113,15 @@ def _judged(
     batch_size: int,
     cells: list[tuple[Corruption, float]],
 ) -> Iterator[np.ndarray]:
-    """Probabilities and novelty `[2, B]` of one batch after the other."""
+    """Probabilities and OOD scores `[2, B]` of one batch after the other."""
     # One graph and one stream for all cells: between two of them neither is
     # compiled anew nor runs dry.
-    judge = compiled(detector)
+    forward_pass = compiled(detector)
     batches = _harmed(split, cells).batch(batch_size).prefetch(tf.data.AUTOTUNE)
     steps = -(-len(cells) * split.size // batch_size)
     for images in track(batches, f"scoring {len(cells)} corruptions", steps):
-        judgement = judge(images)
-        yield np.stack([judgement.probability, judgement.novelty])
+        outputs = forward_pass(images)
+        yield np.stack([outputs.probability, outputs.ood_score])
 
 
 def _harmed(
@@ -129,11 +129,9 @@ def _harmed(
 ) -> tf.data.Dataset:
     """The split's images as the first cell has them, then the second, ..."""
 
-    def apply(
-        index: np.int64, pixels: np.ndarray, picture: bytes
-    ) -> np.ndarray:
+    def apply(index: np.int64, pixels: np.ndarray, image: bytes) -> np.ndarray:
         corruption, level = cells[index // split.size]
-        return corruption.apply(pixels, level, picture.decode())
+        return corruption.apply(pixels, level, image.decode())
 
     def change(index: tf.Tensor, example: dict[str, tf.Tensor]) -> tf.Tensor:
         image = example["image"]
@@ -158,10 +156,10 @@ def summary(
 
     The robustness score is the mean, over the corruptions, of the area under
     the curve of balanced accuracy at probability 0.5. Guessing gives 0.5,
-    and 1 means always right, whatever happened to the picture. It is a mean
+    and 1 means always right, whatever happened to the image. It is a mean
     of accuracies, and no share of what the clean ones give, so that a poor
     detector cannot look good by having little to lose; and it keeps to the
-    threshold, since a detector that calls every blurred picture real is of no
+    threshold, since a detector that calls every blurred image real is of no
     use, whatever its ROC AUC.
 
     Args:

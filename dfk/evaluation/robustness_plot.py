@@ -1,4 +1,4 @@
-"""The picture of a robustness grid, sized to be read on a phone."""
+"""The image of a robustness grid, sized to be read on a phone."""
 
 from pathlib import Path
 from typing import Any

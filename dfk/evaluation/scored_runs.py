@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dfk import dataset_names, runs
+from dfk import runs
+from dfk.data import names
 from dfk.errors import UserError
 from dfk.evaluation.metrics import CLASSES
 from dfk.runs import Run
@@ -33,7 +34,7 @@ class Source(NamedTuple):
     @property
     def name(self) -> str:
         """The data set in words: its TFDS name, or its folder's name."""
-        return self.dataset or dataset_names.short(self.data_dir)
+        return self.dataset or names.short(self.data_dir)
 
     @property
     def flags(self) -> list[str]:
@@ -95,8 +96,8 @@ def read(
         'faces'
     """
     opened = runs.finished(paths)
-    dataset, data_dir = dataset_names.name_or_folder(dataset, data_dir)
-    asked = Source(dataset, dataset_names.absolute(data_dir), split)
+    dataset, data_dir = names.name_or_folder(dataset, data_dir)
+    asked = Source(dataset, names.absolute(data_dir), split)
     evaluations = {run: _evaluations(run, asked) for run in opened}
     source = _shared(evaluations, asked)
     scored = [_read(run, *evaluations[run][source]) for run in opened]

@@ -11,6 +11,7 @@ import tensorflow as tf
 from dfk import models
 from dfk.data import FaceSplit
 from dfk.errors import UserError
+from dfk.prediction.outputs import Outputs, forward_pass
 from dfk.progress import track
 
 BATCH_SIZE = 64
@@ -25,14 +26,14 @@ class Scores:
         groups: str `[N]`, images of one group are not independent.
         labels: int64 `[N]`, 0 for real and 1 for fake.
         probabilities: float32 `[N]` in 0..1, the probabilities of fake.
-        novelty: float32 `[N]`; above 1 is unlike the training pictures.
+        ood_score: float32 `[N]`; above 1 is unlike the training images.
     """
 
     ids: np.ndarray
     groups: np.ndarray
     labels: np.ndarray
     probabilities: np.ndarray
-    novelty: np.ndarray
+    ood_score: np.ndarray
 
     def words(self, calibration: models.Calibration) -> dict[str, np.ndarray]:
         """The verdicts and their reasons.
@@ -46,7 +47,7 @@ class Scores:
         limits = [calibration.real_up_to, calibration.fake_down_to]
         words = models.verdicts(
             tf.constant(self.probabilities),
-            tf.constant(self.novelty),
+            tf.constant(self.ood_score),
             tf.constant(limits),
         )
         return {
@@ -77,12 +78,12 @@ def score_split(
         array([0, 1, 1, 0])
     """
     _check_size(detector, split)
-    judge = compiled(detector)
+    network = compiled(detector)
     columns: dict[str, list[np.ndarray]] = collections.defaultdict(list)
     for batch in _batches(split, batch_size):
-        judgement = judge(batch.pop("image"))
-        batch["probability"] = judgement.probability
-        batch["novelty"] = judgement.novelty
+        outputs = network(batch.pop("image"))
+        batch["probability"] = outputs.probability
+        batch["ood_score"] = outputs.ood_score
         for name, values in batch.items():
             columns[name].append(values.numpy())
     if not columns["label"]:
@@ -98,7 +99,7 @@ def score_split(
         groups=np.char.decode(together["group"].astype(bytes)),
         labels=together["label"],
         probabilities=together["probability"],
-        novelty=together["novelty"],
+        ood_score=together["ood_score"],
     )
 
 
@@ -114,7 +115,7 @@ def _check_size(detector: keras.Model, split: FaceSplit) -> None:
 
 def compiled(
     detector: keras.Model,
-) -> Callable[[tf.Tensor], models.Judgement]:
+) -> Callable[[tf.Tensor], Outputs]:
     """One graph for batches of any length, without XLA.
 
     Keras would compile `predict` with XLA, which takes minutes on a CPU.
@@ -125,11 +126,11 @@ def compiled(
     Returns:
         A function of images, uint8 `[N, S, S, 3]`.
     """
-    judge = models.judge(detector)
+    network = forward_pass(detector)
 
     @tf.function
-    def run(images: tf.Tensor) -> models.Judgement:
-        return judge(tf.cast(images, tf.float32))
+    def run(images: tf.Tensor) -> Outputs:
+        return network(tf.cast(images, tf.float32))
 
     images = tf.TensorSpec([None, *detector.input_shape[1:]], tf.uint8)
     return run.get_concrete_function(images)

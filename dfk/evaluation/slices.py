@@ -1,4 +1,4 @@
-"""Where a detector is good and where it is not: groups, sizes of pictures."""
+"""Where a detector is good and where it is not: groups, sizes of images."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from dfk.data import folders
 from dfk.images.headers import opened
 
-# Fewer pictures than this say nothing about a group.
+# Fewer images than this say nothing about a group.
 SMALLEST_GROUP = 2
 WORST_GROUPS = 10
 SIZE_BINS = 4
@@ -20,14 +20,14 @@ def by_group(
     """The groups (people, videos) that a detector is worst on.
 
     Args:
-        groups: str `[N]`, the group of each picture.
+        groups: str `[N]`, the group of each image.
         labels: int `[N]`, 0 for real and 1 for fake.
         probabilities: float `[N]` in 0..1, the probabilities of fake.
 
     Returns:
         At most `WORST_GROUPS` rows with the `name`, the `images` and the
         `accuracy` at 0.5, the worst first; of groups of at least
-        `SMALLEST_GROUP` pictures.
+        `SMALLEST_GROUP` images.
 
     Example:
         >>> by_group(groups, labels, probabilities)[0]
@@ -51,10 +51,10 @@ def by_group(
 def by_size(
     sides: np.ndarray, labels: np.ndarray, probabilities: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Accuracy by the size that the pictures' files have.
+    """Accuracy by the size that the images' files have.
 
     Args:
-        sides: int `[N]`, the shorter side of each file's picture, in pixels.
+        sides: int `[N]`, the shorter side of each file's image, in pixels.
         labels: int `[N]`, 0 for real and 1 for fake.
         probabilities: float `[N]` in 0..1, the probabilities of fake.
 
@@ -81,11 +81,11 @@ def by_size(
 
 
 def sides_of(data_dir: str, ids: np.ndarray) -> np.ndarray | None:
-    """The shorter sides of a folder's pictures.
+    """The shorter sides of a folder's images.
 
     Args:
         data_dir: the folder that was evaluated.
-        ids: str `[N]`, the pictures' paths in it.
+        ids: str `[N]`, the images' paths in it.
 
     Returns:
         int `[N]` in pixels, or None where the ids name no files there, or

@@ -6,9 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from dfk import dataset_names
-from dfk.evaluation.conformal import needed
+from dfk.data import names
 from dfk.evaluation.cross import Cell, Row
+from dfk.models.conformal import required_images
 
 _TITLES = {
     "accuracy": "accuracy",
@@ -101,8 +101,8 @@ def _coverage_sentence(
     if row["promised"] is None:
         return (
             f"No promise for {name}s: validation has fewer than the "
-            f"{needed(error_rate)} that an error rate of {error_rate:.0%} "
-            "needs."
+            f"{required_images(error_rate)} that an error rate of "
+            f"{error_rate:.0%} needs."
         )
     if not row["images"]:
         return f"No {name}s here to try the promise on."
@@ -116,7 +116,7 @@ def _coverage_sentence(
 
 def _operating_cells(point: dict[str, Any]) -> list[str]:
     if point["threshold"] is None:
-        return [f"needs {point['needed']} validation reals", "-", "-"]
+        return [f"needs {point['required']} validation reals", "-", "-"]
     return [
         f"{point['threshold']:.3f}",
         *(
@@ -200,11 +200,11 @@ def show_cross(console: Console, rows: Sequence[Row]) -> None:
     table = Table(title="trained on (rows), tested on (columns)")
     table.add_column("")
     for cell in rows[0].cells:
-        name = dataset_names.short(cell.dataset)
+        name = names.short(cell.dataset)
         table.add_column(f"{name} ({cell.images:,})", min_width=_CELL_WIDTH)
     for row in rows:
         table.add_row(
-            f"{row.model}, {dataset_names.short(row.trained_on)}\n{row.run}",
+            f"{row.model}, {names.short(row.trained_on)}\n{row.run}",
             *map(_cross_cell, row.cells),
         )
     console.print(table)

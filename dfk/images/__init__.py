@@ -1,1 +1,1 @@
-"""Pictures: bytes to pixels, faces, augmentation and self-blending."""
+"""Images: bytes to pixels, faces, augmentation and self-blending."""

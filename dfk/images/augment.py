@@ -1,4 +1,4 @@
-"""What happens to training pictures on their way to the detector."""
+"""What happens to training images on their way to the detector."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ _ERASED = (0.05, 0.3)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much training pictures are changed.
+    """How much training images are changed.
 
     Args:
-        degraded: how often a picture is made small and large again, and how
+        degraded: how often an image is made small and large again, and how
             often it is stored again as JPEG, in 0..1.
         erased: how often a square of 5 to 30 % of its area is filled with
             its mean colour, in 0..1 (Zhong et al., "Random Erasing Data
             Augmentation", AAAI 2020): no single place gives the answer away,
-            and a picture is harder to learn by heart.
+            and an image is harder to learn by heart.
         shift: how far it is shifted at most, in shares of its side.
 
     Example:
@@ -40,17 +40,17 @@ def augment(
     seed: tf.Tensor,
     strength: Augmentation = Augmentation(),
 ) -> tf.Tensor:
-    """A random change of a picture that leaves its label true.
+    """A random change of an image that leaves its label true.
 
     Mirrored, shifted, given another light, and sometimes resized or stored
-    again as JPEG: what happens to honest pictures on their way to a user. All
+    again as JPEG: what happens to honest images on their way to a user. All
     of it is mild, since a strong change wipes out the traces that the detector
-    is to learn. Where that is asked for, a part of some pictures is erased.
+    is to learn. Where that is asked for, a part of some images is erased.
 
     Args:
         image: uint8 `[S, S, 3]`.
         seed: int64 `[2]`; equal seeds make equal changes, in whatever order
-            and on however many threads the pictures come.
+            and on however many threads the images come.
         strength: how much is changed.
 
     Returns:

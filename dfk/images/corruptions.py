@@ -1,6 +1,6 @@
-"""What happens to pictures in the world, at fixed and seeded severities.
+"""What happens to images in the world, at fixed and seeded severities.
 
-A picture is harmed as the detector gets it: after decoding and fitting to the
+An image is harmed as the detector gets it: after decoding and fitting to the
 detector's size. It is the hardest place, since no later shrinking hides the
 harm, and the one definition that a folder of large files and a data set of
 stored squares share. Numbers are thus only comparable between detectors of
@@ -10,7 +10,7 @@ Reference:
     Hendrycks & Dietterich, "Benchmarking Neural Network Robustness to Common
     Corruptions and Perturbations", ICLR 2019: noises, blur, contrast and
     JPEG follow its types, at levels such as their CIFAR-10-C has for small
-    pictures. The others are ours, after what happens to shared portraits.
+    images. The others are ours, after what happens to shared portraits.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-# How far a screenshot enlarges a picture, how much of its side the hand that
+# How far a screenshot enlarges an image, how much of its side the hand that
 # cuts it out loses at each end, and how the phone stores it.
 _ZOOM = (1.1, 2.0)
 _SLIP = 0.03
@@ -34,7 +34,7 @@ _Change = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
 @dataclass(frozen=True)
 class Corruption:
-    """One way in which pictures get worse, and how far it goes.
+    """One way in which images get worse, and how far it goes.
 
     Args:
         name: such as `jpeg`.
@@ -49,19 +49,17 @@ class Corruption:
     levels: tuple[float, ...]
     change: _Change
 
-    def apply(
-        self, pixels: np.ndarray, level: float, picture: str
-    ) -> np.ndarray:
-        """Harms one picture.
+    def apply(self, pixels: np.ndarray, level: float, image: str) -> np.ndarray:
+        """Harms one image.
 
-        Chance depends on the picture and the corruption alone: neither order
+        Chance depends on the image and the corruption alone: neither order
         nor threads matter, and a higher level is more of the same noise, the
         same way to turn, and so on.
 
         Args:
             pixels: uint8 `[S, S, 3]`, RGB in 0..255.
             level: in `unit`, usually one of `levels`.
-            picture: the picture's id, which seeds what is random.
+            image: the image's id, which seeds what is random.
 
         Returns:
             uint8 `[S, S, 3]`.
@@ -70,7 +68,7 @@ class Corruption:
             >>> CORRUPTIONS["jpeg"].apply(pixels, 50, "test/ann.png").shape
             (128, 128, 3)
         """
-        digest = hashlib.sha256(f"{self.name} {picture}".encode()).digest()
+        digest = hashlib.sha256(f"{self.name} {image}".encode()).digest()
         generator = np.random.default_rng(int.from_bytes(digest[:8]))
         return self.change(pixels, level, generator)
 
@@ -120,7 +118,7 @@ def _contrast(pixels, gain, _):
 
 
 def _crop(pixels, share, generator):
-    """Framed anew: a square from anywhere in the picture, enlarged."""
+    """Framed anew: a square from anywhere in the image, enlarged."""
     side = len(pixels)
     left, top = generator.uniform(0, side * (1 - share), 2)
     box = (left, top, left + share * side, top + share * side)

@@ -1,8 +1,8 @@
-"""The one road from a picture's bytes to the pixels a detector sees.
+"""The one road from an image's bytes to the pixels a detector sees.
 
-Everything that scores a picture goes through `decode`: the TFDS builder, a
+Everything that scores an image goes through `decode`: the TFDS builder, a
 folder of files, `dfk.predict` and the served graph. Pixels are rounded to
-whole numbers at its end, so that a picture stored losslessly after this road
+whole numbers at its end, so that an image stored losslessly after this road
 and one that has just come over the wire are the same tensor.
 """
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from dfk.images.orientation import upright
 
-# A small file can claim a picture that would fill a server's memory: 67
+# A small file can claim an image that would fill a server's memory: 67
 # million pixels are three times what a professional camera takes.
 MAX_PIXELS = 1 << 26
 # Bytes: the longest header of a BMP, and a palette of 256 colours.
@@ -18,45 +18,45 @@ _HEADER = 14 + 124 + 1024
 
 
 def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Decodes one picture and fits it to a square of `image_size` pixels.
+    """Decodes one image and fits it to a square of `image_size` pixels.
 
     The largest centred square of what `read` gives is kept and resized with
     antialiasing.
 
     Args:
-        image_bytes: string scalar, an encoded picture.
+        image_bytes: string scalar, an encoded image.
         image_size: the side of the result, in pixels.
 
     Returns:
         uint8 `[image_size, image_size, 3]`, RGB in 0..255.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are no picture, or one of
+        tf.errors.InvalidArgumentError: the bytes are no image, or one of
             more than `MAX_PIXELS` pixels.
 
     Example:
         >>> decode(tf.io.read_file("face.jpg"), 128).shape
         TensorShape([128, 128, 3])
     """
-    return fit(read(image_bytes), image_size)
+    return center_crop_resize(read(image_bytes), image_size)
 
 
 def read(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Decodes one picture and turns it upright.
+    """Decodes one image and turns it upright.
 
     Reads JPEG, PNG, still WebP, BMP and GIF (the first frame), whether grey,
     with a palette or with an alpha channel; but no BMP with a palette of
     colours, since TensorFlow does not look them up.
 
     Args:
-        image_bytes: string scalar, an encoded picture.
+        image_bytes: string scalar, an encoded image.
 
     Returns:
         uint8 `[H, W, 3]`, RGB in 0..255.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are no picture, a BMP with
-            a palette of colours, or a picture of more than `MAX_PIXELS`
+        tf.errors.InvalidArgumentError: the bytes are no image, a BMP with
+            a palette of colours, or an image of more than `MAX_PIXELS`
             pixels.
 
     Example:
@@ -77,9 +77,9 @@ def read(image_bytes: tf.Tensor) -> tf.Tensor:
 
 
 def _claimed_shape(image_bytes: tf.Tensor) -> tf.Tensor:
-    """The height and width in a picture's header, int64, read without decoding.
+    """The height and width in an image's header, int64, read without decoding.
 
-    Zeros for BMP, whose files are as large as their pictures; but far too much
+    Zeros for BMP, whose files are as large as their images; but far too much
     for one with a palette of colours.
     """
     # Branches cost more than all else here, so that the most usual format has
@@ -145,8 +145,8 @@ def _sides_of_webp(header: tf.Tensor) -> tf.Tensor:
     )
 
 
-def fit(pixels: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Cuts the centred square out of a picture and resizes it, antialiased.
+def center_crop_resize(pixels: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Cuts the centred square out of an image and resizes it, antialiased.
 
     Larger squares are averaged over areas, smaller ones interpolated
     bilinearly.
@@ -157,7 +157,7 @@ def fit(pixels: tf.Tensor, image_size: int) -> tf.Tensor:
 
     Returns:
         uint8 `[image_size, image_size, 3]`; the very same pixels if the
-        picture already has that size.
+        image already has that size.
     """
     shape = tf.shape(pixels)
     side = tf.minimum(shape[0], shape[1])
@@ -176,24 +176,24 @@ def fit(pixels: tf.Tensor, image_size: int) -> tf.Tensor:
 def decode_batch(
     image_bytes: tf.Tensor, image_size: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes a batch in which some entries may be no pictures.
+    """Decodes a batch in which some entries may be no images.
 
     It works inside a served graph: `tf.map_fn` would fail the whole batch on
-    one broken picture, so a `tf.data` pipeline drops the broken ones and the
+    one broken image, so a `tf.data` pipeline drops the broken ones and the
     others are scattered back to their places.
 
     Args:
-        image_bytes: string `[N]`, encoded pictures.
+        image_bytes: string `[N]`, encoded images.
         image_size: the side of the results, in pixels.
 
     Returns:
-        A pair: uint8 `[N, image_size, image_size, 3]`, zeros where a picture
+        A pair: uint8 `[N, image_size, image_size, 3]`, zeros where an image
         is unreadable; and bool `[N]`, True where it is readable.
     """
     count = tf.shape(image_bytes, out_type=tf.int64)[0]
     shape = (image_size, image_size, 3)
     # One extra row, which is dropped again: a batch needs an element even
-    # when no picture of it is readable.
+    # when no image of it is readable.
     last = tf.data.Dataset.from_tensors(
         (tf.expand_dims(count, 0)[0], tf.zeros(shape, tf.uint8))
     )

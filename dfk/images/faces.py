@@ -1,4 +1,4 @@
-"""Faces in a picture: where they are, and crops that a detector can judge."""
+"""Faces in an image: where they are, and crops that a detector can judge."""
 
 import dataclasses
 import functools
@@ -10,19 +10,19 @@ import tensorflow as tf
 from dfk.images import decode
 
 # In FFHQ's aligned photographs, and so in Kaggle's set, MTCNN's box takes up
-# 0.73 of the height and its centre lies 0.05 below the picture's.
+# 0.73 of the height and its centre lies 0.05 below the image's.
 MARGIN = 0.36
 _RISE = 0.05
-# Below this the picture is smaller than what MTCNN's first stage looks at.
+# Below this the image is smaller than what MTCNN's first stage looks at.
 _SMALLEST = 12
 # The search takes time and memory by the pixel; faces that fill less than a
-# fiftieth of so large a picture are not what anybody asks about.
+# fiftieth of so large an image are not what anybody asks about.
 _LARGEST = 1600
 
 
 @dataclasses.dataclass(frozen=True)
 class Face:
-    """One face in a picture.
+    """One face in an image.
 
     Args:
         box: `(x, y, width, height)` in pixels; `x, y` is the upper left.
@@ -36,7 +36,7 @@ class Face:
     keypoints: tuple[tuple[float, float], ...]
 
     def moved(self, x: int, y: int) -> "Face":
-        """The same face in a picture whose origin lies at `-x, -y`."""
+        """The same face in an image whose origin lies at `-x, -y`."""
         left, top, width, height = self.box
         return dataclasses.replace(
             self,
@@ -46,13 +46,13 @@ class Face:
 
 
 def find_faces(pixels: np.ndarray) -> list[Face]:
-    """Finds the faces of a picture with MTCNN.
+    """Finds the faces of an image with MTCNN.
 
     Args:
         pixels: uint8 `[H, W, 3]`, RGB.
 
     Returns:
-        The faces, the most certain first; none if the picture shows none.
+        The faces, the most certain first; none if the image shows none.
 
     Example:
         >>> find_faces(photograph)[0].box
@@ -73,8 +73,10 @@ def find_faces(pixels: np.ndarray) -> list[Face]:
     return sorted(found, key=lambda face: -face.confidence)
 
 
-def cut(pixels: np.ndarray, face: Face, margin: float = MARGIN) -> np.ndarray:
-    """Cuts a square with the whole head out of a picture.
+def crop_face(
+    pixels: np.ndarray, face: Face, margin: float = MARGIN
+) -> np.ndarray:
+    """Cuts a square with the whole head out of an image.
 
     Args:
         pixels: uint8 `[H, W, 3]`.
@@ -84,7 +86,7 @@ def cut(pixels: np.ndarray, face: Face, margin: float = MARGIN) -> np.ndarray:
             those of FFHQ.
 
     Returns:
-        uint8 `[S, S, 3]` at the picture's own resolution.
+        uint8 `[S, S, 3]` at the image's own resolution.
     """
     left, top, side = square(face, *pixels.shape[:2], margin)
     return pixels[top : top + side, left : left + side]
@@ -93,14 +95,14 @@ def cut(pixels: np.ndarray, face: Face, margin: float = MARGIN) -> np.ndarray:
 def square(
     face: Face, height: int, width: int, margin: float = MARGIN
 ) -> tuple[int, int, int]:
-    """The square around a face that `cut` cuts, inside the picture.
+    """The square around a face that `cut` cuts, inside the image.
 
-    At a border it is moved inwards, and it is never larger than the picture.
+    At a border it is moved inwards, and it is never larger than the image.
 
     Args:
         face: a face.
-        height: the picture's height in pixels.
-        width: the picture's width in pixels.
+        height: the image's height in pixels.
+        width: the image's width in pixels.
         margin: as for `cut`.
 
     Returns:
@@ -118,21 +120,21 @@ def square(
 
 
 def face_crops(image_bytes: bytes) -> list[tuple[Face, bytes]]:
-    """Finds the faces of an encoded picture and cuts them out.
+    """Finds the faces of an encoded image and cuts them out.
 
     Args:
-        image_bytes: the picture, in a format that `dfk.images.decode` reads.
+        image_bytes: the image, in a format that `dfk.images.decode` reads.
 
     Returns:
         For each face, the most certain first, where it is and its crop as a
         PNG, so that no second compression touches its pixels.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are no picture.
+        tf.errors.InvalidArgumentError: the bytes are no image.
     """
     pixels = decode.read(image_bytes).numpy()
     return [
-        (face, tf.io.encode_png(cut(pixels, face)).numpy())
+        (face, tf.io.encode_png(crop_face(pixels, face)).numpy())
         for face in find_faces(pixels)
     ]
 

@@ -1,4 +1,4 @@
-"""What Pillow reads of a picture's file without decoding its pixels."""
+"""What Pillow reads of an image's file without decoding its pixels."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ from PIL import Image
 
 
 def opened(path: Path) -> Image.Image | None:
-    """Opens a picture's file with Pillow.
+    """Opens an image's file with Pillow.
 
     Args:
         path: the file, to be closed by whoever uses it.
 
     Returns:
-        The picture, not yet decoded; None for what Pillow refuses: it is
+        The image, not yet decoded; None for what Pillow refuses: it is
         stricter, with texts and checksums, than the decoder that all
         detectors share.
 

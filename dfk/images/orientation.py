@@ -1,7 +1,7 @@
 """How a camera was held, as its JPEG says, in TensorFlow operations.
 
 A telephone stores most portraits lying on their side, with a note that says how
-to turn them. Whoever looks at such a picture sees it upright, and so must a
+to turn them. Whoever looks at such an image sees it upright, and so must a
 detector, which has never seen a face that lies.
 
 Reference:
@@ -25,7 +25,7 @@ _TAG, _SHORT = 0x0112, 3
 
 
 def upright(pixels: tf.Tensor, image_bytes: tf.Tensor) -> tf.Tensor:
-    """Turns and mirrors a decoded picture as its file asks.
+    """Turns and mirrors a decoded image as its file asks.
 
     Args:
         pixels: `[H, W, 3]`.
@@ -38,7 +38,7 @@ def upright(pixels: tf.Tensor, image_bytes: tf.Tensor) -> tf.Tensor:
         >>> upright(pixels, tf.io.read_file("telephone.jpg")).shape
         TensorShape([4032, 3024, 3])
     """
-    # The only branch: without a note, this is all that a picture pays, since
+    # The only branch: without a note, this is all that an image pays, since
     # what is not inlined is a single operation to pass over.
     may_have_note = tf.strings.regex_full_match(
         tf.strings.substr(image_bytes, 0, _LONGEST), r"\C*Exif\C*"
@@ -57,7 +57,7 @@ def _turn_as_noted(pixels: tf.Tensor, image_bytes: tf.Tensor) -> tf.Tensor:
 
 
 def turn(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turns and mirrors a picture.
+    """Turns and mirrors an image.
 
     Args:
         pixels: `[H, W, 3]`.
@@ -84,10 +84,10 @@ def orientation(image_bytes: tf.Tensor) -> tf.Tensor:
     """Reads the note that says how a JPEG must be turned.
 
     Args:
-        image_bytes: string scalar, an encoded picture.
+        image_bytes: string scalar, an encoded image.
 
     Returns:
-        int32 scalar in 1..8; 1, upright as stored, where the picture is no
+        int32 scalar in 1..8; 1, upright as stored, where the image is no
         JPEG or has no such note, or one that makes no sense.
 
     Example:

@@ -8,8 +8,8 @@ Example:
     >>> trained = models.load("runs/facenet-20260101-120000")
 """
 
-from dfk.models import (
-    classifiers,
+# Importing a detector's file registers it.
+from dfk.models import (  # noqa: F401
     cnn,
     efficientnet,
     efficientnet_lite,
@@ -17,32 +17,34 @@ from dfk.models import (
     forensic,
     resnet,
 )
-from dfk.models.head import embedder, pooled_views
-from dfk.models.judge import Judgement, judge
-from dfk.models.novelty import novelty_gauge
-from dfk.models.registry import Detector, build, get, names
+from dfk.models.calibration import Calibration
+from dfk.models.head import pooled_flips
+from dfk.models.parts import (
+    backbone_layers,
+    embedder,
+    logit_model,
+    ood_layer,
+    score_layer,
+)
+from dfk.models.recipe import Recipe
+from dfk.models.registry import Detector, build, get, names, register
 from dfk.models.saved import load
-from dfk.models.verdicts import Calibration, score_layer, verdicts
+from dfk.models.verdicts import verdicts
 
 __all__ = [
     "Calibration",
     "Detector",
-    "Judgement",
+    "Recipe",
+    "backbone_layers",
     "build",
-    "classifiers",
-    "cnn",
-    "efficientnet",
-    "efficientnet_lite",
     "embedder",
-    "facenet",
-    "forensic",
     "get",
-    "judge",
     "load",
+    "logit_model",
     "names",
-    "novelty_gauge",
-    "pooled_views",
-    "resnet",
+    "ood_layer",
+    "pooled_flips",
+    "register",
     "score_layer",
     "verdicts",
 ]

@@ -1,7 +1,7 @@
 """Classifiers of another kind than neural, as layers of a detector's graph.
 
 They are fitted elsewhere (`dfk.models.from_sklearn` fills their weights) and
-answer here with a logit, so that a picture's bytes go in at one end of a
+answer here with a logit, so that an image's bytes go in at one end of a
 SavedModel and its verdict comes out at the other. All they know is held in
 weights that no optimizer touches; their configurations only hold sizes.
 """
@@ -9,7 +9,7 @@ weights that no optimizer touches; their configurations only hold sizes.
 import keras
 from keras import ops
 
-# A picture that was itself among the examples outweighs all others.
+# An image that was itself among the examples outweighs all others.
 _NO_DISTANCE = 1e-12
 
 

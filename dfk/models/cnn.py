@@ -11,7 +11,20 @@ Reference:
 import keras
 from keras import layers
 
+from dfk.images.augment import Augmentation
+from dfk.models.recipe import Recipe
 from dfk.models.registry import register
+
+# On few images every pixel's grain is needed: they are degraded half as often.
+# Small batches make the most steps of few images.
+RECIPE = Recipe(
+    unfreeze="all",
+    epochs=20,
+    patience=10,
+    learning_rate=1e-3,
+    batch_size=16,
+    augmentation=Augmentation(degraded=0.25),
+)
 
 STAGES = {
     "stem": ("stem_",),
@@ -22,7 +35,7 @@ STAGES = {
 }
 
 
-@register("cnn", stages=STAGES)
+@register("cnn", stages=STAGES, recipe=RECIPE)
 def cnn(x: keras.KerasTensor) -> list[keras.KerasTensor]:
     """The baseline's backbone."""
     x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(x)

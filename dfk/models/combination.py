@@ -11,9 +11,10 @@ from itertools import pairwise
 import keras
 import numpy as np
 
-from dfk.models.head import embedder
-from dfk.models.novelty import NoveltyGauge
-from dfk.models.verdicts import CalibratedScore
+from dfk.models import parts as names
+from dfk.models.calibration import CalibratedScore
+from dfk.models.out_of_distribution import OutOfDistributionScore
+from dfk.models.parts import embedder
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ def detector_part(name: str, detector: keras.Model) -> Part:
     Returns:
         A part that shares the detector's layers.
     """
-    features = detector.get_layer("features").output
-    head = keras.Model(features, detector.get_layer("logit").output)
+    features = detector.get_layer(names.FEATURES).output
+    head = keras.Model(features, detector.get_layer(names.LOGIT).output)
     return Part(name, embedder(detector), head)
 
 
@@ -76,16 +77,18 @@ def combine(
         for number, part in enumerate(parts, 1)
     ]
     # One tensor in between, which is what an embedding of the detector is.
-    together = _side_by_side(features, "features")
-    together = NoveltyGauge(name="novelty", dtype="float32")(together)
+    together = _side_by_side(features, names.FEATURES)
+    together = OutOfDistributionScore(name=names.OOD_SCORE, dtype="float32")(
+        together
+    )
     ends = np.cumsum([values.shape[-1] for values in features]).tolist()
     logits = []
     for part, (start, end) in zip(parts, pairwise([0, *ends]), strict=True):
         head = _renamed(part.head, f"part{len(logits) + 1}_logit")
         logits.append(head(together[:, start:end]))
-    logit = keras.layers.Dense(1, dtype="float32", name="logit")
+    logit = keras.layers.Dense(1, dtype="float32", name=names.LOGIT)
     x = logit(_side_by_side(logits, "part_logits"))
-    x = CalibratedScore(dtype="float32", name="fake_probability")(x)
+    x = CalibratedScore(dtype="float32", name=names.FAKE_PROBABILITY)(x)
     logit.set_weights([np.reshape(weights, (-1, 1)), np.array([bias])])
     return keras.Model(images, x, name=name)
 

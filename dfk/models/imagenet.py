@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import keras
 
-from dfk.fetch import UnavailableError
+from dfk.download import UnavailableError
 from dfk.models import weights as weights_lib
 
 Architecture = Callable[[keras.KerasTensor | None, str | None], keras.Model]

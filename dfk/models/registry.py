@@ -7,9 +7,10 @@ from pathlib import Path
 
 import keras
 
+from dfk.download import UnavailableError
 from dfk.errors import UserError
-from dfk.fetch import UnavailableError
 from dfk.models import head
+from dfk.models.recipe import Recipe
 
 Backbone = Callable[[keras.KerasTensor], list[keras.KerasTensor]]
 WeightLoader = Callable[[keras.Model], None]
@@ -28,13 +29,15 @@ class Detector:
             layers' names. Fine-tuning unfreezes by stage.
         weights: loaders by name; the first is the default. Empty for a
             detector that is trained from scratch.
-        native_size: smaller pictures are enlarged to this side inside the
+        native_size: smaller images are enlarged to this side inside the
             model, since the weights were trained at it.
+        recipe: how it is trained.
     """
 
     name: str
     backbone: Backbone
     stages: dict[str, tuple[str, ...]]
+    recipe: Recipe
     weights: dict[str, WeightLoader]
     native_size: int
 
@@ -52,20 +55,22 @@ def register(
     name: str,
     *,
     stages: dict[str, tuple[str, ...]],
+    recipe: Recipe,
     weights: dict[str, WeightLoader] | None = None,
     native_size: int = 0,
 ) -> Callable[[Backbone], Backbone]:
     """Makes a backbone function known under a name. See `Detector`.
 
     Example:
-        >>> @register("tiny", stages={"all": ("conv",)})
+        >>> recipe = Recipe("all", epochs=5, patience=5, learning_rate=1e-3)
+        >>> @register("tiny", stages={"all": ("conv",)}, recipe=recipe)
         ... def tiny(x):
         ...     return [keras.layers.Conv2D(8, 3, name="conv")(x)]
     """
 
     def decorate(backbone: Backbone) -> Backbone:
         _DETECTORS[name] = Detector(
-            name, backbone, stages, weights or {}, native_size
+            name, backbone, stages, recipe, weights or {}, native_size
         )
         return backbone
 
@@ -99,7 +104,7 @@ def build(
 
     Args:
         name: one of `names()`.
-        image_size: the side S of the square pictures it takes, in pixels.
+        image_size: the side S of the square images it takes, in pixels.
         weights: `default`, another name that the detector knows, `none` for
             random weights, or the path of a weights file whose layers have
             the detector's names.

@@ -12,10 +12,15 @@ import keras
 from keras import layers
 
 from dfk.models.imagenet import imagenet_loader
+from dfk.models.recipe import Recipe
 from dfk.models.registry import register
 
 # Means of the ImageNet training set in RGB order, in 0..255.
 _MEANS = (123.68, 116.779, 103.939)
+
+# Not tried, for lack of the weights: as fast as FaceNet, whose backbone is of
+# its kind and size.
+RECIPE = Recipe(unfreeze="conv3", epochs=12, patience=6, learning_rate=1e-4)
 
 STAGES = {
     "stem": ("conv1_",),
@@ -45,6 +50,7 @@ def _applications_model(x: keras.KerasTensor | None, weights: str | None):
 @register(
     "resnet",
     stages=STAGES,
+    recipe=RECIPE,
     weights={"imagenet": imagenet_loader(_applications_model)},
     native_size=224,
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 
 from dfk.errors import UserError
+from dfk.models.parts import REQUIRED
 from dfk.runs import refuse_repeats
 
 
@@ -34,7 +35,7 @@ def load(path: str | Path) -> keras.Model:
         )
     try:
         detector = keras.models.load_model(file)
-        for name in ("features", "novelty", "logit", "fake_probability"):
+        for name in REQUIRED:
             detector.get_layer(name)
         return detector
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -7,18 +7,8 @@ import h5py
 import keras
 
 from dfk.errors import UserError
+from dfk.models.parts import backbone_layers
 from dfk.models.saved import load
-
-HEAD = ("novelty", "features_norm", "logit", "fake_probability")
-
-
-def backbone_layers(detector: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of a detector's backbone that have weights, in graph order."""
-    return [
-        layer
-        for layer in detector.layers
-        if layer.weights and layer.name not in HEAD
-    ]
 
 
 def load_by_name(detector: keras.Model, path: Path) -> None:

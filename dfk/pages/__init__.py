@@ -1,5 +1,5 @@
 """Self-contained HTML pages: one file, no network, phone, screen and print."""
 
-from dfk.pages.render import picture, render, write
+from dfk.pages.render import data_url, render
 
-__all__ = ["picture", "render", "write"]
+__all__ = ["data_url", "render"]

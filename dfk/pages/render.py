@@ -1,9 +1,7 @@
-"""Fills the templates beside it, and turns pictures into parts of a page."""
+"""Fills the templates beside it, and turns images into parts of a page."""
 
 import base64
 import io
-import os
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -39,19 +37,19 @@ def render(template: str, **values: Any) -> str:
     return _TEMPLATES.get_template(template).render(**values)
 
 
-def picture(pixels: np.ndarray, side: int = 160) -> str:
-    """Makes a picture that lies in the page itself.
+def data_url(pixels: np.ndarray, side: int = 160) -> str:
+    """Makes an image that lies in the page itself.
 
     Args:
         pixels: uint8 `[H, W, 3]`.
-        side: larger pictures are shrunk to it, in pixels.
+        side: larger images are shrunk to it, in pixels.
 
     Returns:
         A `data:` address for `<img src>`. It is a JPEG: for looking at, not
         for measuring.
 
     Example:
-        >>> picture(np.zeros([8, 8, 3], "uint8"))[:22]
+        >>> data_url(np.zeros([8, 8, 3], "uint8"))[:22]
         'data:image/jpeg;base64'
     """
     image = Image.fromarray(pixels)
@@ -60,11 +58,3 @@ def picture(pixels: np.ndarray, side: int = 160) -> str:
     image.save(encoded, "JPEG", quality=_JPEG_QUALITY)
     data = base64.b64encode(encoded.getvalue()).decode()
     return f"data:image/jpeg;base64,{data}"
-
-
-def write(path: Path, page: str) -> None:
-    """Writes a page beside its place, then renames it into it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(page, encoding="utf-8")
-    os.replace(partial, path)

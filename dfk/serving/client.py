@@ -1,10 +1,10 @@
-"""Asking a model server about pictures, over gRPC and without TensorFlow."""
+"""Asking a model server about images, over gRPC and without TensorFlow."""
 
 import grpc
 
 from dfk.errors import UserError
+from dfk.prediction.predictions import BATCH, Answer
 from dfk.serving import tensors
-from dfk.serving.records import BATCH, Answer
 from dfk.serving.stubs import (
     get_model_status_pb2,
     model_service_pb2_grpc,
@@ -29,7 +29,7 @@ class Client:
         server: `host:port` of its gRPC port.
         model: the model's name in `models.config`.
         version: the version to ask; the highest if None.
-        timeout: seconds that one request (of up to 32 pictures) may take.
+        timeout: seconds that one request (of up to 32 images) may take.
 
     Example:
         >>> client = Client("localhost:8500", "facenet")
@@ -61,10 +61,10 @@ class Client:
         self._channel.close()
 
     def predict(self, image_bytes: list[bytes]) -> list[Answer]:
-        """Scores encoded pictures.
+        """Scores encoded images.
 
         Args:
-            image_bytes: N encoded pictures; what is none is answered
+            image_bytes: N encoded images; what is none is answered
                 `unreadable`.
 
         Returns:

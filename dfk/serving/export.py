@@ -12,11 +12,12 @@ import tensorflow as tf
 
 from dfk import models
 from dfk.errors import UserError
-from dfk.lock import alone
+from dfk.files import exclusive_lock
+from dfk.prediction import versions
+from dfk.prediction.signatures import LABELS, signatures
 from dfk.runs import Run
-from dfk.serving import model_config, versions, warmup
+from dfk.serving import model_config, warmup
 from dfk.serving.model_card import write_card
-from dfk.serving.signatures import LABELS, signatures
 from dfk.serving.status import ServingError
 
 
@@ -29,7 +30,7 @@ def export(
     """Exports a run's detector as the next version of a served model.
 
     The version's folder holds the SavedModel with the signatures of
-    `dfk.serving.signatures`, its labels (`assets/labels.txt`), warm-up
+    `dfk.prediction.signatures`, its labels (`assets/labels.txt`), warm-up
     requests, `model.keras`, and a card that says what was measured. It is
     written beside its place and renamed, so
     that a running server sees all of it or nothing, and an export that fails
@@ -91,12 +92,12 @@ def _write(detector: keras.Model, version: Path, name: str) -> None:
 
 def _publish(version: Path, base_path: Path, config: Path) -> Path:
     """Moves a complete version into place and lists its model."""
-    with alone(base_path.parent):
+    with exclusive_lock(base_path.parent):
         final = _place(version, base_path)
     try:
         model_config.add(config, base_path.name)
     except BaseException as error:
-        with alone(base_path.parent), contextlib.suppress(OSError):
+        with exclusive_lock(base_path.parent), contextlib.suppress(OSError):
             shutil.rmtree(final)
             # Other versions keep it.
             base_path.rmdir()

@@ -2,8 +2,7 @@
 
 import threading
 
-from dfk.serving import versions
-from dfk.serving.model import Model
+from dfk.serving.model import Model, aspired
 from dfk.serving.model_config import ModelConfig, ModelServerConfig, validate
 from dfk.serving.status import (
     ServingError,
@@ -136,17 +135,17 @@ def _check_loaded(models: list[Model]) -> None:
     causes = []
     for model in models:
         name, path = model.config.name, model.config.base_path
-        aspired = versions.aspired(model.config, dict.fromkeys(model.versions))
-        if not aspired:
+        wanted = aspired(model.config, dict.fromkeys(model.versions))
+        if not wanted:
             raise not_found(
                 f"No versions of servable {name} found under base path {path}."
                 " Did you forget to name your leaf directory as a number (eg. "
                 "'/1/')?"
             )
-        error = model.versions[aspired[0]].error
+        error = model.versions[wanted[0]].error
         if error:
             causes.append(
-                f"{{name: {name} version: {aspired[0]}}} due to error: "
+                f"{{name: {name} version: {wanted[0]}}} due to error: "
                 f"{error.code.name}: {error.message}, "
             )
     if causes:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dfk.serving import versions, warmup
+from dfk.prediction import versions
+from dfk.serving import warmup
 from dfk.serving.model_config import ModelConfig
 from dfk.serving.servable import Servable
 from dfk.serving.status import ServingError, not_found
@@ -65,16 +66,16 @@ class Model:
         Returns:
             Why versions failed to load.
         """
-        aspired = versions.aspired(self.config, found)
+        wanted = aspired(self.config, found)
         problems = []
-        for number in aspired:
+        for number in wanted:
             known = self.versions.get(number)
             if known is None or known.dropped:
                 version = self.versions[number] = Version()
                 self._load(version, number, found[number])
                 if version.error:
                     problems.append(version.error)
-        self._drop_except(aspired)
+        self._drop_except(wanted)
         return problems
 
     def available(self) -> list[int]:
@@ -114,3 +115,24 @@ class Model:
             version.dropped = True
             version.servable = None
             version.state = State.END
+
+
+def aspired(model: ModelConfig, found: dict[int, Path]) -> list[int]:
+    """The versions that a model's policy asks for, highest first.
+
+    Args:
+        model: the model's entry in `models.config`.
+        found: what `scan` found.
+
+    Returns:
+        Version numbers, all of them in `found`.
+    """
+    policy = model.model_version_policy
+    ordered = sorted(found, reverse=True)
+    match policy.WhichOneof("policy_choice"):
+        case "all":
+            return ordered
+        case "specific":
+            return [v for v in ordered if v in policy.specific.versions]
+        case _:
+            return ordered[: policy.latest.num_versions or 1]

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from dfk import models, pages
-from dfk.evaluation.conformal import needed
-from dfk.evaluation.provenance import provenance
-from dfk.runs import Run
+from dfk.files import write_text
+from dfk.models.conformal import required_images
+from dfk.runs import Run, provenance
 
 
 def write_card(path: Path, run: Run, detector: keras.Model, name: str) -> None:
@@ -43,8 +43,8 @@ def write_card(path: Path, run: Run, detector: keras.Model, name: str) -> None:
         cross=results.get("cross"),
         versions=provenance()["versions"],
         calibration=calibration,
-        needed=needed(calibration.error_rate),
+        required=required_images(calibration.error_rate),
         image_size=detector.input_shape[1],
-        novelty_limit=np.isfinite(models.novelty_gauge(detector).limit),
+        ood_limit=np.isfinite(models.ood_layer(detector).limit),
     )
-    pages.write(path, card)
+    write_text(path, card)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from google.protobuf import text_format
 
-from dfk.lock import alone
+from dfk.files import exclusive_lock
 from dfk.serving.status import invalid, not_found
 from dfk.serving.stubs import model_server_config_pb2
 
@@ -152,7 +152,7 @@ def add(file: str | Path, name: str) -> None:
     """
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with alone(file.parent):
+    with exclusive_lock(file.parent):
         _add(file, name)
 
 

@@ -89,7 +89,7 @@ def serving(
         ) from error
     server = grpc.server(
         futures.ThreadPoolExecutor(_THREADS),
-        # Pictures are large; a port in use must not be shared silently.
+        # Images are large; a port in use must not be shared silently.
         options=[
             ("grpc.max_receive_message_length", -1),
             ("grpc.max_send_message_length", -1),

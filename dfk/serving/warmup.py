@@ -26,15 +26,15 @@ def write(saved_model: Path, name: str, image_size: int) -> None:
     Args:
         saved_model: the folder with `saved_model.pb`.
         name: the model's name.
-        image_size: the side of the pictures it takes, in pixels.
+        image_size: the side of the images it takes, in pixels.
     """
-    pictures = _pictures(image_size)
+    images = _images(image_size)
     pixels = tf.zeros([1, image_size, image_size, 3])
     records = [
-        _predict(name, "serving_default", "image_bytes", pictures),
+        _predict(name, "serving_default", "image_bytes", images),
         _predict(name, "images", "images", pixels),
-        _predict(name, "embed", "image_bytes", pictures),
-        _classify(name, pictures),
+        _predict(name, "embed", "image_bytes", images),
+        _classify(name, images),
     ]
     file = saved_model / FILE
     file.parent.mkdir()
@@ -91,7 +91,7 @@ def _run(servable: Servable, record: log.PredictionLog) -> None:
             )
 
 
-def _pictures(image_size: int) -> list[bytes]:
+def _images(image_size: int) -> list[bytes]:
     """A JPEG and a PNG of a colour gradient."""
     ramp = tf.linspace(0.0, 255.0, image_size)
     across, down = tf.meshgrid(ramp, ramp)
@@ -109,12 +109,12 @@ def _predict(name, signature, input_name, value) -> log.PredictionLog:
     return log.PredictionLog(predict_log=log.PredictLog(request=request))
 
 
-def _classify(name: str, pictures: list[bytes]) -> log.PredictionLog:
+def _classify(name: str, images: list[bytes]) -> log.PredictionLog:
     request = classification_pb2.ClassificationRequest()
     request.model_spec.name = name
     request.model_spec.signature_name = "classify"
-    for picture in pictures:
+    for image in images:
         example = request.input.example_list.examples.add()
         encoded = example.features.feature["image/encoded"]
-        encoded.bytes_list.value.append(picture)
+        encoded.bytes_list.value.append(image)
     return log.PredictionLog(classify_log=log.ClassifyLog(request=request))

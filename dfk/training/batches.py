@@ -1,4 +1,4 @@
-"""The training pictures of an epoch, shuffled, augmented and batched."""
+"""The training images of an epoch, shuffled, augmented and batched."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ import tensorflow as tf
 from dfk.data import FaceSplit
 from dfk.data.caching import decoded, fits
 from dfk.images.augment import Augmentation, augment
-from dfk.training.blends import SelfBlends
+from dfk.training.self_blends import SelfBlends
 
-# Larger data sets are shuffled within a window of so many pictures.
+# Larger data sets are shuffled within a window of so many images.
 SHUFFLE_WINDOW = 8192
 
 
@@ -18,17 +18,17 @@ class TrainingBatches:
     """Deals out the training split, anew for each epoch.
 
     What an epoch holds depends on nothing but the seed and the epoch's
-    number, so that a run that was killed goes on with the very pictures it
+    number, so that a run that was killed goes on with the very images it
     would have seen, on however many threads.
 
     Args:
         split: the training split.
         batch_size: images a step, over all replicas.
         seed: of the order and of the augmentation.
-        scratch: a folder of this process for pictures that memory cannot
+        scratch: a folder of this process for images that memory cannot
             hold.
-        blends: makes further fakes of the split's real pictures.
-        augmentation: how much pictures are changed.
+        blends: makes further fakes of the split's real images.
+        augmentation: how much images are changed.
 
     Example:
         >>> batches = TrainingBatches(faces["train"], 32, 0, Path(scratch))

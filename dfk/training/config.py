@@ -4,9 +4,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from dfk import data, dataset_names, models
+from dfk import data, models
+from dfk.data import names
 from dfk.errors import UserError
-from dfk.training import recipes
+from dfk.training import stages
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
@@ -19,16 +20,16 @@ class Config:
         model: a detector's name.
         weights: `default`, a name, `none` or a file.
         dataset: a TFDS name, or a folder, which then counts as `data_dir`.
-        data_dir: a folder of pictures, in place of `dataset`.
+        data_dir: a folder of images, in place of `dataset`.
         manual_dir: where a data set's archive was downloaded to by hand.
-        image_size: the side of the pictures; the data set's own by default.
-        limit: use the first so many pictures of each split.
-        blend: the share of the real training pictures, 0..1, of which each
+        image_size: the side of the images; the data set's own by default.
+        limit: use the first so many images of each split.
+        blend: the share of the real training images, 0..1, of which each
             epoch makes a self-blended fake.
         unfreeze: the first stage that phase two trains, `all` or `none`.
-        epochs: of phase two. The recipe's depend on how many pictures there
+        epochs: of phase two. The recipe's depend on how many images there
             are, and so are filled in when these have been counted.
-        batch_size: pictures a step, over all devices.
+        batch_size: images a step, over all devices.
         accumulate: steps whose gradients make one update together.
         learning_rate: the peak in phase two.
         strategy: one of `dfk.training.strategies.STRATEGIES`.
@@ -60,7 +61,7 @@ class Config:
             UserError: a value that cannot be.
         """
         detector = models.get(self.model)
-        recipe = recipes.get(self.model)
+        recipe = detector.recipe
         if self.precision not in PRECISIONS:
             raise UserError(
                 f"--precision={self.precision} is unknown: pass one of "
@@ -75,21 +76,21 @@ class Config:
         if weights == "none" and "unfreeze" in filled:
             # There is nothing worth freezing in random weights.
             filled["unfreeze"] = "all"
-        filled["dataset"], filled["data_dir"] = dataset_names.name_or_folder(
+        filled["dataset"], filled["data_dir"] = names.name_or_folder(
             self.dataset, self.data_dir
         )
         if self.dataset is None and self.data_dir is None:
             filled["dataset"] = data.DEFAULT
         full = dataclasses.replace(self, weights=weights, **filled)
-        recipes.trained_stages(detector, full.unfreeze)
+        stages.trained_stages(detector, full.unfreeze)
         return full
 
     def record(self) -> dict[str, Any]:
         """All of it with what the code alone decides, for `config.json`.
 
         That is the fixed part of the recipe, and how far the detector
-        enlarges its pictures.
+        enlarges its images.
         """
-        recipe = recipes.get(self.model).fixed()
+        recipe = models.get(self.model).recipe.fixed()
         recipe["native_size"] = models.get(self.model).native_size
         return dataclasses.asdict(self) | {"recipe": recipe}

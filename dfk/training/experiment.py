@@ -15,17 +15,17 @@ from rich.table import Table
 
 from dfk import data, models
 from dfk.errors import UserError
-from dfk.evaluation import calibration, novelty
-from dfk.evaluation.provenance import provenance
-from dfk.runs import Run, write_json
-from dfk.training import recipes, strategies
+from dfk.files import write_json
+from dfk.models import calibration, out_of_distribution
+from dfk.runs import Run, provenance
+from dfk.training import stages, strategies
 from dfk.training.batches import TrainingBatches
-from dfk.training.blends import SelfBlends
 from dfk.training.config import Config
 from dfk.training.head_fit import fit_head
 from dfk.training.loop import FineTuning
 from dfk.training.optimizer import StagewiseAdamW
-from dfk.training.resume import find_run, require_same, taken
+from dfk.training.resume import find_run, locked, require_same
+from dfk.training.self_blends import SelfBlends
 from dfk.training.validation import Validation, measure, quality
 
 
@@ -60,7 +60,7 @@ def train(config: Config, workdir: str | None = None) -> Run:
         )
     run = find_run(config.record(), workdir)
     chief = strategies.is_chief(strategy)
-    with taken(run.path) if chief else contextlib.nullcontext():
+    with locked(run.path) if chief else contextlib.nullcontext():
         if run.model_path.is_file():
             print(f"The run at {run.path} is finished already.")
         else:
@@ -100,7 +100,7 @@ def _train(config: Config, strategy, run: Run) -> None:
             f"{blends.size // 2} an epoch, {blended.size // 2} for validation.",
             soft_wrap=True,
         )
-    recipe = recipes.get(config.model)
+    recipe = models.get(config.model).recipe
     epochs = config.epochs or recipe.epochs_for(training.size)
     config = dataclasses.replace(config, epochs=epochs)
     require_same(run, config.record())
@@ -144,7 +144,7 @@ def _train(config: Config, strategy, run: Run) -> None:
         # Of the split alone: a score is the probability of such fakes.
         logits, labels = validate.logits_and_labels()
         models.score_layer(model).calibration = calibration.fit(logits, labels)
-        novelty.fit(model, training, validation)
+        out_of_distribution.fit(model, training, validation)
     if chief:
         seconds = earlier + time.monotonic() - started
         record = {
@@ -169,7 +169,7 @@ def _starts_frozen(config: Config) -> bool:
 def _solve_head(model, fitted_on, validate, strategy) -> None:
     """Ends a training from scratch with a regression on what was learnt.
 
-    Features that differ little between pictures, as those of the finest grain
+    Features that differ little between images, as those of the finest grain
     do, ask for larger weights than the head reaches in so few steps. If
     validation does not find it better, the head stays as it was trained.
     """
@@ -197,14 +197,14 @@ def _aucs(metrics: dict[str, float]) -> str:
 
 
 def _build(config, image_size, steps, strategy, run):
-    recipe = recipes.get(config.model)
+    recipe = models.get(config.model).recipe
     keras.config.set_dtype_policy(config.precision)
     try:
         with strategy.scope():
             model = models.build(config.model, image_size, config.weights)
-            recipes.unfreeze(model, models.get(config.model), config.unfreeze)
+            stages.unfreeze(model, models.get(config.model), config.unfreeze)
             if config.weights != "none":
-                recipes.freeze_statistics(model)
+                stages.freeze_statistics(model)
             optimizer = _optimizer(config, recipe, steps)
     finally:
         keras.config.set_dtype_policy("float32")
@@ -237,7 +237,7 @@ def _optimizer(config, recipe, steps) -> keras.optimizers.Optimizer:
     updates = math.ceil(steps / config.accumulate)
     warm_up = round(updates * recipe.warm_up)
     optimizer = StagewiseAdamW(
-        recipes.stage_rates(
+        stages.stage_rates(
             models.get(config.model), config.unfreeze, recipe.stage_decay
         ),
         learning_rate=keras.optimizers.schedules.CosineDecay(

@@ -2,7 +2,7 @@
 
 On frozen features the last layer is a logistic regression: a convex problem
 whose solution scikit-learn finds in seconds, with no learning rate to choose.
-The backbone sees every training picture and its mirror image once, and never
+The backbone sees every training image and its mirror image once, and never
 again while weights, image size and data stay the same.
 
 A detector without pretrained weights has no features to begin with, so it ends
@@ -18,8 +18,8 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import StratifiedGroupKFold
 
 from dfk.data import FaceSplit
-from dfk.evaluation.features import features
-from dfk.models import pooled_views
+from dfk.models import pooled_flips
+from dfk.models.features import features
 from dfk.training import strategies
 
 # Inverse strengths of the L2 penalty, of which cross-validation chooses one.
@@ -37,7 +37,7 @@ def fit_head(
     Args:
         model: a detector whose backbone has useful weights.
         training: splits to fit the regression on. Its penalty is chosen by
-            cross-validation over the groups of their pictures.
+            cross-validation over the groups of their images.
         strategy: workers agree on the result.
 
     Returns:
@@ -48,7 +48,7 @@ def fit_head(
     # Channels that are all but dead in training must not explode later.
     variance = rows.var(axis=0)
     variance = np.maximum(variance, 1e-2 * np.median(variance) + 1e-12)
-    # In place: of many pictures, these are gigabytes.
+    # In place: of many images, these are gigabytes.
     rows -= mean
     rows /= np.sqrt(variance)
     regression, penalty = _regression(rows, labels, groups)
@@ -65,17 +65,17 @@ def fit_head(
 def _views(
     model: keras.Model, training: Sequence[FaceSplit]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each view's features `[V, D]`, and its picture's label and group.
+    """Each view's features `[V, D]`, and its image's label and group.
 
     As in training: one view at a time, so that the regression sees twice as
     many rows. Their mean is what it is applied to later.
     """
-    extractor = pooled_views(model)
+    extractor = pooled_flips(model)
     parts = [features(extractor, split) for split in training]
     pooled = np.concatenate([part.values for part in parts])
-    pictures, views, width = pooled.shape
+    images, views, width = pooled.shape
     return (
-        pooled.reshape(pictures * views, width),
+        pooled.reshape(images * views, width),
         np.repeat(np.concatenate([part.labels for part in parts]), views),
         np.repeat(np.concatenate([part.groups for part in parts]), views),
     )

@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
+from dfk.files import write_json
 from dfk.progress import track
-from dfk.runs import write_json
 from dfk.training import strategies
 from dfk.training.batches import TrainingBatches
 from dfk.training.updates import Updates
@@ -125,7 +125,7 @@ class FineTuning:
         The model then holds the weights of its best epoch.
 
         Args:
-            batches: the training pictures.
+            batches: the training images.
             validate: measures the model; `quality` of this decides which
                 epoch is the best.
             epochs: the last epoch's number.
@@ -181,8 +181,8 @@ class FineTuning:
         """Trains for one epoch, and does no more.
 
         Args:
-            batches: the training pictures.
-            epoch: its number, which decides its pictures and its dropout.
+            batches: the training images.
+            epoch: its number, which decides its images and its dropout.
 
         Returns:
             The mean loss of its steps.

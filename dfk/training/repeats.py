@@ -15,11 +15,11 @@ from rich.table import Table
 
 from dfk import runs
 from dfk.errors import UserError
-from dfk.lock import is_taken
-from dfk.runs import Run, write_json
+from dfk.files import is_locked, write_json
+from dfk.runs import Run
 from dfk.training import experiment, strategies
 from dfk.training.config import Config
-from dfk.training.resume import difference, taken
+from dfk.training.resume import difference, locked
 
 Summary = dict[str, dict[str, float]]
 
@@ -61,7 +61,7 @@ def train(config: Config, repeats: int = 1, workdir: str | None = None) -> Path:
     chief = strategies.is_chief(strategies.choose(config.strategy))
     wanted = list(range(config.seed, config.seed + repeats))
     folder = _find(config, wanted, workdir)
-    with taken(folder) if chief else contextlib.nullcontext():
+    with locked(folder) if chief else contextlib.nullcontext():
         record = _record(folder, config, wanted)
         if chief:
             write_json(folder / "repeats.json", record)
@@ -151,7 +151,7 @@ def _find(config: Config, seeds: list[int], workdir: str | None) -> Path:
             record["seeds"] == seeds
             and "validation" not in record
             and difference(record["config"], wanted) is None
-            and not is_taken(path.parent)
+            and not is_locked(path.parent)
         ):
             return path.parent
     return Path(f"runs/{config.model}-{time.strftime('%Y%m%d-%H%M%S')}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dfk.errors import UserError
-from dfk.lock import alone, is_taken
+from dfk.files import exclusive_lock, is_locked
 from dfk.runs import Run, flat, spelled_out
 
 
@@ -99,7 +99,7 @@ def difference(
 
 
 @contextlib.contextmanager
-def taken(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Keeps a folder to this process; it is made if need be.
 
     Folders that were made and stayed empty are removed at the end.
@@ -111,7 +111,7 @@ def taken(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(alone(folder, wait=False))
+            held.enter_context(exclusive_lock(folder, wait=False))
         except BlockingIOError as error:
             raise UserError(
                 f"Another process is training into {folder}: wait for it, or "
@@ -128,7 +128,7 @@ def taken(folder: Path) -> Iterator[None]:
 def _unfinished(config: dict[str, Any]) -> Run | None:
     for path in sorted(Path("runs").glob("*/config.json"), reverse=True):
         run = Run(path.parent)
-        if run.model_path.is_file() or is_taken(run.path):
+        if run.model_path.is_file() or is_locked(run.path):
             continue
         held = run.config
         if "recipe" in held and difference(held, config) is None:

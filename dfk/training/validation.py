@@ -9,6 +9,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from dfk.data import FaceSplit
 from dfk.data.caching import decoded
+from dfk.models import logit_model
 
 
 class Validation:
@@ -17,8 +18,8 @@ class Validation:
     Args:
         model: a detector.
         split: the validation split.
-        scratch: a folder for pictures that memory cannot hold.
-        blends: self-blends of its real pictures, where the model is to know
+        scratch: a folder for images that memory cannot hold.
+        blends: self-blends of its real images, where the model is to know
             self-blends as well.
 
     Example:
@@ -33,14 +34,14 @@ class Validation:
         scratch: Path,
         blends: FaceSplit | None = None,
     ):
-        self._pictures = decoded(split, scratch)
+        self._images = decoded(split, scratch)
         self._blends = blends and decoded(blends, scratch)
-        logits = keras.Model(model.input, model.get_layer("logit").output)
+        logits = logit_model(model)
         self._logits = tf.function(logits, reduce_retracing=True)
 
     def logits_and_labels(self) -> tuple[np.ndarray, np.ndarray]:
         """The raw logits, float32 `[N]`, and the labels, int64 `[N]`."""
-        return self._compute(self._pictures)
+        return self._compute(self._images)
 
     def _compute(self, pairs: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
         logits, labels = [], []

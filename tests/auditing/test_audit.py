@@ -69,7 +69,7 @@ def test_a_copy_in_another_split_is_shown(faces, tmp_path):
     record = audit(str(faces), tmp_path / "page.html", people=False)
     assert verdicts(record)["near-duplicates"] == "danger"
     (pair,) = record["pairs"]["near-duplicates"]
-    assert [side["id"] for side in pair["pictures"]] == [
+    assert [side["id"] for side in pair["images"]] == [
         "test/real/copy.jpg",
         "train/real/00.jpg",
     ]
@@ -150,7 +150,7 @@ def test_people_are_compared_where_the_network_can_be_had(
     assert verdicts(record)["same person"] == "danger"
     best = record["pairs"]["same person"][0]
     assert best["similarity"] == pytest.approx(1, abs=1e-3)
-    assert best["pictures"][1]["id"] == "train/real/03.jpg"
+    assert best["images"][1]["id"] == "train/real/03.jpg"
 
 
 def chunk(kind, data):
@@ -180,12 +180,12 @@ def test_what_pillow_refuses_is_audited_all_the_same(
     assert verdicts(record)["JPEG encoding"] == "danger"
 
 
-def test_a_folder_without_pictures_is_named(tmp_path):
+def test_a_folder_without_images_is_named(tmp_path):
     with pytest.raises(UserError, match=r"holds no pictures in \{train"):
         audit(str(tmp_path))
 
 
-def test_only_broken_pictures_are_named(tmp_path):
+def test_only_broken_images_are_named(tmp_path):
     folder = tmp_path / "train" / "real"
     folder.mkdir(parents=True)
     (folder / "a.jpg").write_text("no picture")

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from dfk.auditing import leaks, pairs
-from dfk.auditing.pictures import Pictures
+from dfk.auditing.images import ImageTable
 
 SPLITS = np.repeat(["train", "validation", "test"], (40, 20, 20))
 
 
 @pytest.fixture
-def pictures():
-    """Eighty unlike pictures in three splits, real and fake by turns."""
+def images():
+    """Eighty unlike images in three splits, real and fake by turns."""
     rng = np.random.default_rng(0)
     hashes = rng.random((80, 256)) < 0.5
     ids = np.array([f"{split}/{i}" for i, split in enumerate(SPLITS)])
-    return Pictures(
+    return ImageTable(
         splits=SPLITS,
         labels=np.arange(80) % 2,
         ids=ids,
@@ -44,53 +44,53 @@ def test_the_closest_of_every_earlier_split_is_found_once():
     assert found.compared == 12
 
 
-def test_pictures_of_one_split_are_not_compared():
+def test_images_of_one_split_are_not_compared():
     same = np.ones((5, 1), "f4")
     found = pairs.across(same, np.array(["train"] * 5), 0.9)
     assert len(found.held_out) == found.compared == 0
 
 
-def test_unlike_pictures_are_no_duplicates(pictures):
-    check, found = leaks.near_duplicates(pictures)
+def test_unlike_images_are_no_duplicates(images):
+    check, found = leaks.near_duplicates(images)
     assert check.verdict == "ok"
     assert not len(found.held_out)
 
 
 @pytest.mark.parametrize(("changed", "pair"), [(40, True), (42, False)])
-def test_hashes_may_differ_in_40_of_256_bits(pictures, changed, pair):
-    pictures.hashes[70] = pictures.hashes[3]
-    pictures.hashes[70, :changed] ^= True
-    check, found = leaks.near_duplicates(pictures)
+def test_hashes_may_differ_in_40_of_256_bits(images, changed, pair):
+    images.hashes[70] = images.hashes[3]
+    images.hashes[70, :changed] ^= True
+    check, found = leaks.near_duplicates(images)
     assert list(zip(found.held_out, found.closest, strict=True)) == (
         [(70, 3)] if pair else []
     )
     assert check.verdict == ("danger" if pair else "ok")
 
 
-def test_a_mirror_image_is_a_duplicate(pictures):
-    pictures.mirrored[70] = pictures.hashes[3]
-    check, found = leaks.near_duplicates(pictures)
+def test_a_mirror_image_is_a_duplicate(images):
+    images.mirrored[70] = images.hashes[3]
+    check, found = leaks.near_duplicates(images)
     assert check.numbers["held_out_pictures"] == 1
     assert found.similarity[0] == pytest.approx(1)
 
 
-def test_one_split_alone_is_not_checked(pictures):
-    alone = dataclasses.replace(pictures, splits=np.repeat(["train"], 80))
+def test_one_split_alone_is_not_checked(images):
+    alone = dataclasses.replace(images, splits=np.repeat(["train"], 80))
     check, _ = leaks.near_duplicates(alone)
     assert check.verdict == "not checked"
     check, _ = leaks.same_person(alone, strangers())
     assert check.verdict == "not checked"
 
 
-def test_strangers_are_no_leak(pictures):
-    check, _ = leaks.same_person(pictures, strangers())
+def test_strangers_are_no_leak(images):
+    check, _ = leaks.same_person(images, strangers())
     assert check.verdict == "ok"
 
 
-def test_a_person_in_two_splits_is_a_leak(pictures):
+def test_a_person_in_two_splits_is_a_leak(images):
     embeddings = strangers()
     embeddings[60:72:2] = embeddings[0]
-    check, found = leaks.same_person(pictures, embeddings)
+    check, found = leaks.same_person(images, embeddings)
     assert check.verdict == "danger"
     assert check.numbers["share"] == pytest.approx(6 / 20)
     assert set(found.held_out) == set(range(60, 72, 2))
@@ -102,28 +102,28 @@ def test_more_faces_to_compare_with_ask_for_more_likeness():
     assert 0.75 < limits[0] < limits[1] < limits[2] < 0.95
 
 
-def test_the_face_of_a_fake_is_nobody(pictures):
+def test_the_face_of_a_fake_is_nobody(images):
     embeddings = strangers()
     embeddings[61:73:2] = embeddings[1]
-    check, _ = leaks.same_person(pictures, embeddings)
+    check, _ = leaks.same_person(images, embeddings)
     assert check.verdict == "ok"
 
 
-def test_pictures_without_groups_are_not_checked_for_them(pictures):
-    assert leaks.crossing_groups(pictures).verdict == "not checked"
+def test_images_without_groups_are_not_checked_for_them(images):
+    assert leaks.crossing_groups(images).verdict == "not checked"
 
 
-def test_a_group_in_two_splits_is_counted(pictures):
-    groups = pictures.groups.copy()
+def test_a_group_in_two_splits_is_counted(images):
+    groups = images.groups.copy()
     groups[[0, 1, 50, 70, 71]] = "video"
-    check = leaks.crossing_groups(dataclasses.replace(pictures, groups=groups))
+    check = leaks.crossing_groups(dataclasses.replace(images, groups=groups))
     assert check.verdict == "danger"
     assert check.numbers["crossing"] == 1
     assert check.numbers["held_out_pictures"] == 3
 
 
-def test_groups_within_a_split_are_fine(pictures):
-    groups = pictures.groups.copy()
+def test_groups_within_a_split_are_fine(images):
+    groups = images.groups.copy()
     groups[[0, 1]] = "video"
-    check = leaks.crossing_groups(dataclasses.replace(pictures, groups=groups))
+    check = leaks.crossing_groups(dataclasses.replace(images, groups=groups))
     assert check.verdict == "ok"

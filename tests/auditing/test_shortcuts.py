@@ -63,7 +63,7 @@ def test_folds_of_unlike_base_rates_do_not_push_the_auc_below_one_half():
     assert auc.value == pytest.approx(0.5)
 
 
-def test_the_interval_encloses_the_auc_and_narrows_with_more_pictures():
+def test_the_interval_encloses_the_auc_and_narrows_with_more_images():
     rng = np.random.default_rng(0)
     widths = []
     for count in (80, 800):

@@ -1,23 +1,18 @@
-import sys
-from pathlib import Path
-
 import grpc
 import pytest
+
+# The detector and its export are those of tests/serving.
+from calls import REQUESTS
 from google.protobuf import text_format
 from tensorflow_serving.apis import (
     model_service_pb2_grpc,
     prediction_service_pb2_grpc,
 )
-
-# The detector and its export are those of tests/serving.
-sys.path.append(str(Path(__file__).parents[1] / "serving"))
-
-from calls import REQUESTS
-from tiny import _exported_once, detector, pictures, place, run
+from tiny import _exported_once, detector, images, place, run
 
 from dfk.serving.server import serving
 
-__all__ = ["_exported_once", "detector", "pictures", "place", "run"]
+__all__ = ["_exported_once", "detector", "images", "place", "run"]
 
 
 @pytest.fixture(scope="module")

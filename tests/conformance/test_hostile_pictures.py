@@ -1,4 +1,4 @@
-"""Bytes that are no good picture, over the wire, among ones that are."""
+"""Bytes that are no good image, over the wire, among ones that are."""
 
 import io
 import math
@@ -99,14 +99,14 @@ def client(place):
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
-def test_no_picture_is_called_unreadable(client, name):
+def test_no_image_is_called_unreadable(client, name):
     (answer,) = client.predict([UNREADABLE[name]])
     assert math.isnan(answer.fake_probability)
     assert answer.verdict == "unreadable"
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_an_unusual_picture_is_scored(client, name):
+def test_an_unusual_image_is_scored(client, name):
     (answer,) = client.predict([READABLE[name]])
     assert 0 <= answer.fake_probability <= 1
     assert answer.verdict in ("real", "fake", "uncertain")

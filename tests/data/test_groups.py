@@ -21,7 +21,7 @@ def test_a_table_without_its_columns_is_refused(folder):
         sources.load(str(folder))
 
 
-def test_a_picture_without_a_group_is_one_of_its_own(folder):
+def test_a_image_without_a_group_is_one_of_its_own(folder):
     # Also in a row that ends early; and Excel's mark in front is no matter.
     rows = "path,group\ntest/fake/0.jpg,\ntest/fake/1.jpg\ntest/real/0.jpg,a\n"
     (folder / "groups.csv").write_text(rows, encoding="utf-8-sig")
@@ -46,7 +46,7 @@ def test_a_table_in_another_encoding_is_refused(folder):
 
 
 def test_a_table_of_other_files_is_refused(folder):
-    # Its pictures would silently count as independent.
+    # Its images would silently count as independent.
     (folder / "groups.csv").write_text("path,group\nother/0.jpg,a\n")
     with pytest.raises(UserError, match=r"no file .* such as 'other/0\.jpg'"):
         sources.load(str(folder))

@@ -25,9 +25,9 @@ def mirrored(original, name):
     return Photograph(name, pixels, original.face, name)
 
 
-def jpeg(picture):
+def jpeg(image):
     buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "JPEG")
+    image.convert("RGB").save(buffer, "JPEG")
     return buffer.getvalue()
 
 

@@ -9,8 +9,7 @@ import tensorflow as tf
 from splits import SIZES, column, read
 
 from dfk import data as dfk_data
-from dfk import dataset_names
-from dfk.data import sources
+from dfk.data import names, sources
 from dfk.errors import UserError
 from dfk.images import decode
 
@@ -105,7 +104,7 @@ def test_one_class_is_enough_to_test_on(folder):
     assert column(data.splits["test"], "label") == [0, 0]
 
 
-def test_pictures_to_test_on_need_no_splits(folder):
+def test_images_to_test_on_need_no_splits(folder):
     data = sources.load(str(folder / "test"), splits=["test"], one_class=True)
     assert column(data.splits["test"], "label") == [0, 1, 0, 1, 1]
     with pytest.raises(UserError, match="no split train"):
@@ -119,7 +118,7 @@ def test_a_folder_without_either_class_is_refused(tmp_path):
 
 @pytest.fixture
 def smaller(folder, tmp_path_factory):
-    """Another folder, with 2 + 2 training pictures."""
+    """Another folder, with 2 + 2 training images."""
     other = tmp_path_factory.mktemp("other") / "smaller"
     shutil.copytree(folder, other)
     for name in ("real/2.jpg", "real/3.jpg", "real/4.jpg", "fake/2.jpg"):
@@ -159,7 +158,7 @@ def test_merged_data_change_with_their_parts(folder, smaller):
 def test_a_folder_may_have_a_comma_in_its_name(folder, tmp_path_factory):
     odd = tmp_path_factory.mktemp("odd") / "a,b"
     shutil.copytree(folder, odd)
-    assert dataset_names.split(str(odd)) == [str(odd)]
+    assert names.split(str(odd)) == [str(odd)]
     assert sources.load(str(odd), splits=["test"]).splits["test"].size == 5
 
 
@@ -224,7 +223,7 @@ def small_kaggle(folder, monkeypatch):
                 (folder / split / label / f"{label}{index}.jpg").unlink()
     numbers = {"train": 2, "validation": 2, "test": 2}
     config = package.real_fake_faces_dataset_builder.KaggleConfig(
-        name="kaggle", image_size=16, found=numbers, taken=numbers
+        name="kaggle", image_size=16, found=numbers, locked=numbers
     )
     configs = package.Builder.builder_configs
     monkeypatch.setitem(configs, "kaggle", config)
@@ -245,7 +244,8 @@ def test_a_tfds_data_set_is_built_once(small_kaggle, capsys):
     assert column(part, "group") == column(part, "id")
     assert read(train)[0]["image"].shape == (16, 16, 3)
     np.testing.assert_array_equal(
-        read(part)[0]["image"], decode.fit(read(train)[0]["image"], 8)
+        read(part)[0]["image"],
+        decode.center_crop_resize(read(train)[0]["image"], 8),
     )
 
 

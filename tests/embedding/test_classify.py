@@ -11,13 +11,14 @@ from sklearn.base import clone
 
 from dfk import models
 from dfk.data import load
-from dfk.embedding import candidates, stacking
+from dfk.embedding import candidates
 from dfk.embedding import classify as classify_module
 from dfk.embedding.classify import classify
 from dfk.errors import UserError
 from dfk.evaluation.measure import evaluate
 from dfk.models.head import assemble
 from dfk.serving.export import export
+from dfk.training import stacking
 
 SIZE = 32
 
@@ -111,8 +112,8 @@ def test_the_winner_is_exported_as_one_graph(outcome, faces_dir, place):
     saved = export(run.path, place / "saved", config=place / "models.config")
     signatures = tf.saved_model.load(str(saved)).signatures
     files = sorted((faces_dir / "test").rglob("*.png"))[::8]
-    pictures = tf.constant([file.read_bytes() for file in files])
-    answers = signatures["serving_default"](image_bytes=pictures)
+    images = tf.constant([file.read_bytes() for file in files])
+    answers = signatures["serving_default"](image_bytes=images)
     detector = models.load(run.path)
     examples = load(data_dir=str(faces_dir), image_size=SIZE, splits=["test"])
     by_name = {
@@ -125,7 +126,7 @@ def test_the_winner_is_exported_as_one_graph(outcome, faces_dir, place):
     np.testing.assert_allclose(
         answers["fake_probability"], detector(images)[:, 0], atol=1e-5
     )
-    vectors = signatures["embed"](image_bytes=pictures)["embedding"]
+    vectors = signatures["embed"](image_bytes=images)["embedding"]
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
@@ -154,20 +155,20 @@ def test_what_is_broken_off_leaves_no_run_behind(
     assert not list(tmp_path.iterdir())
 
 
-def test_few_pictures_are_enough(write_faces, runs, tmp_path):
+def test_few_images_are_enough(write_faces, runs, tmp_path):
     faces, run = tmp_path / "faces", tmp_path / "run"
     write_faces(faces, {"train": 3, "valid": 3, "test": 3})
     classify(str(faces), runs=runs, workdir=run)
     assert models.load(run).input_shape == (None, SIZE, SIZE, 3)
 
 
-def test_only_the_first_pictures_are_taken(faces_dir, runs, tmp_path):
+def test_only_the_first_images_are_taken(faces_dir, runs, tmp_path):
     run, record = classify(str(faces_dir), runs=runs, workdir=tmp_path, limit=8)
     assert json.loads(run.config_path.read_text())["limit"] == 8
     assert record["test_images"] == 8
 
 
-def test_too_few_pictures_are_answered_with_a_sentence(
+def test_too_few_images_are_answered_with_a_sentence(
     write_faces, runs, tmp_path
 ):
     faces, run = tmp_path / "faces", tmp_path / "run"

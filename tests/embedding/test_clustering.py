@@ -45,7 +45,7 @@ def test_known_identities_give_the_number_of_clusters():
     assert cluster(values, "kmeans", None, names).numbers == [0, 1]
 
 
-def test_identities_of_one_picture_each_say_nothing():
+def test_identities_of_one_image_each_say_nothing():
     values, _ = people()
     names = np.arange(len(values)).astype(str)
     assert cluster(values, "kmeans", None, names).numbers == [0, 1, 2]
@@ -65,19 +65,19 @@ def test_strangers_are_noise_to_hdbscan():
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_too_few_pictures_are_refused(algorithm):
+def test_too_few_images_are_refused(algorithm):
     values, _ = people()
     with pytest.raises(UserError, match="leave out --cluster"):
         cluster(values[:1], algorithm)
 
 
-def test_copies_of_one_picture_are_refused():
+def test_copies_of_one_image_are_refused():
     values, _ = people()
     with pytest.raises(UserError, match="Received: 9, 1 of them different"):
         cluster(np.repeat(values[:1], 9, axis=0), "kmeans")
 
 
-def test_two_pictures_and_their_copies_are_two_clusters():
+def test_two_images_and_their_copies_are_two_clusters():
     values, _ = people()
     copies = np.repeat(values[[0, -1]], [3, 2], axis=0)
     found = cluster(copies, "kmeans")
@@ -88,7 +88,7 @@ def test_agreement_by_hand():
     found = Clustering("", np.array([0, 0, 0, 1, 1, -1, 0]), "")
     truth = np.array(["a", "a", "b", "b", "b", "a", ""])
     (agreement,) = agreements(found, {"label": truth})
-    assert (agreement.pictures, agreement.classes) == (6, 2)
+    assert (agreement.images, agreement.classes) == (6, 2)
     assert agreement.purity == pytest.approx(5 / 6)
     assert agreement.without_clusters == pytest.approx(1 / 2)
     # Pairs together in both 2, in clusters 4, in truth 6, of 15 in all.

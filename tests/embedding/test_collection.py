@@ -5,7 +5,7 @@ from PIL import Image
 
 from dfk.embedding import collection
 from dfk.embedding.collection import THUMBNAIL, from_files
-from dfk.embedding.pictures import Picture, find
+from dfk.embedding.listing import ListedImage, find
 from dfk.errors import UserError
 
 
@@ -16,9 +16,9 @@ def pixels(collected):
 def test_readable_files_are_kept_and_others_named(tmp_path):
     Image.new("RGB", (90, 60), (10, 20, 30)).save(tmp_path / "a.png")
     (tmp_path / "b.jpg").write_text("hello")
-    listed = [*find([str(tmp_path)]), Picture("c", str(tmp_path / "c.jpg"))]
+    listed = [*find([str(tmp_path)]), ListedImage("c", str(tmp_path / "c.jpg"))]
     found = from_files(listed, 32)
-    assert [picture.id for picture in found.pictures] == ["a.png"]
+    assert [image.id for image in found.images] == ["a.png"]
     assert found.thumbnails.shape == (1, THUMBNAIL, THUMBNAIL, 3)
     np.testing.assert_array_equal(pixels(found)[0][0, 0], [10, 20, 30])
     assert found.skipped == [
@@ -60,9 +60,9 @@ def test_the_largest_face_is_cut_out(tmp_path):
     assert difference.mean() < 10
 
 
-def test_groups_of_one_picture_each_are_no_identities():
-    listed = [Picture("a", identity="a"), Picture("b", identity="b")]
+def test_groups_of_one_image_each_are_no_identities():
+    listed = [ListedImage("a", identity="a"), ListedImage("b", identity="b")]
     dropped = collection.without_trivial_groups(listed)
-    assert [picture.identity for picture in dropped] == ["", ""]
-    same = [Picture("a", identity="a"), Picture("b", identity="a")]
+    assert [image.identity for image in dropped] == ["", ""]
+    same = [ListedImage("a", identity="a"), ListedImage("b", identity="a")]
     assert collection.without_trivial_groups(same) == same

@@ -54,7 +54,7 @@ def test_the_command_embeds_and_clusters_a_data_set(tmp_path, faces, model):
     }
 
 
-def test_a_picture_has_the_embedding_of_its_own_pixels(tmp_path, faces, model):
+def test_a_image_has_the_embedding_of_its_own_pixels(tmp_path, faces, model):
     made = embed([str(faces)], model, output_dir=tmp_path / "all").embeddings
     one = faces / "valid" / "fake" / "fake001.png"
     alone = embed([str(one)], model, output_dir=tmp_path / "one").embeddings

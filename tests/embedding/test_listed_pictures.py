@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from dfk.embedding.pictures import find
+from dfk.embedding.listing import find
 from dfk.errors import UserError
 
 
@@ -40,7 +40,7 @@ def test_files_of_two_folders_keep_their_names_apart(tmp_path):
     draw(tmp_path / "one" / "a.png")
     draw(tmp_path / "two" / "a.png")
     found = find([str(tmp_path / "one"), str(tmp_path / "two")])
-    assert len({picture.id for picture in found}) == 2
+    assert len({image.id for image in found}) == 2
 
 
 def test_own_output_and_hidden_folders_are_left_out(tmp_path):
@@ -48,7 +48,7 @@ def test_own_output_and_hidden_folders_are_left_out(tmp_path):
     draw(tmp_path / ".thumbs" / "a.png")
     draw(tmp_path / "embeddings" / "clusters" / "map.png")
     found = find([str(tmp_path)], leave_out=tmp_path / "embeddings")
-    assert [picture.id for picture in found] == ["a.png"]
+    assert [image.id for image in found] == ["a.png"]
 
 
 def test_a_wrong_path_is_named():
@@ -56,13 +56,13 @@ def test_a_wrong_path_is_named():
         find(["missing.jpg"])
 
 
-def test_a_folder_without_pictures_is_named(tmp_path):
+def test_a_folder_without_images_is_named(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(UserError, match=r"No pictures in .* JPEG"):
         find([str(tmp_path)])
 
 
-def test_a_split_without_pictures_is_named(tmp_path):
+def test_a_split_without_images_is_named(tmp_path):
     draw(tmp_path / "a.png")
     with pytest.raises(UserError, match="No pictures of the split test"):
         find([str(tmp_path)], split="test")

@@ -14,10 +14,10 @@ RED = tuple(bytes.fromhex(COLORS["fake"][1:]))
 
 
 def colors(count, side=80):
-    """Pictures of one colour each, red channel 0, 1, 2..."""
-    pictures = np.full((count, side, side, 3), 90, np.uint8)
-    pictures[..., 0] = np.arange(count)[:, None, None]
-    return pictures
+    """Images of one colour each, red channel 0, 1, 2..."""
+    images = np.full((count, side, side, 3), 90, np.uint8)
+    images[..., 0] = np.arange(count)[:, None, None]
+    return images
 
 
 def table(count, clusters=None):
@@ -64,7 +64,7 @@ def test_thumbnails_lie_row_by_row_in_the_sprite(tmp_path):
 
 
 def test_a_sprite_stays_within_what_browsers_take(tmp_path):
-    # A view of one number, so that large pictures cost no memory.
+    # A view of one number, so that large images cost no memory.
     large = np.broadcast_to(np.uint8(90), (4, 4200, 4200, 3))
     projector.write(tmp_path / "log", table(4), large)
     assert Image.open(tmp_path / "log" / "sprite.png").size == (8192, 8192)
@@ -135,6 +135,6 @@ def test_only_what_differs_from_the_majority_is_framed():
     assert frames == [False, True, False, False]
 
 
-def test_a_sheet_shows_64_pictures_at_most():
+def test_a_sheet_shows_64_images_at_most():
     few = contact_sheets.sheet("cluster 0", colors(64)).size
     assert contact_sheets.sheet("cluster 0", colors(90)).size == few

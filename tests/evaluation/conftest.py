@@ -17,7 +17,7 @@ SIZE = 16
 
 @pytest.fixture(scope="session")
 def face_folder(tmp_path_factory):
-    """Makes a folder of pictures: reals are dark and fakes are bright."""
+    """Makes a folder of images: reals are dark and fakes are bright."""
 
     def make(name="faces", classes=("real", "fake"), count=8):
         folder = tmp_path_factory.mktemp("data") / name
@@ -39,7 +39,7 @@ def face_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def swap_labels():
-    """Copies a folder of pictures with the labels swapped."""
+    """Copies a folder of images with the labels swapped."""
 
     def swap(faces, name):
         for split in ("train", "valid", "test"):
@@ -54,7 +54,7 @@ def swap_labels():
 
 @pytest.fixture(scope="session")
 def detector():
-    """A detector that calls bright pictures fake."""
+    """A detector that calls bright images fake."""
     rescale = keras.layers.Rescaling(1 / 255)
     model = assemble("tiny", SIZE, lambda images: [rescale(images)])
     # The mean of the three channels, 0.5 between dark and bright, times 20;
@@ -69,7 +69,7 @@ def detector():
 
 @pytest.fixture(scope="session")
 def make_run(tmp_path_factory, detector):
-    """Makes the folder of a finished run on a folder of pictures."""
+    """Makes the folder of a finished run on a folder of images."""
 
     def make(data_dir):
         run = tmp_path_factory.mktemp("run")

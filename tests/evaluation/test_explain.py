@@ -8,7 +8,7 @@ from PIL import Image
 from dfk.errors import UserError
 from dfk.evaluation.explain import explain
 from dfk.evaluation.overlays import heated
-from dfk.serving.records import Record
+from dfk.prediction.predictions import Record
 
 
 def record(image, face=None, error=None):
@@ -17,7 +17,7 @@ def record(image, face=None, error=None):
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     random = np.random.default_rng(0)
     paths = []
     for name, shape in (("wide", (40, 90, 3)), ("tall", (300, 120, 3))):
@@ -37,9 +37,9 @@ def test_heat_colours_only_where_there_is_some():
     assert (warm[:, -3:] != 100).any(axis=-1).all()
 
 
-def test_each_picture_gets_a_drawing(detector, pictures, tmp_path):
+def test_each_image_gets_a_drawing(detector, images, tmp_path):
     broken = record(tmp_path / "gone.png", error="cannot be opened")
-    records = [record(pictures[0]), broken, record(pictures[1])]
+    records = [record(images[0]), broken, record(images[1])]
     drawn = explain(detector, records, tmp_path / "out.png")
     assert [path.name for path in drawn] == ["out-1.png", "out-3.png"]
     with Image.open(drawn[0]) as wide, Image.open(drawn[1]) as tall:
@@ -47,19 +47,19 @@ def test_each_picture_gets_a_drawing(detector, pictures, tmp_path):
         assert tall.height > tall.width
 
 
-def test_all_faces_of_a_picture_share_one_drawing(detector, pictures, tmp_path):
+def test_all_faces_of_a_image_share_one_drawing(detector, images, tmp_path):
     faces = [
-        record(pictures[0], face=(5, 5, 20, 24)),
-        record(pictures[0], face=(60, 8, 18, 22)),
+        record(images[0], face=(5, 5, 20, 24)),
+        record(images[0], face=(60, 8, 18, 22)),
     ]
     drawn = explain(detector, faces, tmp_path / "out.png")
     assert drawn == [tmp_path / "out.png"]
 
 
-def test_a_small_face_is_shown_enlarged_as_well(detector, pictures, tmp_path):
+def test_a_small_face_is_shown_enlarged_as_well(detector, images, tmp_path):
     def drawn(face):
         (path,) = explain(
-            detector, [record(pictures[0], face)], tmp_path / "out.png"
+            detector, [record(images[0], face)], tmp_path / "out.png"
         )
         with Image.open(path) as drawing:
             return drawing.height
@@ -67,19 +67,17 @@ def test_a_small_face_is_shown_enlarged_as_well(detector, pictures, tmp_path):
     assert drawn((5, 5, 12, 14)) > 1.4 * drawn((0, 0, 40, 40))
 
 
-def test_a_picture_named_twice_is_drawn_once(detector, pictures, tmp_path):
-    records = [record(pictures[0]), record(pictures[0])]
+def test_a_image_named_twice_is_drawn_once(detector, images, tmp_path):
+    records = [record(images[0]), record(images[0])]
     drawn = explain(detector, records, tmp_path / "out.png")
     assert drawn == [tmp_path / "out.png"]
 
 
-def test_a_drawing_that_cannot_be_written_is_named(
-    detector, pictures, tmp_path
-):
+def test_a_drawing_that_cannot_be_written_is_named(detector, images, tmp_path):
     (tmp_path / "file").write_text("in the way")
     out = tmp_path / "file" / "out.png"
     with pytest.raises(UserError, match="cannot be written"):
-        explain(detector, [record(pictures[0])], out)
+        explain(detector, [record(images[0])], out)
 
 
 def predict(*arguments):
@@ -90,16 +88,16 @@ def predict(*arguments):
     )
 
 
-def test_the_command_draws(make_run, pictures, tmp_path):
+def test_the_command_draws(make_run, images, tmp_path):
     run, out = make_run(tmp_path), tmp_path / "out.png"
-    done = predict(pictures[0], f"--model={run}", f"--explain={out}", "--json")
+    done = predict(images[0], f"--model={run}", f"--explain={out}", "--json")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
     assert f"Drawn: {out}" in done.stderr
     assert out.is_file()
 
 
-def test_a_drawing_is_a_png(make_run, pictures, tmp_path):
-    done = predict(pictures[0], "--model=mine", "--explain=out.jpg")
+def test_a_drawing_is_a_png(make_run, images, tmp_path):
+    done = predict(images[0], "--model=mine", "--explain=out.jpg")
     assert done.returncode == 1
     assert "pass --explain=OUT.png" in done.stderr

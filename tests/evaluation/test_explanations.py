@@ -7,8 +7,8 @@ from sklearn.metrics import roc_auc_score
 from dfk import models
 from dfk.errors import UserError
 from dfk.evaluation.explanations import heat_maps
-from dfk.images.blend import self_blend
 from dfk.images.faces import Face
+from dfk.images.self_blending import self_blend
 from dfk.models.classifiers import BoostedTrees
 from dfk.models.combination import Part, combine, detector_part
 from dfk.models.forensic import HighPassResiduals
@@ -18,8 +18,8 @@ SIDE = 64
 FAKES = ["fake"] * 3
 
 
-def picture(rng):
-    """A smooth picture with the noise of a camera."""
+def image(rng):
+    """A smooth image with the noise of a camera."""
     coarse = rng.integers(50, 206, (6, 6, 3), np.uint8)
     image = Image.fromarray(coarse).resize((SIDE, SIDE), Image.BICUBIC)
     noisy = np.asarray(image) + rng.normal(0, 10, (SIDE, SIDE, 3))
@@ -27,7 +27,7 @@ def picture(rng):
 
 
 def face(rng):
-    """A face anywhere in the picture, so that no place is special."""
+    """A face anywhere in the image, so that no place is special."""
     width, height = rng.integers(22, 34), rng.integers(26, 40)
     x, y = rng.integers(0, SIDE - width), rng.integers(0, SIDE - height)
     features = [(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)]
@@ -37,7 +37,7 @@ def face(rng):
 
 def blends(count, seed):
     rng = np.random.default_rng(seed)
-    return [self_blend(picture(rng), face(rng), rng) for _ in range(count)]
+    return [self_blend(image(rng), face(rng), rng) for _ in range(count)]
 
 
 def backbone(x):
@@ -112,7 +112,7 @@ def test_heat_lies_between_zero_and_one(trained):
     np.testing.assert_allclose(heat.max(axis=(1, 2)), 1, rtol=1e-6)
 
 
-def test_the_heat_of_a_mirrored_picture_is_mirrored(trained):
+def test_the_heat_of_a_mirrored_image_is_mirrored(trained):
     images = np.stack([b.image for b in blends(3, seed=8)])
     np.testing.assert_allclose(
         heat_maps(trained, images[:, :, ::-1], FAKES),

@@ -13,12 +13,12 @@ from dfk.evaluation.comparison import Row
 from dfk.evaluation.scored_runs import ScoredRun
 
 
-def row(pictures, accuracies, detector="cnn", limit=None, **config):
+def row(images, accuracies, detector="cnn", limit=None, **config):
     runs = [
         ScoredRun(
             path=None,
             config={"model": detector, "limit": limit, "seed": seed} | config,
-            training={"images": pictures} if pictures else {},
+            training={"images": images} if images else {},
             metrics={
                 name: {"value": value} for name in ("accuracy", "roc_auc")
             },
@@ -56,12 +56,12 @@ def test_other_settings_make_another_curve():
     ]
 
 
-def test_more_pictures_for_fewer_epochs_are_of_one_curve():
+def test_more_images_for_fewer_epochs_are_of_one_curve():
     rows = [row(1400, [0.7], epochs=20), row(5600, [0.8], epochs=10)]
     assert list(learning_curve.curves(rows)) == ["cnn"]
 
 
-def test_other_epochs_on_as_many_pictures_make_another_curve():
+def test_other_epochs_on_as_many_images_make_another_curve():
     rows = [
         few([0.6], epochs=20),
         many([0.7], epochs=20),
@@ -86,7 +86,7 @@ def test_what_is_alone_or_was_not_trained_is_left_out():
         ([row(None, [0.9])], "no detector that was trained"),
     ],
 )
-def test_one_number_of_pictures_makes_no_curve(rows, received):
+def test_one_number_of_images_makes_no_curve(rows, received):
     with pytest.raises(UserError, match=f"several numbers.*{received}"):
         learning_curve.curves(rows)
 

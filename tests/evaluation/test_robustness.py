@@ -34,13 +34,13 @@ def test_a_later_evaluation_keeps_the_grid(make_run, face_folder):
     assert evaluate(run)["robustness"] == record
 
 
-def test_a_grid_of_other_pictures_is_left_out(make_run, face_folder, capsys):
+def test_a_grid_of_other_images_is_left_out(make_run, face_folder, capsys):
     folder = face_folder()
     run = make_run(folder)
     evaluate(run)
     robustness(run, grid={"jpeg": GRID["jpeg"]})
-    picture = next((folder / "test" / "real").iterdir())
-    picture.write_bytes(picture.read_bytes() + b"\0")
+    image = next((folder / "test" / "real").iterdir())
+    image.write_bytes(image.read_bytes() + b"\0")
     assert "robustness" not in evaluate(run)
     assert "have changed: what --robustness measured" in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""What training pictures go through."""
+"""What training images go through."""
 
 import numpy as np
 import pytest
@@ -8,53 +8,53 @@ from dfk.images.augment import Augmentation, augment
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     rng = np.random.default_rng(0)
     smooth = rng.uniform(60, 200, (64, 1, 1, 3))
     return (smooth + rng.normal(0, 12, (64, 40, 40, 3))).astype(np.uint8)
 
 
-def _augmented(pictures, epoch, parallel=1, **strength):
-    numbered = tf.data.Dataset.from_tensor_slices(pictures).enumerate()
+def _augmented(images, epoch, parallel=1, **strength):
+    numbered = tf.data.Dataset.from_tensor_slices(images).enumerate()
 
-    def change(index, picture):
+    def change(index, image):
         seed = tf.stack([tf.constant(epoch, "int64"), index])
-        return augment(picture, seed, Augmentation(**strength))
+        return augment(image, seed, Augmentation(**strength))
 
     changed = numbered.map(change, num_parallel_calls=parallel)
     return np.stack(list(changed.as_numpy_iterator()))
 
 
-def test_pictures_keep_their_shape_and_range(pictures):
-    changed = _augmented(pictures, epoch=1)
-    assert changed.shape == pictures.shape
+def test_images_keep_their_shape_and_range(images):
+    changed = _augmented(images, epoch=1)
+    assert changed.shape == images.shape
     assert changed.dtype == np.float32
     assert changed.min() >= 0
     assert changed.max() <= 255
 
 
-def test_equal_seeds_change_alike_on_any_number_of_threads(pictures):
+def test_equal_seeds_change_alike_on_any_number_of_threads(images):
     np.testing.assert_array_equal(
-        _augmented(pictures, epoch=1, parallel=1),
-        _augmented(pictures, epoch=1, parallel=8),
+        _augmented(images, epoch=1, parallel=1),
+        _augmented(images, epoch=1, parallel=8),
     )
 
 
-def test_every_picture_and_every_epoch_is_changed_differently(pictures):
-    same = np.repeat(pictures[:1], 8, axis=0)
+def test_every_image_and_every_epoch_is_changed_differently(images):
+    same = np.repeat(images[:1], 8, axis=0)
     changed = np.concatenate([_augmented(same, 1), _augmented(same, 2)])
     assert len(np.unique(changed, axis=0)) == 16
 
 
-def test_changes_are_mild(pictures):
-    changed = _augmented(pictures, epoch=1)
-    means = changed.mean(axis=(1, 2, 3)) - pictures.mean(axis=(1, 2, 3))
+def test_changes_are_mild(images):
+    changed = _augmented(images, epoch=1)
+    means = changed.mean(axis=(1, 2, 3)) - images.mean(axis=(1, 2, 3))
     assert 2 < np.abs(means).max() < 30
 
 
-def test_only_as_many_as_asked_for_lose_their_fine_grain(pictures):
+def test_only_as_many_as_asked_for_lose_their_fine_grain(images):
     def grain(degraded):
-        changed = _augmented(pictures, epoch=1, degraded=degraded)
+        changed = _augmented(images, epoch=1, degraded=degraded)
         return np.abs(np.diff(changed, axis=1)).mean((1, 2, 3))
 
     untouched = grain(0)
@@ -65,7 +65,7 @@ def test_only_as_many_as_asked_for_lose_their_fine_grain(pictures):
     assert lost[1] > 0.9
 
 
-def test_about_half_of_the_pictures_are_mirrored():
+def test_about_half_of_the_images_are_mirrored():
     left = np.zeros((100, 32, 32, 3), np.uint8)
     left[:, :, :16] = 200
     changed = _augmented(left, epoch=3)
@@ -75,9 +75,9 @@ def test_about_half_of_the_pictures_are_mirrored():
     assert 35 <= mirrored.sum() <= 65
 
 
-def test_as_many_as_asked_for_lose_a_square_to_their_mean_colour(pictures):
-    plain = _augmented(pictures, epoch=1)
-    changed = _augmented(pictures, epoch=1, erased=0.5)
+def test_as_many_as_asked_for_lose_a_square_to_their_mean_colour(images):
+    plain = _augmented(images, epoch=1)
+    changed = _augmented(images, epoch=1, erased=0.5)
     erased = (changed != plain).any(-1)
     touched = erased.any((1, 2))
     assert 0.3 < touched.mean() < 0.7
@@ -94,15 +94,15 @@ def test_as_many_as_asked_for_lose_a_square_to_their_mean_colour(pictures):
         )
 
 
-def test_pictures_are_shifted_as_far_as_asked_for():
-    picture = np.full((100, 100, 3), 60, np.uint8)
-    picture[48:52, 48:52] = 200
-    same = np.repeat(picture[None], 64, axis=0)
+def test_images_are_shifted_as_far_as_asked_for():
+    image = np.full((100, 100, 3), 60, np.uint8)
+    image[48:52, 48:52] = 200
+    same = np.repeat(image[None], 64, axis=0)
 
     def reach(shift):
         changed = _augmented(same, epoch=1, degraded=0, shift=shift)
         bright = changed.mean(-1) > changed.mean((1, 2, 3))[:, None, None] + 40
-        centres = [np.argwhere(picture).mean(0) for picture in bright]
+        centres = [np.argwhere(image).mean(0) for image in bright]
         return np.abs(np.subtract(centres, 49.5)).max()
 
     assert 3 <= reach(0.05) <= 5

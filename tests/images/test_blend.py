@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfk.images.blend import self_blend
 from dfk.images.faces import Face
+from dfk.images.self_blending import self_blend
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_blends_are_subtle(pixels, face):
 @pytest.mark.parametrize(
     "box", [(-200, -300, 50, 60), (0, 0, 100, 120), (50, 60, 1, 1)]
 )
-def test_faces_outside_the_picture_or_tiny_are_no_error(pixels, box):
+def test_faces_outside_the_image_or_tiny_are_no_error(pixels, box):
     x, y, width, height = box
     points = ((x + width / 2, y + height / 2),) * 5
     blend = self_blend(pixels, Face(box, 1.0, points), np.random.default_rng(0))

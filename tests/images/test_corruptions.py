@@ -1,4 +1,4 @@
-"""What happens to pictures in the world, level by level."""
+"""What happens to images in the world, level by level."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ RANDOM = ("gaussian_noise", "shot_noise", "crop", "rotation", "screenshot")
 
 
 @pytest.fixture(scope="module")
-def picture():
+def image():
     flower = Image.fromarray(load_sample_image("flower.jpg"))
     return np.asarray(flower.crop((100, 0, 527, 427)).resize((96, 96)))
 
@@ -29,23 +29,23 @@ def test_the_grid_has_its_size_and_its_bounds():
 
 
 @NAMES
-def test_every_level_does_more_harm_than_the_one_before(name, picture):
+def test_every_level_does_more_harm_than_the_one_before(name, image):
     corruption = CORRUPTIONS[name]
     errors = [0.0]
     for level in corruption.levels:
-        harmed = corruption.apply(picture, level, "flower")
-        assert (harmed.shape, harmed.dtype) == (picture.shape, np.uint8)
-        errors.append(np.mean((harmed.astype(float) - picture) ** 2))
+        harmed = corruption.apply(image, level, "flower")
+        assert (harmed.shape, harmed.dtype) == (image.shape, np.uint8)
+        errors.append(np.mean((harmed.astype(float) - image) ** 2))
     assert np.all(np.diff(errors) > 0), errors
 
 
 @NAMES
-def test_neither_order_nor_threads_change_what_happens(name, picture):
+def test_neither_order_nor_threads_change_what_happens(name, image):
     corruption = CORRUPTIONS[name]
     ids = [f"test/fake/{number}.png" for number in range(12)]
 
     def harm(id):
-        return corruption.apply(picture, corruption.levels[-1], id)
+        return corruption.apply(image, corruption.levels[-1], id)
 
     with ThreadPoolExecutor(4) as threads:
         backwards = list(threads.map(harm, reversed(ids)))
@@ -58,17 +58,17 @@ def test_neither_order_nor_threads_change_what_happens(name, picture):
 
 
 @pytest.mark.parametrize(("name", "form"), [("jpeg", "JPEG"), ("webp", "WEBP")])
-def test_storing_is_pillows_own_round_trip(name, form, picture):
+def test_storing_is_pillows_own_round_trip(name, form, image):
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, form, quality=30)
-    stored = CORRUPTIONS[name].apply(picture, 30, "flower")
+    Image.fromarray(image).save(file, form, quality=30)
+    stored = CORRUPTIONS[name].apply(image, 30, "flower")
     np.testing.assert_array_equal(stored, Image.open(file))
 
 
-def test_jpeg_keeps_one_colour_for_four_pixels(picture):
+def test_jpeg_keeps_one_colour_for_four_pixels(image):
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=50, subsampling="4:2:0")
-    stored = CORRUPTIONS["jpeg"].apply(picture, 50, "flower")
+    Image.fromarray(image).save(file, "JPEG", quality=50, subsampling="4:2:0")
+    stored = CORRUPTIONS["jpeg"].apply(image, 50, "flower")
     np.testing.assert_array_equal(stored, Image.open(file))
 
 
@@ -88,9 +88,9 @@ def test_rotation_leaves_no_black_corners():
     assert turned.min() == 255
 
 
-def test_a_crop_is_framed_from_within_the_picture(picture):
-    same = CORRUPTIONS["crop"].apply(picture, 1.0, "flower")
-    np.testing.assert_array_equal(same, picture)
+def test_a_crop_is_framed_from_within_the_image(image):
+    same = CORRUPTIONS["crop"].apply(image, 1.0, "flower")
+    np.testing.assert_array_equal(same, image)
     ramp = np.repeat(np.arange(64, dtype=np.uint8)[None, :, None], 64, 0)
     ramp = np.repeat(ramp, 3, 2)
     cropped = CORRUPTIONS["crop"].apply(ramp, 0.5, "ramp")

@@ -10,14 +10,14 @@ from dfk.images import decode
 
 
 @pytest.fixture
-def picture():
+def image():
     smooth = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
     return Image.fromarray(smooth).resize((50, 40), Image.Resampling.BICUBIC)
 
 
-def encoded(picture, kind, **options):
+def encoded(image, kind, **options):
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -44,12 +44,12 @@ def png_16_bit():
         ("RGBA", "WEBP"),
     ],
 )
-def test_every_format_becomes_rgb(picture, mode, kind):
-    converted = picture.convert(mode)
+def test_every_format_becomes_rgb(image, mode, kind):
+    converted = image.convert(mode)
     pixels = decode.decode(encoded(converted, kind), 32)
     assert pixels.shape == (32, 32, 3)
     assert pixels.dtype == tf.uint8
-    expected = decode.fit(np.array(converted.convert("RGB")), 32)
+    expected = decode.center_crop_resize(np.array(converted.convert("RGB")), 32)
     difference = np.abs(pixels.numpy().astype(int) - expected.numpy())
     # JPEG and WebP lose some; a channel swapped or inverted differs by more.
     assert difference.mean() < 6
@@ -61,23 +61,23 @@ def test_16_bits_become_8():
     assert pixels.max() == 32 * 1599 // 256
 
 
-def test_the_first_frame_of_an_animation_counts(picture):
-    later = [Image.new("RGB", picture.size, "red")]
-    gif = encoded(picture, "GIF", save_all=True, append_images=later)
+def test_the_first_frame_of_an_animation_counts(image):
+    later = [Image.new("RGB", image.size, "red")]
+    gif = encoded(image, "GIF", save_all=True, append_images=later)
     assert decode.decode(gif, 32).numpy().std() > 10
 
 
 @pytest.mark.parametrize("size", [(90, 30), (30, 90)])
-def test_the_centred_square_of_a_picture_is_kept(size):
-    picture = Image.new("RGB", size, "red")
+def test_the_centred_square_of_a_image_is_kept(size):
+    image = Image.new("RGB", size, "red")
     left, top = (size[0] - 30) // 2, (size[1] - 30) // 2
-    picture.paste("blue", (left, top, left + 30, top + 30))
-    pixels = decode.decode(encoded(picture, "PNG"), 16).numpy()
+    image.paste("blue", (left, top, left + 30, top + 30))
+    pixels = decode.decode(encoded(image, "PNG"), 16).numpy()
     assert (pixels == [0, 0, 255]).all()
 
 
-def test_a_decoded_picture_stored_as_png_decodes_to_itself(picture):
-    pixels = decode.decode(encoded(picture, "JPEG"), 24)
+def test_a_decoded_image_stored_as_png_decodes_to_itself(image):
+    pixels = decode.decode(encoded(image, "JPEG"), 24)
     again = decode.decode(tf.io.encode_png(pixels), 24)
     np.testing.assert_array_equal(again, pixels)
 
@@ -85,18 +85,18 @@ def test_a_decoded_picture_stored_as_png_decodes_to_itself(picture):
 def test_reducing_is_antialiased():
     stripes = np.zeros((256, 256, 3), np.uint8)
     stripes[:, ::2] = 255
-    assert decode.fit(stripes, 32).numpy().std() < 8
+    assert decode.center_crop_resize(stripes, 32).numpy().std() < 8
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_broken_bytes_are_an_error(picture, kind):
-    for data in (b"", b"no picture", encoded(picture, kind)[:60]):
+def test_broken_bytes_are_an_error(image, kind):
+    for data in (b"", b"no picture", encoded(image, kind)[:60]):
         with pytest.raises(tf.errors.InvalidArgumentError):
             decode.decode(data, 32)
 
 
-def test_a_palette_that_would_be_ignored_is_an_error(picture):
-    bmp = encoded(picture.convert("P"), "BMP")
+def test_a_palette_that_would_be_ignored_is_an_error(image):
+    bmp = encoded(image.convert("P"), "BMP")
     assert tf.io.decode_image(bmp, channels=3).shape == (40, 50, 3)
     with pytest.raises(tf.errors.InvalidArgumentError):
         decode.decode(bmp, 32)
@@ -125,13 +125,13 @@ def test_a_webp_claims_what_its_header_says(kind):
 @pytest.mark.parametrize(
     "options", [{"lossless": True}, {"exif": b"Exif\0\0"}, {}]
 )
-def test_a_webp_is_measured_as_it_is_written(picture, options):
-    webp = tf.constant(encoded(picture, "WEBP", **options))
+def test_a_webp_is_measured_as_it_is_written(image, options):
+    webp = tf.constant(encoded(image, "WEBP", **options))
     assert sorted(decode._claimed_shape(webp).numpy()) == [40, 50]
 
 
-def test_a_broken_picture_leaves_its_batch_alone(picture):
-    good = encoded(picture, "PNG")
+def test_a_broken_image_leaves_its_batch_alone(image):
+    good = encoded(image, "PNG")
     batch = tf.constant([b"", good, b"no picture", good])
     images, readable = tf.function(decode.decode_batch)(batch, 32)
     assert readable.numpy().tolist() == [False, True, False, True]
@@ -141,7 +141,7 @@ def test_a_broken_picture_leaves_its_batch_alone(picture):
 
 
 @pytest.mark.parametrize("data", [[], [b""], [b"no", b"pictures"]])
-def test_a_batch_without_a_readable_picture_is_no_error(data):
+def test_a_batch_without_a_readable_image_is_no_error(data):
     batch = tf.constant(data, tf.string, [len(data)])
     images, readable = decode.decode_batch(batch, 8)
     assert images.shape == (len(data), 8, 8, 3)
@@ -149,7 +149,7 @@ def test_a_batch_without_a_readable_picture_is_no_error(data):
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "JPEG"])
-def test_a_picture_of_too_many_pixels_is_refused_undecoded(kind):
+def test_a_image_of_too_many_pixels_is_refused_undecoded(kind):
     # Just over 2 ** 26 pixels of one colour: a few hundred kilobytes.
     bomb = encoded(Image.new("L", (8192, 8193)), kind)
     with pytest.raises(tf.errors.InvalidArgumentError, match="too many"):

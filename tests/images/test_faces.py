@@ -35,7 +35,7 @@ def test_the_face_of_a_photograph_is_found(pixels):
     (found,) = faces.find_faces(pixels)
     x, y, width, height = found.box
     assert 0.8 < found.confidence <= 1
-    # The tip of her nose, as read off the picture.
+    # The tip of her nose, as read off the image.
     assert abs(x + width / 2 - 267) < 25
     assert abs(y + height / 2 - 235) < 25
     assert all(x < a < x + width for a, _ in found.keypoints)
@@ -50,7 +50,7 @@ def test_two_faces_are_sorted_by_confidence(pixels):
     assert found[0].confidence >= found[1].confidence
 
 
-def test_a_huge_picture_gives_the_same_face(pixels):
+def test_a_huge_image_gives_the_same_face(pixels):
     huge = np.array(Image.fromarray(pixels).resize((2560, 3000)))
     (found,) = faces.find_faces(huge)
     (small,) = faces.find_faces(pixels)
@@ -63,14 +63,14 @@ def test_a_huge_picture_gives_the_same_face(pixels):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 900), (12, 12), (64, 64)])
-def test_pictures_without_a_face_give_none(size):
+def test_images_without_a_face_give_none(size):
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     assert faces.find_faces(noise) == []
     assert faces.find_faces(np.zeros_like(noise)) == []
 
 
 def test_a_crop_holds_the_whole_head(pixels):
-    crop = faces.cut(pixels, face(180, 110, 160, 200))
+    crop = faces.crop_face(pixels, face(180, 110, 160, 200))
     assert crop.shape == (272, 272, 3)
 
 
@@ -84,11 +84,11 @@ def test_a_crop_holds_the_whole_head(pixels):
         (10, 10, 0, 0),
     ],
 )
-def test_a_crop_is_square_and_inside_the_picture(pixels, box):
+def test_a_crop_is_square_and_inside_the_image(pixels, box):
     left, top, side = faces.square(face(*box), 600, 512)
     assert 0 <= left <= 512 - side
     assert 0 <= top <= 600 - side
-    assert faces.cut(pixels, face(*box)).shape == (side, side, 3)
+    assert faces.crop_face(pixels, face(*box)).shape == (side, side, 3)
     assert side >= 1
 
 
@@ -108,7 +108,7 @@ def test_a_moved_face_keeps_its_shape():
 
 def test_crops_are_lossless(photograph, pixels):
     ((found, crop),) = faces.face_crops(photograph)
-    expected = faces.cut(pixels, found)
+    expected = faces.crop_face(pixels, found)
     np.testing.assert_array_equal(decode.decode(crop, len(expected)), expected)
 
 
@@ -119,6 +119,6 @@ def test_grey_and_transparent_photographs_have_faces_too(pixels, mode):
     assert len(faces.face_crops(buffer.getvalue())) == 1
 
 
-def test_crops_of_no_picture_are_an_error():
+def test_crops_of_no_image_are_an_error():
     with pytest.raises(tf.errors.InvalidArgumentError):
         faces.face_crops(b"no picture")

@@ -12,7 +12,7 @@ from dfk.images.orientation import orientation, turn
 ORIENTATION = 0x0112
 
 
-def picture(kind="JPEG", value=None, **options):
+def make_image(kind="JPEG", value=None, **options):
     """An encoded gradient, in which every corner is another."""
     y, x = np.mgrid[0:40, 0:56]
     pixels = np.stack([4 * x, 6 * y, 255 - 2 * (x + y)], -1).astype(np.uint8)
@@ -29,7 +29,7 @@ def picture(kind="JPEG", value=None, **options):
 def noted(tiff):
     """A JPEG with this Exif segment."""
     segment = b"Exif\0\0" + tiff
-    start, rest = (data := picture())[:2], data[2:]
+    start, rest = (data := make_image())[:2], data[2:]
     length = struct.pack(">H", len(segment) + 2)
     return start + b"\xff\xe1" + length + segment + rest
 
@@ -49,8 +49,8 @@ def tiff(order, entries, offset=8, count=None):
 
 
 @pytest.mark.parametrize("value", range(1, 9))
-def test_a_picture_is_seen_as_a_viewer_shows_it(value):
-    data = picture(value=value)
+def test_an_image_is_seen_as_a_viewer_shows_it(value):
+    data = make_image(value=value)
     assert int(orientation(data)) == value
     seen = decode.read(data).numpy()
     with Image.open(io.BytesIO(data)) as image:
@@ -68,7 +68,7 @@ def test_either_order_of_bytes_is_read(order):
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "BMP"])
 def test_other_formats_are_upright(kind):
-    assert int(orientation(picture(kind))) == 1
+    assert int(orientation(make_image(kind))) == 1
 
 
 @pytest.mark.parametrize(
@@ -91,20 +91,25 @@ def test_other_formats_are_upright(kind):
 def test_a_note_without_sense_is_ignored(note):
     data = noted(note)
     assert int(orientation(data)) == 1
-    expected = decode.read(picture()).numpy()
+    expected = decode.read(make_image()).numpy()
     np.testing.assert_array_equal(decode.read(data), expected)
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 12, 20, 30])
-def test_a_picture_that_ends_early_has_no_note(length):
+def test_a_image_that_ends_early_has_no_note(length):
     data = noted(tiff(b"II*\0", [(ORIENTATION, 3, 1, 6)]))[:length]
     assert int(orientation(data)) == 1
 
 
-def test_the_score_sees_the_turned_picture():
-    lying, batch = picture(value=6), tf.constant([picture(value=6), b"no"])
+def test_the_score_sees_the_turned_image():
+    lying, batch = (
+        make_image(value=6),
+        tf.constant([make_image(value=6), b"no"]),
+    )
     images, readable = decode.decode_batch(batch, 32)
-    expected = decode.fit(turn(decode.read(picture()), tf.constant(6)), 32)
+    expected = decode.center_crop_resize(
+        turn(decode.read(make_image()), tf.constant(6)), 32
+    )
     np.testing.assert_array_equal(images[0], expected)
     np.testing.assert_array_equal(decode.decode(lying, 32), expected)
     assert readable.numpy().tolist() == [True, False]

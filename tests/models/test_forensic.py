@@ -20,7 +20,7 @@ def test_neighbours_are_compared_with_the_first_of_their_block():
     )
 
 
-def test_pictures_enlarged_without_interpolation_have_no_neighbour_residual():
+def test_images_enlarged_without_interpolation_have_no_neighbour_residual():
     small = _noise((1, 8, 8, 3))
     large = small.repeat(2, axis=1).repeat(2, axis=2)
     assert not NeighbourResiduals()(large).numpy().any()

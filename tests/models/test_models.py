@@ -88,7 +88,7 @@ def test_weights_travel_from_one_keras_file_to_another(detector, tmp_path):
 
 
 @pytest.mark.parametrize(("size", "enlarged"), [(128, True), (224, False)])
-def test_small_pictures_are_enlarged_inside(size, enlarged):
+def test_small_images_are_enlarged_inside(size, enlarged):
     detector = models.build("facenet", size, "none")
     assert ("enlarge" in [layer.name for layer in detector.layers]) == enlarged
 

@@ -17,7 +17,7 @@ def _pixels(size):
 
 
 def _up_to(detector, layer, images):
-    """What a layer makes of the pictures themselves, without their mirrors."""
+    """What a layer makes of the images themselves, without their mirrors."""
     part = keras.Model(detector.input, detector.get_layer(layer).output)
     return part(images)[: len(images)]
 
@@ -64,7 +64,7 @@ def test_equals_keras_applications_with_the_same_weights(
     )
 
 
-def test_facenet_standardizes_each_picture():
+def test_facenet_standardizes_each_image():
     from dfk.models.facenet import ImageStandardization
 
     images = _pixels(32)
@@ -73,7 +73,7 @@ def test_facenet_standardizes_each_picture():
     np.testing.assert_allclose(out.std((1, 2, 3)), 1, atol=1e-5)
 
 
-def test_a_picture_of_one_colour_standardizes_to_zeros():
+def test_a_image_of_one_colour_standardizes_to_zeros():
     from dfk.models.facenet import ImageStandardization
 
     out = ImageStandardization()(np.full((1, 8, 8, 3), 200.0, "float32"))

@@ -2,13 +2,13 @@ import numpy as np
 import tensorflow as tf
 
 from dfk import models
-from dfk.models.verdicts import CalibratedScore
+from dfk.models.calibration import CalibratedScore
 
 
-def words(probabilities, limits, novelty=None):
-    novelty = novelty or [0.0] * len(probabilities)
+def words(probabilities, limits, ood_score=None):
+    ood_score = ood_score or [0.0] * len(probabilities)
     got = models.verdicts(
-        tf.constant(probabilities), tf.constant(novelty), tf.constant(limits)
+        tf.constant(probabilities), tf.constant(ood_score), tf.constant(limits)
     )
     return [
         (verdict.decode(), reason.decode())

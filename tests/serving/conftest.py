@@ -1,3 +1,3 @@
-from tiny import _exported_once, detector, pictures, place, run
+from tiny import _exported_once, detector, images, place, run
 
-__all__ = ["_exported_once", "detector", "pictures", "place", "run"]
+__all__ = ["_exported_once", "detector", "images", "place", "run"]

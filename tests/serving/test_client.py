@@ -23,11 +23,11 @@ def address(place):
         yield f"localhost:{server.port}"
 
 
-def test_more_pictures_than_a_request_holds(address, pictures):
-    many = [pictures[i % len(pictures)] for i in range(70)]
+def test_more_images_than_a_request_holds(address, images):
+    many = [images[i % len(images)] for i in range(70)]
     with Client(address, "tiny") as client:
         answers = client.predict(many)
-        few = client.predict(pictures)
+        few = client.predict(images)
         assert client.version == 1
     assert len(answers) == 70
     for answer, expected in zip(answers[:6], few, strict=True):
@@ -43,7 +43,7 @@ def test_a_request_larger_than_grpcs_limit(address):
     assert math.isnan(answer.fake_probability)
 
 
-def test_no_pictures_need_no_server():
+def test_no_images_need_no_server():
     with Client("localhost:1", "tiny") as client:
         assert client.predict([]) == []
 
@@ -58,27 +58,27 @@ def test_no_pictures_need_no_server():
         ({"timeout": 1e-4}, "did not answer within 0.0001 seconds"),
     ],
 )
-def test_an_error_is_one_sentence(address, pictures, changes, message):
+def test_an_error_is_one_sentence(address, images, changes, message):
     arguments = {"server": address, "model": "tiny", **changes}
     with (
         Client(**arguments) as client,
         pytest.raises(UserError, match=message) as caught,
     ):
-        client.predict(pictures)
+        client.predict(images)
     assert "\n" not in str(caught.value)
 
 
-def test_a_server_that_never_answers(pictures):
+def test_a_server_that_never_answers(images):
     with socket.create_server(("localhost", 0)) as silent:
         address = f"localhost:{silent.getsockname()[1]}"
         with (
             Client(address, "tiny", timeout=0.5) as client,
             pytest.raises(UserError, match="did not answer"),
         ):
-            client.predict(pictures)
+            client.predict(images)
 
 
-def test_a_server_that_is_busy_is_not_called_missing(pictures):
+def test_a_server_that_is_busy_is_not_called_missing(images):
     class Busy(grpc.GenericRpcHandler):
         def service(self, details):
             return grpc.unary_unary_rpc_method_handler(
@@ -94,7 +94,7 @@ def test_a_server_that_is_busy_is_not_called_missing(pictures):
         Client(f"127.0.0.1:{port}", "tiny") as client,
         pytest.raises(UserError, match=r"now \(the queue is full"),
     ):
-        client.predict(pictures)
+        client.predict(images)
     server.stop(0).wait()
 
 
@@ -126,7 +126,7 @@ def test_the_client_does_without_tensorflow_and_leaves_it_usable():
         [
             sys.executable,
             "-c",
-            "import sys, dfk.serving.client, dfk.serving.report\n"
+            "import sys, dfk.serving.client, dfk.prediction.table\n"
             "from dfk.serving.stubs import tensor_pb2\n"
             "assert 'tensorflow' not in sys.modules\n"
             "assert 'numpy' not in sys.modules\n"

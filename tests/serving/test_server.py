@@ -95,14 +95,14 @@ def wait_for(condition):
         time.sleep(0.05)
 
 
-def test_a_new_version_takes_over_without_a_gap(folder, pictures):
+def test_a_new_version_takes_over_without_a_gap(folder, images):
     with serve(folder) as server:
         client = Client(f"localhost:{server.port}", "tiny")
         versions, stop = [], threading.Event()
 
         def ask():
             while not stop.is_set():
-                client.predict(pictures[:1])
+                client.predict(images[:1])
                 versions.append(client.version)
 
         asking = threading.Thread(target=ask)
@@ -116,15 +116,15 @@ def test_a_new_version_takes_over_without_a_gap(folder, pictures):
     assert set(versions) == {1, 2}
 
 
-def test_removing_a_version_rolls_back(folder, pictures):
+def test_removing_a_version_rolls_back(folder, images):
     add_version(folder, 2)
     with serve(folder) as server:
         client = Client(f"localhost:{server.port}", "tiny")
-        client.predict(pictures[:1])
+        client.predict(images[:1])
         assert client.version == 2
         (folder / "saved_models/tiny/2").rename(folder / "gone")
         wait_for(lambda: statuses(server) == {2: "END", 1: "AVAILABLE"})
-        client.predict(pictures[:1])
+        client.predict(images[:1])
         assert client.version == 1
 
 
@@ -141,12 +141,12 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one(folder):
         wait_for(lambda: statuses(server) == {2: "AVAILABLE", 1: "END"})
 
 
-def test_a_model_without_versions_stops_answering(folder, pictures):
+def test_a_model_without_versions_stops_answering(folder, images):
     with serve(folder) as server:
         shutil.rmtree(folder / "saved_models/tiny/1")
         wait_for(lambda: statuses(server) == {1: "END"})
         with pytest.raises(UserError, match="serves no model 'tiny'"):
-            Client(f"localhost:{server.port}", "tiny").predict(pictures)
+            Client(f"localhost:{server.port}", "tiny").predict(images)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def spec(label):
     return model_pb2.ModelSpec(name="tiny", version_label=label)
 
 
-def test_a_reload_replaces_the_whole_list(folder, pictures):
+def test_a_reload_replaces_the_whole_list(folder, images):
     shutil.copytree(
         folder / "saved_models/tiny", folder / "saved_models/second"
     )

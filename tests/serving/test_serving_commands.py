@@ -60,10 +60,10 @@ def address(server):
 
 
 @pytest.fixture(scope="module")
-def files(pictures, tmp_path_factory):
+def files(images, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
-    for number, picture in enumerate(pictures[:3]):
-        (folder / f"{number}.png").write_bytes(picture)
+    for number, image in enumerate(images[:3]):
+        (folder / f"{number}.png").write_bytes(image)
     return sorted(folder.iterdir())
 
 
@@ -92,7 +92,7 @@ def test_query_and_predict_give_the_same_records(address, files, place):
         assert asked == predicted
 
 
-def test_a_table_shows_every_picture(address, files, tmp_path):
+def test_a_table_shows_every_image(address, files, tmp_path):
     odd = tmp_path / "[bold]odd[name].png"
     odd.write_bytes(b"no picture")
     done = command("query", *files, odd, f"--server={address}", "--model=tiny")
@@ -134,13 +134,13 @@ def test_query_says_what_is_wrong(address, files, arguments, message):
     ],
 )
 def test_serve_says_what_is_wrong(place, arguments, message):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as locked:
+        port = locked.getsockname()[1]
         done = command(
             "serve",
             f"--config={place / 'models.config'}",
             f"--models_root={place / 'saved_models'}",
-            *(a.format(taken=port) for a in arguments),
+            *(a.format(locked=port) for a in arguments),
         )
     assert done.returncode == 1
     assert re.fullmatch(f"error: .*{message}.*\n", done.stderr)

@@ -12,15 +12,15 @@ from dfk.training.loop import FineTuning
 
 
 class Batches:
-    """One batch, whose second half has a picture beyond all bounds."""
+    """One batch, whose second half has an image beyond all bounds."""
 
     steps = 1
 
     def epoch(self, number, context):
-        pictures = np.ones((4, 2), np.float32)
-        pictures[3] = 1e38
+        images = np.ones((4, 2), np.float32)
+        images[3] = 1e38
         labels = np.zeros((4, 1), np.float32)
-        pairs = tf.data.Dataset.from_tensor_slices((pictures, labels))
+        pairs = tf.data.Dataset.from_tensor_slices((images, labels))
         return pairs.batch(4 // context.num_replicas_in_sync)
 
 

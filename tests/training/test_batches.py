@@ -9,9 +9,9 @@ import tensorflow as tf
 from dfk import data
 from dfk.data import caching
 from dfk.errors import UserError
-from dfk.training import blends
+from dfk.training import self_blends
 from dfk.training.batches import TrainingBatches
-from dfk.training.blends import SelfBlends
+from dfk.training.self_blends import SelfBlends
 
 CONTEXT = tf.distribute.InputContext()
 
@@ -102,7 +102,7 @@ def test_blends_are_new_in_every_epoch_and_the_same_for_a_seed(
     assert (images(1)[::2] != images(2)[::2]).any(axis=(1, 2, 3)).all()
 
 
-def test_pictures_are_decoded_for_the_first_blends_only(
+def test_images_are_decoded_for_the_first_blends_only(
     write_faces, faces_found, tmp_path
 ):
     write_faces(tmp_path / "faces", {"train": 6})
@@ -113,7 +113,7 @@ def test_pictures_are_decoded_for_the_first_blends_only(
     assert len(list(made.split(2).examples)) == len(first) == made.size
 
 
-def test_blends_belong_to_the_pictures_that_they_come_from(split, faces_found):
+def test_blends_belong_to_the_images_that_they_come_from(split, faces_found):
     made = SelfBlends(split, share=0.5)
     blended = made.split(seed=1)
     rows = list(blended.examples.as_numpy_iterator())
@@ -136,7 +136,9 @@ def test_blends_are_spread_over_an_epoch_larger_than_the_window(
     monkeypatch.setattr("dfk.training.batches.SHUFFLE_WINDOW", 4)
     # Blends are recognised by what they are made into here.
     monkeypatch.setattr(
-        blends, "_blend", lambda image, *_: np.zeros((2, 40, 40, 3), np.uint8)
+        self_blends,
+        "_blend",
+        lambda image, *_: np.zeros((2, 40, 40, 3), np.uint8),
     )
     batches = TrainingBatches(
         split, 1, 0, tmp_path, SelfBlends(split, share=1.0)
@@ -152,7 +154,7 @@ def test_faces_are_looked_for_once(split, faces_found):
     assert len(faces_found) == 24
 
 
-def test_pictures_without_faces_cannot_be_blended(split, monkeypatch):
-    monkeypatch.setattr(blends, "find_faces", lambda pixels: [])
+def test_images_without_faces_cannot_be_blended(split, monkeypatch):
+    monkeypatch.setattr(self_blends, "find_faces", lambda pixels: [])
     with pytest.raises(UserError, match="train without --blend"):
         SelfBlends(split, share=1.0)

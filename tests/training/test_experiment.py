@@ -15,8 +15,8 @@ from trained import weights
 
 from dfk import models
 from dfk.errors import UserError
-from dfk.lock import alone
-from dfk.runs import Run, write_json
+from dfk.files import exclusive_lock, write_json
+from dfk.runs import Run
 from dfk.training import strategies
 from dfk.training.experiment import train
 from dfk.training.resume import difference, find_run
@@ -36,15 +36,15 @@ def test_the_detector_carries_what_validation_fitted(run):
     fitted = models.score_layer(detector).calibration
     assert fitted.temperature != 1
     assert fitted.images == (20, 20)
-    # 40 pictures promise no novelty limit of 1 %, but the rest is fitted.
-    gauge = models.novelty_gauge(detector)
+    # 40 images promise no novelty limit of 1 %, but the rest is fitted.
+    gauge = models.ood_layer(detector)
     assert gauge.limit.numpy() == np.inf
     assert gauge.directions.numpy().any()
 
 
 def test_a_finished_run_is_left_as_it_is(run, config, capsys):
     before = run.model_path.stat().st_mtime_ns
-    # However the folder of pictures is spelled.
+    # However the folder of images is spelled.
     for named in (
         {"data_dir": f"{config.data_dir}/."},
         {"data_dir": None, "dataset": config.data_dir},
@@ -80,7 +80,7 @@ def test_what_an_earlier_version_began_is_not_continued(config, tmp_path):
         train(config, str(tmp_path))
 
 
-def test_the_recipes_epochs_are_the_ones_that_it_has_for_the_pictures(config):
+def test_the_recipes_epochs_are_the_ones_that_it_has_for_the_images(config):
     chosen = dataclasses.replace(config, epochs=None).resolved().record()
     begun = config.resolved().record()
     assert begun["epochs"] == 3
@@ -93,7 +93,7 @@ def test_a_run_is_trained_by_one_process(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     begun = Run("runs/begun")
     write_json(begun.config_path, config.resolved().record())
-    with alone(begun.path):
+    with exclusive_lock(begun.path):
         with pytest.raises(UserError, match="Another process is training"):
             train(config, str(begun.path))
         assert find_run(config.resolved().record()).path != begun.path
@@ -166,7 +166,7 @@ def test_mistakes_are_answered_with_a_sentence(
 
 
 @pytest.mark.parametrize("name", ["real/real003.png", "fake/fake023.png"])
-def test_a_broken_picture_is_named(config, tmp_path, name):
+def test_a_broken_image_is_named(config, tmp_path, name):
     shutil.copytree(config.data_dir, tmp_path / "faces")
     (tmp_path / "faces/train" / name).write_bytes(b"no picture")
     broken = dataclasses.replace(config, data_dir=str(tmp_path / "faces"))

@@ -17,7 +17,7 @@ LABELS = (PICTURES[:, :1] > 0.5).astype(np.float32)
 
 
 class Batches:
-    """The same pictures in every epoch, in order."""
+    """The same images in every epoch, in order."""
 
     def __init__(self, batch_size):
         self._batch_size = batch_size

@@ -51,7 +51,7 @@ def test_a_regression_that_validation_finds_no_better_is_not_used(
     assert validation_auc(kept) == pytest.approx(best_auc(run), abs=1e-6)
 
 
-def test_two_pictures_are_enough_for_a_head(run, config, tmp_path):
+def test_two_images_are_enough_for_a_head(run, config, tmp_path):
     # Too few for cross-validation.
     few = dataclasses.replace(
         config, weights=str(run.model_path), unfreeze="none", limit=2

@@ -6,27 +6,19 @@ import pytest
 import tensorflow as tf
 
 from dfk import models
-from dfk.errors import UserError
-from dfk.training import recipes
-from dfk.training.config import Config
+from dfk.training import stages
 from dfk.training.optimizer import StagewiseAdamW
 
 
 @pytest.mark.parametrize("name", models.names())
 def test_every_detector_has_a_recipe_whose_stage_exists(name):
-    recipe = recipes.get(name)
-    assert recipes.trained_stages(models.get(name), recipe.unfreeze)
-
-
-def test_a_detector_without_a_recipe_is_told_where_it_goes(monkeypatch):
-    monkeypatch.delitem(recipes.RECIPES, "cnn")
-    with pytest.raises(UserError, match=r"cnn has no recipe.*recipes\.py"):
-        Config("cnn").resolved()
+    recipe = models.get(name).recipe
+    assert stages.trained_stages(models.get(name), recipe.unfreeze)
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_more_pictures_get_fewer_epochs_and_more_updates(name):
-    recipe = recipes.get(name)
+def test_more_images_get_fewer_epochs_and_more_updates(name):
+    recipe = models.get(name).recipe
     sizes = (350, 1_400, 16_000, 100_000)
     few, chosen_on, many, most = map(recipe.epochs_for, sizes)
     assert few == chosen_on == recipe.epochs
@@ -36,7 +28,7 @@ def test_more_pictures_get_fewer_epochs_and_more_updates(name):
 
 def test_earlier_stages_learn_more_slowly():
     facenet = models.get("facenet")
-    rates = recipes.stage_rates(facenet, "block17", 0.5)
+    rates = stages.stage_rates(facenet, "block17", 0.5)
     assert rates == {
         "Block17_": 0.25,
         "Mixed_7a_": 0.5,
@@ -45,7 +37,7 @@ def test_earlier_stages_learn_more_slowly():
 
 
 def test_a_frozen_backbone_has_no_rates():
-    assert recipes.stage_rates(models.get("facenet"), "none", 0.5) == {}
+    assert stages.stage_rates(models.get("facenet"), "none", 0.5) == {}
 
 
 def test_a_share_scales_the_step_of_its_layers_alone():

@@ -9,7 +9,7 @@ import pytest
 
 from dfk import models, runs
 from dfk.errors import UserError
-from dfk.lock import alone
+from dfk.files import exclusive_lock
 from dfk.training import experiment
 from dfk.training.repeats import train
 
@@ -28,8 +28,8 @@ def folder(config, tmp_path_factory):
 
 def test_every_seed_is_the_run_that_it_gives_alone(folder, config, tmp_path):
     assert [path.name for path in runs.seeds(folder)] == ["seed-0", "seed-1"]
-    alone = dataclasses.replace(config, seed=1)
-    run = experiment.train(alone, str(tmp_path / "alone"))
+    exclusive_lock = dataclasses.replace(config, seed=1)
+    run = experiment.train(exclusive_lock, str(tmp_path / "alone"))
     assert run.config == runs.Run(folder / "seed-1").config
     for ours, theirs in zip(
         models.load(folder / "seed-1").get_weights(),
@@ -68,7 +68,7 @@ def test_a_stopped_command_goes_on_where_it_stopped(
     (unfinished,) = (tmp_path / "runs").iterdir()
     assert not (unfinished / "seed-1").exists()
     first = (unfinished / "seed-0/model.keras").stat().st_mtime_ns
-    # However the folder of pictures is spelled.
+    # However the folder of images is spelled.
     again = dataclasses.replace(config, data_dir=f"{config.data_dir}/")
     assert train(again, 2).resolve() == unfinished
     assert (unfinished / "seed-0/model.keras").stat().st_mtime_ns == first
@@ -116,7 +116,7 @@ def test_repeats_are_trained_by_one_process(
     record = json.loads((folder / "repeats.json").read_text())
     del record["validation"], record["runs"]
     (begun / "repeats.json").write_text(json.dumps(record))
-    with alone(begun):
+    with exclusive_lock(begun):
         with pytest.raises(UserError, match="Another process"):
             train(config, 5, str(begun))
         assert json.loads((begun / "repeats.json").read_text()) == record

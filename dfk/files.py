@@ -1,0 +1,116 @@
+"""Files on disk: written whole or not at all, locked, and cached."""
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file beside its place, then renames it into it."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes a JSON file, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Lets a file be written beside its place, then renames it into it.
+
+    Whoever reads `path` sees the old file or the new one. If the block fails,
+    the old one stays and nothing else is left behind. Folders on the way are
+    made.
+
+    Args:
+        path: the file to be replaced, which need not exist.
+
+    Yields:
+        Where to write, with the same suffix; it does not exist yet.
+
+    Example:
+        >>> with replacing(Path("model.keras")) as partial:
+        ...     model.save(partial)
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A folder of its own: other processes may write the same file.
+    with tempfile.TemporaryDirectory(
+        prefix=f".{path.name}-", dir=path.parent
+    ) as scratch:
+        partial = Path(scratch, path.name)
+        yield partial
+        os.replace(partial, path)
+
+
+@contextlib.contextmanager
+def exclusive_lock(folder: str | Path, wait: bool = True) -> Iterator[None]:
+    """Keeps out other processes that lock the same folder.
+
+    Args:
+        folder: an existing folder. Nothing is written into it, and the lock
+            ends with the process that holds it.
+        wait: until another process has released it.
+
+    Raises:
+        BlockingIOError: another process holds it, and `wait` is false.
+
+    Example:
+        >>> with exclusive_lock("saved_models"): ...
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(folder: str | Path) -> bool:
+    """Whether another process holds the lock of an existing folder."""
+    try:
+        with exclusive_lock(folder, wait=False):
+            return False
+    except BlockingIOError:
+        return True
+
+
+def cache_dir() -> Path:
+    """Where downloads and features are kept: `$DFK_CACHE`, or ~/.cache/dfk."""
+    return Path(os.environ.get("DFK_CACHE", "~/.cache/dfk")).expanduser()
+
+
+def cached_arrays(
+    kind: str, key: str, compute: "Callable[[], dict[str, np.ndarray]]"
+) -> "dict[str, np.ndarray]":
+    """Computes arrays once, and reads them from disk ever after.
+
+    Args:
+        kind: what they are; the name of their folder in the cache.
+        key: a digest of all that they depend on. When any of that changes so
+            does the key, so that no file is ever stale.
+        compute: gives the arrays by name where there is no such file yet.
+
+    Returns:
+        The arrays by name.
+
+    Example:
+        >>> cached_arrays("faces", split.version, lambda: find(split))
+    """
+    import numpy as np
+
+    path = cache_dir() / kind / f"{key}.npz"
+    if not path.is_file():
+        with replacing(path) as partial:
+            np.savez(partial, **compute())
+    with np.load(path) as stored:
+        return dict(stored)

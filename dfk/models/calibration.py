@@ -1,0 +1,286 @@
+"""From raw logits to honest probabilities and verdicts, on validation data.
+
+Temperature and bias change how sure the scores are, never their order. So a
+verdict depends only on where an image's logit ranks among those of validation,
+and fitting scaling and limits on the same images leaves the limits' promise
+intact.
+"""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from scipy import optimize, special
+from sklearn.model_selection import StratifiedKFold
+
+from dfk.models.conformal import (
+    ERROR_RATE,
+    conformal_limits,
+    require_both_classes,
+    upper_quantile,
+)
+
+TEMPERATURES = (0.05, 20.0)
+FOLDS = 5
+
+# Standard deviations of slope (about 1) and bias (about 0) among detectors,
+# before validation has spoken; see benchmarks/recipes.md.
+_SLOPES = 0.5
+_BIASES = 0.5
+# False alarm rates of the operating points that a detector carries.
+ALARM_RATES = (0.01, 0.05, 0.10)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns a logit into a probability, and a probability into a verdict.
+
+    Args:
+        temperature: the logit is divided by it (Guo et al., "On Calibration
+            of Modern Neural Networks", ICML 2017).
+        bias: is added to the divided logit, for a detector that leans to one
+            side (Platt, "Probabilistic Outputs for Support Vector Machines",
+            1999).
+        real_up_to: up to this probability of fake, an image may be real.
+        fake_down_to: down to this one it may be fake. Where only one of the
+            two may be, it is the verdict; else the verdict is `uncertain`.
+        error_rate: the share of each class, in 0..1, that may get the wrong
+            verdict; it decided on the two.
+        alarms: for each of `ALARM_RATES`, the probability of fake above which
+            at most that share of the reals lies; 1 where validation has too
+            few images to say.
+        images: how many real and fake ones of validation all this was fitted
+            to.
+    """
+
+    temperature: float = 1.0
+    bias: float = 0.0
+    real_up_to: float = 0.5
+    fake_down_to: float = 0.5
+    error_rate: float = 0.05
+    alarms: tuple[float, ...] = (1.0,) * len(ALARM_RATES)
+    images: tuple[int, int] = (0, 0)
+
+    @property
+    def uncertain(self) -> tuple[float, float]:
+        """The probabilities between which a verdict is `uncertain`."""
+        low, high = sorted([self.real_up_to, self.fake_down_to])
+        return low, high
+
+
+@keras.saving.register_keras_serializable("dfk")
+class CalibratedScore(keras.layers.Layer):
+    """Logit `[N, 1]` to calibrated probability of fake `[N, 1]`, float32.
+
+    Everything in a `Calibration` is a weight that no optimizer touches, so
+    that it travels inside `.keras` files and SavedModels.
+
+    Example:
+        >>> layer = CalibratedScore(dtype="float32")
+        >>> layer(tf.constant([[0.0]])).numpy()
+        array([[0.5]], dtype=float32)
+    """
+
+    def build(self, input_shape):
+        """Creates a weight for each part of the calibration."""
+        del input_shape
+        start = Calibration()
+        self.temperature = self._constant(start.temperature)
+        self.bias = self._constant(start.bias)
+        self.limits = self._constant([start.real_up_to, start.fake_down_to])
+        self.error_rate = self._constant(start.error_rate)
+        self.alarms = self._constant(start.alarms)
+        self.images = self._constant(start.images)
+
+    def _constant(self, value):
+        return self.add_weight(
+            np.shape(value),
+            lambda shape, dtype: keras.ops.convert_to_tensor(value, dtype),
+            trainable=False,
+        )
+
+    def call(self, logits):
+        """Divides by the temperature, adds the bias, and squashes."""
+        return keras.ops.sigmoid(logits / self.temperature + self.bias)
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the weights hold now, as plain numbers."""
+        real_up_to, fake_down_to = self.limits.numpy().tolist()
+        return Calibration(
+            self.temperature.numpy().item(),
+            self.bias.numpy().item(),
+            real_up_to,
+            fake_down_to,
+            # As it was stated: a float32 would show its rounding.
+            round(self.error_rate.numpy().item(), 6),
+            tuple(self.alarms.numpy().tolist()),
+            tuple(map(int, self.images.numpy())),
+        )
+
+    @calibration.setter
+    def calibration(self, new: Calibration) -> None:
+        self.temperature.assign(new.temperature)
+        self.bias.assign(new.bias)
+        self.limits.assign([new.real_up_to, new.fake_down_to])
+        self.error_rate.assign(new.error_rate)
+        self.alarms.assign(new.alarms)
+        self.images.assign(new.images)
+
+
+def fit(
+    logits: np.ndarray, labels: np.ndarray, error_rate: float = ERROR_RATE
+) -> Calibration:
+    """Fits everything that a detector's `fake_probability` layer carries.
+
+    Args:
+        logits: float `[N]` or `[N, 1]`, the detector's raw logits of
+            validation images.
+        labels: int `[N]`, 0 for real and 1 for fake.
+        error_rate: the share of each class, in 0..1, that may get the wrong
+            verdict.
+
+    Returns:
+        All of it, to be set as `score_layer(detector).calibration`.
+
+    Raises:
+        UserError: a class has no images.
+
+    Example:
+        >>> score_layer(detector).calibration = fit(logits, labels)
+    """
+    logits, labels = np.ravel(logits).astype(np.float32), np.ravel(labels)
+    temperature, bias = fit_scaling(logits, labels)
+    # The layer itself computes the probabilities, so that the limits are
+    # compared later with numbers rounded in the very same way.
+    layer = CalibratedScore()
+    layer.build((None, 1))
+    layer.calibration = Calibration(temperature, bias)
+    probabilities = np.asarray(layer(logits[:, None]))[:, 0]
+    reals = probabilities[labels == 0]
+    alarms = [min(upper_quantile(reals, rate), 1.0) for rate in ALARM_RATES]
+    return Calibration(
+        temperature,
+        bias,
+        *conformal_limits(probabilities, labels, error_rate),
+        error_rate,
+        tuple(map(float, alarms)),
+        (len(reals), len(labels) - len(reals)),
+    )
+
+
+def fit_scaling(
+    logits: np.ndarray, labels: np.ndarray, log_odds: bool = True
+) -> tuple[float, float]:
+    """Finds how logits must be scaled to be the least surprised by labels.
+
+    Minimises the negative log-likelihood of `logits / temperature + bias`. A
+    temperature alone (Guo et al.) is the safer choice on few images, but
+    cannot help a detector that leans to one side; the bias (Platt) is used
+    where cross-validation finds the labels less surprising with it. Isotonic
+    regression, the usual third, ties scores to each other: the verdicts'
+    limits need their order.
+
+    Few images can say little, and a trained head's logits are nearly log-odds
+    already, so slope and bias are held near 1 and 0 by a weak normal prior,
+    which a few hundred images outvote.
+
+    Args:
+        logits: float `[N]`.
+        labels: int `[N]`, 0 for real and 1 for fake.
+        log_odds: the logits are log-odds, if poor ones. For a classifier's
+            scores of any scale there is no prior; `platts_targets` then keep
+            the minimum finite where the classes are perfectly separated.
+
+    Returns:
+        The temperature, within `TEMPERATURES`, and the bias, 0 where it does
+        not pay.
+
+    Raises:
+        UserError: a class has no images.
+
+    Reference:
+        Platt, "Probabilistic Outputs for Support Vector Machines", 1999;
+        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+
+    Example:
+        >>> logits = np.array([-4.0, 4.0] * 50)  # as if right 98 times of 100
+        >>> labels = np.array([0, 1] * 40 + [1, 0] * 10)  # right 80 times
+        >>> temperature, bias = fit_scaling(logits, labels)
+        >>> round(temperature, 1), bias
+        (2.8, 0.0)
+    """
+    logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+    fakes = int(np.sum(labels))
+    require_both_classes(len(labels) - fakes, fakes)
+    with_bias = _bias_pays(logits, labels, log_odds)
+    return _minimize(logits, labels, with_bias, log_odds)
+
+
+def _bias_pays(logits: np.ndarray, labels: np.ndarray, log_odds: bool) -> bool:
+    folds = min(FOLDS, *np.bincount(labels, minlength=2))
+    if folds < 2:
+        return False
+    surprise = {True: 0.0, False: 0.0}
+    splits = StratifiedKFold(folds, shuffle=True, random_state=0)
+    for fit_on, try_on in splits.split(logits, labels):
+        for with_bias in surprise:
+            temperature, bias = _minimize(
+                logits[fit_on], labels[fit_on], with_bias, log_odds
+            )
+            x = logits[try_on] / temperature + bias
+            surprise[with_bias] += _surprise(x, labels[try_on]).sum()
+    return surprise[True] < surprise[False]
+
+
+def _minimize(
+    logits: np.ndarray, labels: np.ndarray, with_bias: bool, log_odds: bool
+) -> tuple[float, float]:
+    targets = labels if log_odds else platts_targets(labels)
+    # How much a slope away from 1 and a bias away from 0 count.
+    at_one, at_zero = (_SLOPES**-2, _BIASES**-2) if log_odds else (0.0, 0.0)
+
+    # In slope and bias the problem is convex; in temperature it is not.
+    def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        slope, bias = parameters
+        x = slope * logits + bias
+        error = special.expit(x) - targets
+        gradient = [
+            np.sum(error * logits) + at_one * (slope - 1),
+            np.sum(error) + at_zero * bias,
+        ]
+        unlikely = at_one * (slope - 1) ** 2 + at_zero * bias**2
+        surprise = np.sum(_surprise(x, targets)) + unlikely / 2
+        return surprise / len(x), np.array(gradient) / len(x)
+
+    low, high = TEMPERATURES
+    free = (None, None) if with_bias else (0, 0)
+    slope, bias = optimize.minimize(
+        objective,
+        x0=[1.0, 0.0],
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(1 / high, 1 / low), free],
+    ).x
+    return float(1 / slope), float(bias)
+
+
+def platts_targets(labels: np.ndarray) -> np.ndarray:
+    """What labels 0 and 1 of few images are worth: not quite 0 and 1.
+
+    For a class of n images (n + 1) / (n + 2) instead of 1 (Platt 1999).
+
+    Args:
+        labels: int `[N]`, 0 for real and 1 for fake.
+
+    Returns:
+        float `[N]`, between 0 and 1.
+    """
+    fakes = int(np.sum(labels))
+    reals = len(labels) - fakes
+    return np.where(labels, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
+
+
+def _surprise(x: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Negative log-likelihood of targets in 0..1 under logits x."""
+    return np.logaddexp(0, x) - targets * x

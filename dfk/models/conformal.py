@@ -1,0 +1,143 @@
+"""Verdicts with an error-rate guarantee: split-conformal prediction."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+from dfk.errors import UserError
+
+ERROR_RATE = 0.05
+
+
+def conformal_limits(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    error_rate: float = ERROR_RATE,
+) -> tuple[float, float]:
+    """Finds between which probabilities the verdict must be `uncertain`.
+
+    Class-conditional (Mondrian) split conformal prediction. Let t be the
+    k-th smallest probability of fake among n real images of validation, k =
+    ceil((n + 1) (1 - error_rate)). A new real image, exchangeable with them,
+    has one above t with a chance of at most the error rate. So `real` stays
+    possible up to t, and `fake` likewise down to the k-th largest probability
+    among the fakes. Where exactly one label is possible it is the verdict;
+    where both or none are, the verdict is `uncertain`.
+
+    The promise: of all real images at most `error_rate` are called fake on
+    average, and of all fakes at most as many are called real. It holds for
+    images like those of validation, as far as these were not used to train
+    or choose the detector, and are no near copies of each other.
+
+    Args:
+        probabilities: float32 `[N]` in 0..1, probabilities of fake.
+        labels: int `[N]`, 0 for real and 1 for fake.
+        error_rate: the share of each class, in 0..1, that may get the wrong
+            verdict.
+
+    Returns:
+        `real_up_to` and `fake_down_to`, exact in float32. A class of fewer
+        than `required_images(error_rate)` images cannot be ruled out anywhere
+        (1 for reals, 0 for fakes), so that the other is never a verdict.
+
+    Raises:
+        UserError: a class has no images.
+
+    Reference:
+        Angelopoulos and Bates, "A Gentle Introduction to Conformal
+        Prediction", 2021, arXiv:2107.07511, section 4.2; Vovk,
+        "Conditional Validity of Inductive Conformal Predictors", ACML 2012.
+
+    Example:
+        >>> conformal_limits(
+        ...     np.float32([0.1, 0.2, 0.7, 0.4, 0.8, 0.9]),
+        ...     np.array([0, 0, 0, 1, 1, 1]),
+        ...     error_rate=0.25,
+        ... )
+        (0.699999988079071, 0.4000000059604645)
+    """
+    probabilities = np.asarray(probabilities, np.float32)
+    labels = np.asarray(labels)
+    reals, fakes = probabilities[labels == 0], probabilities[labels == 1]
+    require_both_classes(len(reals), len(fakes))
+    # Order statistics of the scores themselves: `1 - p` would round.
+    real_up_to = upper_quantile(reals, error_rate)
+    fake_down_to = -upper_quantile(-fakes, error_rate)
+    return float(min(real_up_to, 1.0)), float(max(fake_down_to, 0.0))
+
+
+def upper_quantile(scores: np.ndarray, rate: float) -> np.float32:
+    """A limit that a new score exceeds with a chance of at most a rate.
+
+    Args:
+        scores: float `[N]`, exchangeable with the new one.
+        rate: in 0..1.
+
+    Returns:
+        The k-th smallest score, k = ceil((N + 1) (1 - rate)); infinity with
+        fewer than `required_images(rate)` scores.
+
+    Raises:
+        UserError: the rate is not between 0 and 1.
+
+    Example:
+        >>> upper_quantile(np.float32([3, 1, 2]), 0.25)
+        np.float32(3.0)
+    """
+    k = rank(len(scores), rate)
+    if k > len(scores):
+        return np.float32(np.inf)
+    return np.float32(np.partition(scores, k - 1)[k - 1])
+
+
+def required_images(error_rate: float = ERROR_RATE) -> int:
+    """How many validation images of each class verdicts need.
+
+    Args:
+        error_rate: the share of each class, in 0..1, that may get the wrong
+            verdict.
+
+    Returns:
+        The smallest n with ceil((n + 1) (1 - error_rate)) <= n.
+
+    Raises:
+        UserError: the error rate is not between 0 and 1.
+
+    Example:
+        >>> required_images(0.05)
+        19
+    """
+    return math.ceil(1 / _exact(error_rate)) - 1
+
+
+def rank(count: int, rate: float) -> int:
+    """Which of `count` sorted scores, from 1, is the limit for a rate."""
+    return math.ceil((count + 1) * (1 - _exact(rate)))
+
+
+def _exact(error_rate: float) -> Fraction:
+    """0.05 as 1/20: a rounded product could miss the rank by one."""
+    if not 0 < error_rate < 1:
+        raise UserError(
+            "An error rate lies between 0 and 1, 0.05 for 5 %. Received: "
+            f"error_rate={error_rate}."
+        )
+    return Fraction(str(error_rate))
+
+
+def require_both_classes(reals: int, fakes: int) -> None:
+    """Refuses validation data that lack a class.
+
+    Args:
+        reals: how many real images there are.
+        fakes: how many fake ones.
+
+    Raises:
+        UserError: there are none of one.
+    """
+    if not (reals and fakes):
+        raise UserError(
+            "Calibration needs validation images of both classes, but there "
+            f"are {reals} real and {fakes} fake ones."
+        )

@@ -1,0 +1,93 @@
+"""What turns an image of a face into an embedding of unit length."""
+
+from pathlib import Path
+
+import keras
+
+from dfk import models
+from dfk.errors import UserError
+from dfk.models import facenet
+from dfk.models.layers import FlipAverage, Resize, WithFlips
+from dfk.models.weights import load_by_name
+
+# Detectors without a size of their own are shown what ImageNet's weights know.
+_USUAL_SIZE = 224
+
+
+def extractor(model: str, image_size: int | None = None) -> keras.Model:
+    """Builds what makes embeddings, with its weights.
+
+    Args:
+        model: `facenet` for FaceNet's own embedding, in which people are
+            apart; another detector's name for its pretrained features of
+            several stages; or the folder of a run, or a `.keras` file, for
+            the features of that detector.
+        image_size: the side S of the square images it takes, in pixels; by
+            default the size that the model was trained at.
+
+    Returns:
+        A model from `[N, S, S, 3]` RGB pixels in 0..255 to embeddings
+        `[N, D]` of length 1, float32: the mean over an image and its mirror
+        image, scaled.
+
+    Raises:
+        UserError: an unknown name, weights that cannot be had, or a trained
+            detector of another size.
+
+    Example:
+        >>> extractor("facenet", image_size=128).output_shape
+        (None, 128)
+
+    Reference:
+        Schroff, Kalenichenko & Philbin, "FaceNet: A Unified Embedding for
+        Face Recognition and Clustering", CVPR 2015.
+    """
+    if model == "facenet":
+        return _recognizer(image_size or facenet.NATIVE_SIZE)
+    if "/" in model or Path(model).exists():
+        return _trained(model, image_size)
+    return _pretrained(model, image_size)
+
+
+def _recognizer(image_size: int) -> keras.Model:
+    """FaceNet from raw pixels of any size."""
+    network = facenet.recognizer(128)
+    load_by_name(network, facenet.ms_celeb_1m())
+    images = keras.Input((image_size, image_size, 3), name="images")
+    x = images
+    if image_size != facenet.NATIVE_SIZE:
+        x = Resize(facenet.NATIVE_SIZE, name="resize")(x)
+    x = facenet.ImageStandardization(name="standardize")(x)
+    x = WithFlips(name="both_views")(x)
+    x = FlipAverage(name="mean_of_views")(network(x))
+    x = facenet.UnitLength(name="embedding")(x)
+    return keras.Model(images, x, name="facenet_recognizer")
+
+
+def _pretrained(name: str, image_size: int | None) -> keras.Model:
+    detector = models.get(name)
+    if not detector.weights:
+        raise UserError(
+            f"{name} has no pretrained weights: train it first, and pass the "
+            "folder of its run."
+        )
+    size = image_size or detector.native_size or _USUAL_SIZE
+    return _features(models.build(name, size))
+
+
+def _trained(path: str, image_size: int | None) -> keras.Model:
+    detector = models.load(path)
+    takes = detector.input_shape[1]
+    if image_size not in (None, takes):
+        raise UserError(
+            f"The detector {path} takes pictures of {takes} pixels: use that "
+            f"size. Received: {image_size} pixels."
+        )
+    return _features(detector)
+
+
+def _features(detector: keras.Model) -> keras.Model:
+    """A detector's features, scaled as its `embed` signature scales them."""
+    embedder = models.embedder(detector)
+    x = facenet.UnitLength(name="embedding")(embedder.output)
+    return keras.Model(embedder.input, x, name=f"{detector.name}_features")

@@ -1,0 +1,130 @@
+"""A split's features, computed once and then read from disk."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dfk.data import FaceSplit
+from dfk.files import cached_arrays
+from dfk.progress import track
+
+BATCH_SIZE = 32
+
+_IRRELEVANT = {
+    *("name", "trainable"),
+    *("input_layers", "output_layers", "keras_history"),
+}
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a network made of each image of a split.
+
+    Args:
+        values: float32 `[N, ...]`, the network's outputs.
+        labels: int64 `[N]`, 0 for real and 1 for fake.
+        ids: str `[N]`, the images' names.
+        groups: str `[N]`, images of one group are not independent.
+    """
+
+    values: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+    groups: np.ndarray
+
+
+def features(
+    extractor: keras.Model, split: FaceSplit, batch_size: int = BATCH_SIZE
+) -> Features:
+    """Runs a network over a split, or reads what it gave the last time.
+
+    They are kept on disk under a digest of all that they depend on: the
+    network with its weights and image size, and the version of the data.
+
+    Args:
+        extractor: from pixels `[N, S, S, 3]` in 0..255 to `[N, ...]`.
+        split: images of that size.
+        batch_size: images at a time.
+
+    Returns:
+        The features, in the order of the split.
+
+    Raises:
+        UserError: inside `dfk.data.unreadable_files`, a broken image.
+
+    Example:
+        >>> features(dfk.models.embedder(detector), faces.splits["train"])
+    """
+    stored = cached_arrays(
+        "features",
+        _key(extractor, split),
+        lambda: asdict(compute(extractor, split, batch_size)),
+    )
+    return Features(**stored)
+
+
+def _key(extractor: keras.Model, split: FaceSplit) -> str:
+    digest = hashlib.sha256(split.version.encode())
+    structure = keras.saving.serialize_keras_object(extractor)
+    digest.update(json.dumps(_computation(structure)).encode())
+    for weight in extractor.weights:
+        digest.update(np.ascontiguousarray(weight.numpy()))
+    return digest.hexdigest()
+
+
+def _computation(config):
+    """A network's configuration, less what does not change its answers.
+
+    Names are numbered as networks come into being, and how weights begin and
+    whether they are to be trained says nothing about the weights there are.
+    """
+    if isinstance(config, dict):
+        return {
+            key: _computation(value)
+            for key, value in sorted(config.items())
+            if key not in _IRRELEVANT and not key.endswith("_initializer")
+        }
+    if isinstance(config, (list, tuple)):
+        return [_computation(value) for value in config]
+    return config
+
+
+def compute(
+    extractor: keras.Model, split: FaceSplit, batch_size: int = BATCH_SIZE
+) -> Features:
+    """Runs a network over a split, and keeps nothing.
+
+    Args:
+        extractor: from pixels `[N, S, S, 3]` in 0..255 to `[N, ...]`.
+        split: images of that size.
+        batch_size: images at a time.
+
+    Returns:
+        The features, in the order of the split.
+
+    Raises:
+        UserError: inside `dfk.data.unreadable_files`, a broken image.
+
+    Example:
+        >>> compute(dfk.models.embedder(detector), faces.splits["test"]).values
+    """
+    network = tf.function(extractor, reduce_retracing=True)
+    columns = {"image": [], "label": [], "id": [], "group": []}
+    batches = split.examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    steps = -(-split.size // batch_size)
+    for batch in track(batches, f"features of {split.name}", steps):
+        images = tf.cast(batch["image"], tf.float32)
+        batch["image"] = network(images, training=False)
+        for name, values in batch.items():
+            columns[name].append(values.numpy())
+    together = {name: np.concatenate(rows) for name, rows in columns.items()}
+    return Features(
+        values=together["image"],
+        labels=together["label"],
+        ids=np.char.decode(together["id"].astype(bytes)),
+        groups=np.char.decode(together["group"].astype(bytes)),
+    )

@@ -1,0 +1,104 @@
+"""What stands around a backbone: resizing, flip averaging and pooling."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("dfk")
+class Enlarge(keras.layers.Layer):
+    """Resizes images `[N, S, S, 3]` to `[N, size, size, 3]`, bilinearly.
+
+    `keras.layers.Resizing` would do, but in Keras 3.15 it passes its own
+    `training=True` on to the layers after it, so that merely calling a
+    detector would change the statistics of its batch normalisations.
+
+    Args:
+        size: the side of the result, in pixels.
+    """
+
+    def __init__(self, size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, images):
+        """Resizes a batch."""
+        return ops.image.resize(images, (self.size, self.size))
+
+    def get_config(self):
+        """The configuration, for saving."""
+        return super().get_config() | {"size": self.size}
+
+
+@keras.saving.register_keras_serializable("dfk")
+class Resize(Enlarge):
+    """Resizes images as `Enlarge` does, but shrinks them antialiased.
+
+    For images of any size; where they are all small, `Enlarge` is four
+    times as fast.
+
+    Args:
+        size: the side of the result, in pixels.
+    """
+
+    def call(self, images):
+        """Resizes a batch."""
+        return ops.image.resize(images, (self.size, self.size), antialias=True)
+
+
+@keras.saving.register_keras_serializable("dfk")
+class WithFlips(keras.layers.Layer):
+    """Appends the mirror images of a batch: `[N, ...]` to `[2N, ...]`.
+
+    Flip test-time augmentation, with `FlipAverage` at the other end of the
+    backbone: an image and its mirror image then get the very same score, and
+    a better one than either would get. In training nothing is appended:
+    mirroring is part of the augmentation there, and would cost twice the time.
+    """
+
+    def call(self, images, training=None):
+        """Appends the mirror images, except in training."""
+        if training:
+            return images
+        return ops.concatenate([images, ops.flip(images, axis=2)], axis=0)
+
+
+@keras.saving.register_keras_serializable("dfk")
+class MomentPooling(keras.layers.Layer):
+    """Mean and deviation of each channel: `[N, h, w, c]` to `[N, 2c]`.
+
+    The mean says how much of a pattern an image has; the deviation, whether it
+    has it everywhere, as a camera's noise, or in places, as an artefact.
+
+    Reference:
+        Huang & Belongie, "Arbitrary Style Transfer in Real-time with Adaptive
+        Instance Normalization", ICCV 2017, use the same two as an image's
+        style.
+    """
+
+    def call(self, maps):
+        """Pools over height and width."""
+        mean, variance = ops.moments(maps, axes=(1, 2))
+        # Where a channel is dead, the gradient of a bare root is infinite.
+        return ops.concatenate([mean, ops.sqrt(variance + 1e-5)], axis=-1)
+
+
+@keras.saving.register_keras_serializable("dfk")
+class FlipAverage(keras.layers.Layer):
+    """Averages the features of both flips: `[2N, D]` to `[N, D]`."""
+
+    def call(self, features, training=None):
+        """Averages the two halves of the batch, except in training."""
+        if training:
+            return features
+        flips = ops.reshape(features, (2, -1, features.shape[-1]))
+        return ops.mean(flips, axis=0)
+
+
+@keras.saving.register_keras_serializable("dfk")
+class FlipPairs(keras.layers.Layer):
+    """Pairs the features of both flips: `[2N, D]` to `[N, 2, D]`."""
+
+    def call(self, features):
+        """Regroups the two halves of the batch."""
+        flips = ops.reshape(features, (2, -1, features.shape[-1]))
+        return ops.transpose(flips, (1, 0, 2))

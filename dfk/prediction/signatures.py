@@ -1,0 +1,120 @@
+"""What a served detector answers to: four signatures, from bytes to words."""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from dfk import models
+from dfk.images.decode import decode_batch
+from dfk.prediction.outputs import Outputs, forward_pass
+
+LABELS = ("real", "fake")
+UNREADABLE = float("nan")
+
+
+def signatures(detector: keras.Model) -> dict[str, Callable]:
+    """The functions that a detector is exported with.
+
+    Each takes a batch of any size, none included. An image that cannot be
+    decoded gets NaN (and the verdict `unreadable`); the others of its batch
+    are answered all the same.
+
+    Args:
+        detector: a model from `dfk.models.build` or `dfk.models.load`, with
+            input `[N, S, S, 3]`.
+
+    Returns:
+        `tf.function`s by signature name:
+
+        * `serving_default`: `image_bytes`, string `[N]`, to
+          `fake_probability`, float32 `[N]` in 0..1, `verdict`, string `[N]`,
+          and `reason`, string `[N]`: why the verdict is `uncertain` or
+          `unreadable`, else empty.
+        * `images`: `images`, float32 `[N, S, S, 3]`, RGB in 0..255, to the
+          same.
+        * `embed`: `image_bytes` to `embedding`, float32 `[N, D]` of length
+          1, a row of NaN for an unreadable image.
+        * `classify`: `inputs`, string `[N]` of serialized `tf.Example` with
+          the bytes feature `image/encoded`, to `classes`, string `[N, 2]`,
+          and `scores`, float32 `[N, 2]`. An absent feature counts as an
+          unreadable image.
+
+    Example:
+        >>> answer = signatures(detector)["serving_default"]
+        >>> answer(tf.constant([open("face.jpg", "rb").read()]))["verdict"]
+        <tf.Tensor: shape=(1,), dtype=string, numpy=array([b'fake'])>
+    """
+    size = detector.input_shape[1]
+    pixels = tf.TensorSpec([None, size, size, 3], tf.float32, "images")
+    limits = models.score_layer(detector).limits
+    # One function inside all four, so that the network is traced, and stored
+    # in the SavedModel, once.
+    run = tf.function(_runner(detector), input_signature=[pixels])
+
+    def read_and_run(image_bytes: tf.Tensor) -> Outputs:
+        images, readable = decode_batch(image_bytes, size)
+        outputs = run(tf.cast(images, tf.float32))
+        return outputs._replace(
+            probability=tf.where(readable, outputs.probability, UNREADABLE),
+            features=tf.where(readable[:, None], outputs.features, UNREADABLE),
+        )
+
+    def answers(outputs: Outputs) -> dict[str, tf.Tensor]:
+        probability, ood_score, _ = outputs
+        words = models.verdicts(probability, ood_score, limits)
+        return {"fake_probability": probability, **words}
+
+    @tf.function(input_signature=[_strings("image_bytes")])
+    def serving_default(image_bytes):
+        return answers(read_and_run(image_bytes))
+
+    @tf.function(input_signature=[pixels])
+    def from_pixels(images):
+        return answers(run(images))
+
+    @tf.function(input_signature=[_strings("image_bytes")])
+    def embed(image_bytes):
+        features = read_and_run(image_bytes).features
+        return {"embedding": tf.math.l2_normalize(features, axis=1)}
+
+    @tf.function(input_signature=[_strings("inputs")])
+    def classify(inputs):
+        scores = read_and_run(_encoded_images(inputs)).probability
+        return {
+            "classes": tf.tile([LABELS], [tf.size(scores), 1]),
+            "scores": tf.stack([1 - scores, scores], axis=1),
+        }
+
+    return {
+        "serving_default": serving_default,
+        "images": from_pixels,
+        "embed": embed,
+        "classify": classify,
+    }
+
+
+def _strings(name: str) -> tf.TensorSpec:
+    return tf.TensorSpec([None], tf.string, name)
+
+
+def _runner(detector: keras.Model) -> Callable:
+    """From images `[N, S, S, 3]` to what the detector says of them."""
+    network = forward_pass(detector)
+
+    def run(images: tf.Tensor) -> Outputs:
+        # Fused convolutions refuse an empty batch, so it gets a row of zeros,
+        # which is dropped again.
+        count = tf.shape(images)[0]
+        extra = tf.cast(tf.equal(count, 0), tf.int32)
+        padded = tf.pad(images, [[0, extra], [0, 0], [0, 0], [0, 0]])
+        return Outputs(*(part[:count] for part in network(padded)))
+
+    return run
+
+
+def _encoded_images(examples: tf.Tensor) -> tf.Tensor:
+    """Serialized `tf.Example`s `[N]` to the bytes of their images `[N]`."""
+    feature = tf.io.FixedLenFeature([], tf.string, default_value="")
+    parsed = tf.io.parse_example(examples, {"image/encoded": feature})
+    return parsed["image/encoded"]

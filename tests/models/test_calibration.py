@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.linear_model import LogisticRegression
+
+from dfk.errors import UserError
+from dfk.models import calibration
+from dfk.models.calibration import CalibratedScore, fit_scaling
+from dfk.models.verdicts import verdicts
+
+
+@pytest.mark.parametrize("bias", [-1.0, 0.0, 0.7])
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_temperature_and_bias_are_recovered(temperature, bias):
+    generator = np.random.default_rng(0)
+    logits = generator.normal(scale=2, size=20_000)
+    labels = generator.random(20_000) < 1 / (1 + np.exp(-logits))
+    raw = (logits - bias) * temperature
+    fitted = fit_scaling(raw, labels.astype(int))
+    assert fitted[0] == pytest.approx(temperature, rel=0.05)
+    assert fitted[1] == pytest.approx(bias, abs=0.05)
+
+
+# A prior is outvoted by many images; without one, fewer do.
+@pytest.mark.parametrize(
+    ("log_odds", "images"), [(True, 300_000), (False, 3_000)]
+)
+def test_it_agrees_with_logistic_regression(log_odds, images):
+    generator = np.random.default_rng(1)
+    labels = np.arange(images) % 2
+    logits = 2.0 * labels + 1 + generator.normal(size=images)
+    temperature, bias = fit_scaling(logits, labels, log_odds)
+    reference = LogisticRegression(C=np.inf).fit(logits[:, None], labels)
+    assert 1 / temperature == pytest.approx(reference.coef_[0, 0], rel=0.01)
+    assert bias == pytest.approx(reference.intercept_[0], rel=0.01)
+
+
+def test_a_bias_is_used_only_where_it_pays():
+    generator = np.random.default_rng(2)
+    labels = np.arange(100) % 2
+    logits = 4.0 * (labels - 0.5) + generator.normal(size=100)
+    assert fit_scaling(logits, labels)[1] == 0.0
+    assert fit_scaling(logits + 3, labels)[1] < -2
+    assert fit_scaling(logits + 3, labels, log_odds=False)[1] < -3
+
+
+def test_too_few_images_to_try_a_bias_on_get_none():
+    _, bias = fit_scaling(
+        np.array([3.0, 1.0, 4.0, 5.0]), np.array([1, 0, 1, 1])
+    )
+    assert bias == 0.0
+
+
+def test_temperature_of_separated_scores_stays_moderate():
+    # Platt's target for 50 images of a class is 51/52, whose logit is log 51.
+    labels = np.arange(100) % 2
+    scores = 5.0 * (2 * labels - 1)
+    temperature, bias = fit_scaling(scores, labels, log_odds=False)
+    assert temperature == pytest.approx(5 / np.log(51), rel=1e-3)
+    assert bias == pytest.approx(0, abs=1e-3)
+
+
+def test_separated_classes_do_not_make_a_detector_certain():
+    labels = np.arange(100) % 2
+    temperature, bias = fit_scaling(2.0 * (2 * labels - 1), labels)
+    assert 0.4 < temperature < 0.7
+    assert bias == pytest.approx(0, abs=1e-3)
+
+
+def test_few_images_cannot_change_much():
+    generator = np.random.default_rng(3)
+    logits = generator.normal(scale=3, size=2000)
+    labels = (generator.random(2000) < 1 / (1 + np.exp(-logits))).astype(int)
+    fitted = [
+        fit_scaling(logits[start : start + 20], labels[start : start + 20])
+        for start in range(0, 2000, 20)
+    ]
+    temperatures, biases = np.transpose(fitted)
+    # The truth is 1 and 0.
+    assert np.std(np.log(temperatures)) < 0.3
+    assert np.std(biases) < 0.3
+
+
+def test_temperature_of_useless_logits_ends_at_its_bound():
+    labels = np.arange(100) % 2
+    temperature, _ = fit_scaling(5.0 * (1 - 2 * labels), labels)
+    assert temperature == pytest.approx(calibration.TEMPERATURES[1], rel=0.01)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_calibration_needs_both_classes(label):
+    with pytest.raises(UserError, match="both classes"):
+        fit_scaling(np.ones(9), np.full(9, label))
+
+
+def test_fit_gives_what_the_layer_of_a_detector_needs():
+    generator = np.random.default_rng(5)
+    labels = np.arange(400) % 2
+    logits = 6 * (labels - 0.5) + 3 * generator.normal(size=400)
+    layer = CalibratedScore()
+    layer.build((None, 1))
+    layer.calibration = calibration.fit(logits[:, None], labels)
+
+    fitted = layer.calibration
+    assert (fitted.temperature, fitted.bias) == pytest.approx(
+        fit_scaling(logits, labels)
+    )
+    assert (fitted.error_rate, fitted.images) == (0.05, (200, 200))
+    scores = layer(logits[:, None].astype(np.float32))[:, 0]
+    words = verdicts(scores, tf.zeros(400), layer.limits)["verdict"]
+    words = words.numpy().astype(str)
+    # 200 images: k = ceil(201 * .95) = 191 of each class are not ruled out.
+    assert np.sum(words[labels == 0] == "fake") == 9
+    assert np.sum(words[labels == 1] == "real") == 9
+    # And of the reals, k = 199, 191 and 181 raise no alarm at 1, 5 and 10 %.
+    reals = np.asarray(scores)[labels == 0]
+    assert [np.sum(reals > np.float32(a)) for a in fitted.alarms] == [1, 9, 19]
+
+
+def test_alarms_that_validation_cannot_promise_are_never_raised():
+    labels = np.arange(60) % 2
+    fitted = calibration.fit(4.0 * labels - 2 + np.linspace(0, 1, 60), labels)
+    assert fitted.alarms[0] == 1.0
+    assert max(fitted.alarms[1:]) < 1.0

@@ -1,0 +1,81 @@
+import keras
+import numpy as np
+import pytest
+from sklearn.covariance import EmpiricalCovariance
+
+from dfk.models import out_of_distribution
+from dfk.models.out_of_distribution import OutOfDistributionScore
+
+
+@pytest.fixture
+def features():
+    """300 points of 6 directions that matter, within 40."""
+    random = np.random.default_rng(0)
+    basis = random.normal(size=(6, 40))
+    points = random.normal(size=(300, 6)) * [9, 7, 5, 4, 3, 2] @ basis
+    return (points + random.normal(size=(300, 40))).astype("float32")
+
+
+def fitted(features):
+    gauge = OutOfDistributionScore()
+    gauge.build(features.shape)
+    gauge.fit(features)
+    return gauge
+
+
+def test_it_changes_nothing_and_at_first_finds_nothing_novel(features):
+    gauge = OutOfDistributionScore()
+    np.testing.assert_array_equal(gauge(features), features)
+    assert not np.any(gauge.score(1000 * features))
+
+
+def test_with_all_directions_it_is_the_mahalanobis_distance(features):
+    # 39 of 40 directions, and the last as noise: the whole covariance.
+    gauge = fitted(features)
+    expected = EmpiricalCovariance().fit(features).mahalanobis(features)
+    np.testing.assert_allclose(
+        gauge.distance(features) ** 2 * 40, expected, rtol=0.02
+    )
+
+
+def test_the_distance_of_usual_features_is_about_one(features):
+    assert np.mean(fitted(features).distance(features)) == pytest.approx(
+        1, abs=0.05
+    )
+
+
+def test_what_leaves_the_training_directions_is_far(features, monkeypatch):
+    monkeypatch.setattr(out_of_distribution, "COMPONENTS", 6)
+    gauge = fitted(features)
+    other = np.random.default_rng(1).normal(size=features.shape) * 12
+    usual, novel = gauge.distance(features), gauge.distance(other)
+    assert np.min(novel) > np.max(usual)
+
+
+def test_one_feature_cannot_decide_alone(features):
+    gauge = fitted(features)
+    usual = features[:1]
+    strange, strangest, stranger = usual.copy(), usual.copy(), 30 * usual
+    strange[0, 0], strangest[0, 0] = 1e3, 1e6
+    assert gauge.distance(strange) == gauge.distance(strangest)
+    assert gauge.distance(strange) < gauge.distance(stranger)
+
+
+def test_fewer_images_than_directions_are_enough(features):
+    gauge = fitted(features[:5])
+    assert np.isfinite(gauge.distance(features)).all()
+
+
+def test_what_it_learnt_is_saved(features, tmp_path):
+    images = keras.Input((40,))
+    model = keras.Model(images, OutOfDistributionScore(name="novelty")(images))
+    gauge = model.get_layer("novelty")
+    gauge.fit(features)
+    gauge.limit.assign(1.2)
+    model.save(tmp_path / "gauge.keras")
+    again = keras.models.load_model(tmp_path / "gauge.keras")
+    np.testing.assert_allclose(
+        again.get_layer("novelty").score(features),
+        gauge.score(features),
+        rtol=1e-6,
+    )

