@@ -1,20 +1,25 @@
-# `make quickstart` goes from nothing to verdicts served over gRPC;
-# `make test` installs what the tests need and runs them offline, in two
-# processes: most of their time is single-threaded building of graphs.
+# `make quickstart` goes from nothing to verdicts served over gRPC.
+# `make test` installs what the tests need and runs them offline; `make test-all`
+# adds the long ones. Both use two processes: most of their time is
+# single-threaded building of graphs.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # One installation for both uses, repeated only when its description changes.
 INSTALLED := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
-.PHONY: quickstart test lint format clean
+.PHONY: quickstart test test-all lint format clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/python -m dfk.quickstart
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+	$(PYTEST) -m "not slow"
+
+test-all: $(INSTALLED)
+	$(PYTEST)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
