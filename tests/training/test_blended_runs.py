@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from dfk import data, models
-from dfk.training.experiment import train
 from dfk.training.self_blends import SelfBlends
+from dfk.training.train import train
 from dfk.training.validation import Validation, quality
 
 
