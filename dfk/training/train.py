@@ -66,13 +66,19 @@ def _train(config: Config, strategy: tf.distribute.Strategy, run: Run) -> None:
     """The whole training: configuration and data, plan, phases, results."""
     started = time.monotonic()
     keras.utils.set_random_seed(config.seed)
-    faces = _open_data(config, strategy)
-    plan = Plan.make(config, faces, strategy)
+    plan = _plan(config, strategy)
     settings = config.settings() | {"epochs": plan.recipe.epochs}
     require_same_run(run, settings)
     with tempfile.TemporaryDirectory(prefix="dfk-") as folder:
         scratch = Path(folder)
-        batches = _batches(plan, scratch)
+        batches = TrainingBatches(
+            plan.training,
+            plan.recipe.batch_size,
+            plan.seed,
+            scratch,
+            plan.blends,
+            plan.recipe.augmentation,
+        )
         model, tuning = _build(plan, batches.steps, run)
         if plan.is_chief and not run.config_path.is_file():
             run.write_config(settings | {"plan": plan.record()})
@@ -113,10 +119,8 @@ def _train(config: Config, strategy: tf.distribute.Strategy, run: Run) -> None:
         _summarize(run, model, record)
 
 
-def _open_data(
-    config: Config, strategy: tf.distribute.Strategy
-) -> data.FaceData:
-    """Loads the training and validation splits, and says what they are."""
+def _plan(config: Config, strategy: tf.distribute.Strategy) -> Plan:
+    """Opens the data and makes the plan, and says what is trained on what."""
     faces = data.load(
         config.dataset,
         config.data_dir,
@@ -131,24 +135,14 @@ def _open_data(
         f"{faces.image_size} pixels; {config.model} ({config.weights}) on "
         f"{strategies.describe(strategy)}"
     )
-    return faces
-
-
-def _batches(plan: Plan, scratch: Path) -> TrainingBatches:
+    plan = Plan.make(config, faces, strategy)
     if plan.blends:
         _say(
             "Self-blends, each beside the picture that it was blended into: "
             f"{plan.blends.size // 2} an epoch, "
             f"{plan.validation_blends.size // 2} for validation."
         )
-    return TrainingBatches(
-        plan.training,
-        plan.recipe.batch_size,
-        plan.seed,
-        scratch,
-        plan.blends,
-        plan.recipe.augmentation,
-    )
+    return plan
 
 
 def _validation(model: keras.Model, plan: Plan, scratch: Path) -> Validation:

@@ -54,5 +54,5 @@ def test_a_head_is_fitted_to_self_blends(run, config, tmp_path, faces_found):
         ),
     ],
 )
-def test_what_is_learnt_of_self_blends_counts_as_well(better, worse):
+def test_quality_counts_self_blends_as_well(better, worse):
     assert quality(better) > quality(worse)

@@ -75,7 +75,7 @@ def test_two_workers_see_the_same_losses(two_workers):
     assert _losses(two_workers / "run") == pytest.approx(ours)
 
 
-def test_the_chief_alone_saves_what_all_workers_hold(two_workers):
+def test_the_chief_saves_the_weights_that_all_workers_have(two_workers):
     from dfk import models
 
     saved = models.load(two_workers / "run").get_weights()

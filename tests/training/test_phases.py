@@ -26,7 +26,7 @@ def test_pretrained_weights_get_their_head_from_frozen_features(
             strict=True,
         ):
             np.testing.assert_array_equal(ours, theirs)
-    # Solved exactly, the head makes more of features than a few steps did.
+    # The exact solution is better than what a few steps reached.
     assert best_auc(again) > best_auc(run)
     assert validation_auc(again) == best_auc(again)
 
@@ -85,7 +85,7 @@ def test_only_the_stages_asked_for_are_trained(run, config, tmp_path):
 @pytest.mark.parametrize(
     ("precision", "accumulate"), [("mixed_bfloat16", 1), ("mixed_float16", 2)]
 )
-def test_what_was_trained_in_half_precision_answers_in_full(
+def test_a_training_in_half_precision_gives_a_float32_detector(
     config, tmp_path, precision, accumulate
 ):
     half = dataclasses.replace(

@@ -27,7 +27,7 @@ def folder(config, small, tmp_path_factory):
     return train(config, 2, str(tmp_path_factory.mktemp("runs") / "small"))
 
 
-def test_every_seed_is_the_run_that_it_gives_alone(folder, config, tmp_path):
+def test_every_seed_gives_the_same_as_a_single_run(folder, config, tmp_path):
     assert [path.name for path in runs.seeds(folder)] == ["seed-0", "seed-1"]
     one = dataclasses.replace(config, seed=1)
     run = single.train(one, str(tmp_path / "one"))
@@ -69,7 +69,7 @@ def test_a_stopped_command_goes_on_where_it_stopped(
     (unfinished,) = (tmp_path / "runs").iterdir()
     assert not (unfinished / "seed-1").exists()
     first = (unfinished / "seed-0/model.keras").stat().st_mtime_ns
-    # However the folder of images is spelled.
+    # The same folder of images, spelled differently.
     again = dataclasses.replace(config, data_dir=f"{config.data_dir}/")
     assert train(again, 2).resolve() == unfinished
     assert (unfinished / "seed-0/model.keras").stat().st_mtime_ns == first

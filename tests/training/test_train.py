@@ -76,7 +76,7 @@ def test_another_recipe_does_not_mix_into_a_run(config, tmp_path):
             train(config, str(begun.path))
 
 
-def test_what_an_earlier_version_began_is_not_continued(
+def test_a_run_of_an_earlier_version_is_not_continued(
     config, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -112,7 +112,7 @@ def test_paths_are_absolute_wherever_a_run_goes_on(tmp_path, monkeypatch):
     assert settled.resolved() == settled
 
 
-def test_the_recipes_epochs_are_the_ones_that_it_has_for_the_images(config):
+def test_open_epochs_do_not_make_another_run(config):
     chosen = dataclasses.replace(config, epochs=None).resolved().settings()
     begun = config.resolved().settings()
     assert begun["epochs"] == 3
@@ -132,7 +132,7 @@ def test_a_run_is_trained_by_one_process(config, tmp_path, monkeypatch):
     assert find_run(config.resolved().settings()).path == begun.path
 
 
-def test_a_batch_that_cannot_be_dealt_out_is_refused(config, monkeypatch):
+def test_a_batch_that_devices_cannot_share_is_refused(config, monkeypatch):
     class Three:
         num_replicas_in_sync = 3
 
@@ -165,7 +165,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(run, config, tmp_path):
 
 
 def _wait_for_epoch(run, epoch, process):
-    for _ in range(1200):
+    for _ in range(6000):
         assert process.poll() is None, "the run ended before it was killed"
         history = run.checkpoints / "history.json"
         if (
@@ -174,7 +174,7 @@ def _wait_for_epoch(run, epoch, process):
         ):
             return
         time.sleep(0.05)
-    raise AssertionError("no epoch ended within a minute")
+    raise AssertionError("no epoch ended within five minutes")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,8 @@ def test_the_same_command_goes_on_with_the_unfinished_run(
     config, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    short = dataclasses.replace(config, epochs=1)
+    # Without fine-tuning, to be quick.
+    short = dataclasses.replace(config, unfreeze="none")
     first = train(short)
     os.remove(first.model_path)
     assert train(short).path == first.path
