@@ -15,6 +15,8 @@ from dfk.training import optimizer, strategies
 from dfk.training.self_blends import SelfBlends
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+# What the recipe decides unless a flag does; the epochs depend on the data.
+_OF_RECIPE = ("unfreeze", "batch_size", "learning_rate")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Config:
             )
         filled = {
             name: getattr(detector.recipe, name)
-            for name in ("unfreeze", "batch_size", "learning_rate")
+            for name in _OF_RECIPE
             if getattr(self, name) is None
         }
         weights = detector.resolve(self.weights)
@@ -184,16 +186,13 @@ class Plan:
             # The same ones for each seed, so that seeds can be compared.
             validation_blends = SelfBlends(validation, share=1.0).split(seed=0)
             head_splits.append(blends.split(config.seed))
+        epochs = config.epochs or detector.recipe.epochs_for(training.size)
+        chosen = {name: getattr(config, name) for name in _OF_RECIPE}
         return cls(
             detector=detector,
             weights=config.weights,
             recipe=dataclasses.replace(
-                detector.recipe,
-                unfreeze=config.unfreeze,
-                epochs=config.epochs
-                or detector.recipe.epochs_for(training.size),
-                batch_size=config.batch_size,
-                learning_rate=config.learning_rate,
+                detector.recipe, epochs=epochs, **chosen
             ),
             stages=optimizer.trained_stages(detector, config.unfreeze),
             strategy=strategy,

@@ -87,7 +87,11 @@ def _train(config: Config, strategy: tf.distribute.Strategy, run: Run) -> None:
         is_resumed = tuning.restore()
         earlier = sum(row["seconds"] for row in tuning.history)
         if plan.starts_frozen and not is_resumed:
-            _fit_head(model, plan.head_splits, strategy)
+            fitted = fit_head(model, plan.head_splits, strategy)
+            _say(
+                "The head is a logistic regression on {features} frozen "
+                "features (C = {penalty:g}).".format(**fitted)
+            )
 
         # Phase two: the backbone's upper stages and the head.
         validate = _validation(model, plan, scratch)
@@ -181,18 +185,6 @@ def _build(plan: Plan, steps: int, run: Run) -> tuple[keras.Model, FineTuning]:
         plan.accumulate,
     )
     return model, tuning
-
-
-def _fit_head(
-    model: keras.Model,
-    splits: Sequence[FaceSplit],
-    strategy: tf.distribute.Strategy,
-) -> None:
-    fitted = fit_head(model, splits, strategy)
-    _say(
-        "The head is a logistic regression on {features} frozen features "
-        "(C = {penalty:g}).".format(**fitted)
-    )
 
 
 def _in_float32(model: keras.Model) -> keras.Model:
