@@ -3,10 +3,10 @@
   python benchmarks/hold_out.py --data_dir=FACES --out=DEV
 
 DEV has three quarters of FACES's training images as `train`, its validation
-part as `valid`, and the other quarter of the training images as `test`, all
-of them links. FACES's own test part is left out. Images of one group
-(groups.csv) stay together. Those groups are held out whose names have the
-smallest SHA-256, so that the choice is the same everywhere.
+split as `valid`, and the other quarter of the training images as `test`, all
+as links. FACES's own test split is left out. Images of one group (groups.csv)
+stay together. The groups with the smallest SHA-256 of their names are held
+out, so that the choice is the same everywhere.
 """
 
 import csv
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
     def images(split: str) -> list[Path]:
         folder = folders.split_folder(root, split)
         if folder is None:
-            raise UserError(f"{root} has no {split} part: pass FACES.")
+            raise UserError(f"{root} has no {split} split: pass FACES.")
         labels = (folder / label for label in folders.LABELS)
         return [path for label in labels for path in folders.images(label)]
 

@@ -3,9 +3,9 @@
   python benchmarks/phase_one.py --data_dir=FACES --model=facenet
 
 Without a cache, each epoch of the head runs the frozen backbone over all
-training images. dfk runs it once, over each image and its mirror image,
-and keeps the features on disk; then epochs cost seconds. Prints both sides
-and their ratio, and the same for the regression that dfk really fits.
+training images. dfk runs it once, over each image and its mirror image, and
+caches the features on disk; then epochs take seconds. Prints both times and
+their ratio, and the same for the regression that dfk really fits.
 """
 
 import os
@@ -27,7 +27,7 @@ flags.DEFINE_integer("epochs", 10, "Epochs of the head on the features.")
 
 
 def main(_):
-    """Measures one side after the other, and prints them."""
+    """Measures one after the other, and prints the times."""
     cli.start_tensorflow()
     from dfk import data, models
 
@@ -48,7 +48,7 @@ def main(_):
     print(f"{FLAGS.model}, {split.size} pictures")
     print(f"one epoch of the head without a cache      {without:7.1f} s")
     for name, seconds in (
-        (f"{FLAGS.epochs} epochs on cached features of both views", cached),
+        (f"{FLAGS.epochs} epochs on cached features, with flips", cached),
         ("dfk's phase one, a regression cross-validated", phase_one),
     ):
         print(f"{name:43}{seconds:7.1f} s  ratio {seconds / without:.2f}")
@@ -80,7 +80,7 @@ def _uncached_epoch(detector, split) -> None:
     import tensorflow as tf
 
     detector.trainable = False
-    # In training, a detector sees an image from one side.
+    # In training, a detector does not average over flips.
     features = keras.Model(detector.input, detector.get_layer("pooled").output)
     width = features.output_shape[-1]
     outputs = _head(width)(features(detector.input, training=True))

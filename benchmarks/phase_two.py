@@ -3,8 +3,8 @@
   python benchmarks/phase_two.py --model=facenet
 
 Both train the same layers of the same detector on the same batches with the
-same optimizer, by turns, several times. dfk's loop also averages the weights
-and works with several workers; the ratio says what that costs.
+same optimizer, in several alternating rounds. dfk's loop also averages the
+weights and works with several workers; the ratio says what that costs.
 """
 
 import statistics
@@ -16,7 +16,6 @@ import numpy as np
 from absl import app, flags
 
 from dfk import cli
-from dfk.training import stages
 
 FLAGS = flags.FLAGS
 
@@ -24,12 +23,12 @@ flags.DEFINE_string("model", "facenet", "Detector.")
 flags.DEFINE_string("weights", "none", "Its weights; they cost the same.")
 flags.DEFINE_integer("image_size", 128, "Side of the pictures.")
 flags.DEFINE_integer("batch_size", 32, "Pictures a step.")
-flags.DEFINE_integer("steps", 4, "Steps a turn.")
-flags.DEFINE_integer("turns", 5, "Turns of each side that count.")
+flags.DEFINE_integer("steps", 4, "Steps a round.")
+flags.DEFINE_integer("rounds", 5, "Rounds that count.")
 
 
 class Batches:
-    """One random batch, again and again, as `TrainingBatches` deals them."""
+    """One random batch, repeated, with the methods of `TrainingBatches`."""
 
     def __init__(self):
         import tensorflow as tf
@@ -49,18 +48,18 @@ class Batches:
 
 
 def main(_):
-    """Lets both sides take turns, and prints their medians."""
+    """Measures both alternately, and prints their medians."""
     cli.start_tensorflow()
     batches = Batches()
     bare, dfk = _bare_fit(batches), _dfk(batches)
-    turns = {"Keras's fit": bare, "dfk's loop": dfk}
-    seconds = {name: [] for name in turns}
-    # The first turn traces the graphs and does not count.
-    for turn in range(FLAGS.turns + 1):
-        for name, take in turns.items():
+    loops = {"Keras's fit": bare, "dfk's loop": dfk}
+    seconds = {name: [] for name in loops}
+    # The first round traces the graphs and does not count.
+    for number in range(FLAGS.rounds + 1):
+        for name, take in loops.items():
             start = time.perf_counter()
             take()
-            if turn:
+            if number:
                 seconds[name].append(time.perf_counter() - start)
     medians = {
         name: statistics.median(values) / FLAGS.steps
@@ -76,15 +75,14 @@ def main(_):
 def _trainable():
     """A detector as phase two has it, and its optimizer."""
     from dfk import models
-    from dfk.training.optimizer import StagewiseAdamW
+    from dfk.training import optimizer
 
-    recipe = models.get(FLAGS.model).recipe
     detector = models.get(FLAGS.model)
     model = models.build(FLAGS.model, FLAGS.image_size, FLAGS.weights)
-    stages.unfreeze(model, detector, recipe.unfreeze)
-    stages.freeze_statistics(model)
-    rates = stages.stage_rates(detector, recipe.unfreeze, recipe.stage_decay)
-    return model, StagewiseAdamW(rates, learning_rate=1e-5)
+    stages = optimizer.trained_stages(detector, detector.recipe.unfreeze)
+    optimizer.unfreeze(model, stages, statistics=False)
+    rates = optimizer.stage_rates(stages, detector.recipe.stage_decay)
+    return model, optimizer.StagewiseAdamW(rates, learning_rate=1e-5)
 
 
 def _bare_fit(batches):

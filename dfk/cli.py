@@ -1,4 +1,4 @@
-"""What every command shares: flags in, a quiet start, errors as sentences."""
+"""What all commands share: flags, a quiet start, errors as sentences."""
 
 import os
 import sys
@@ -13,9 +13,9 @@ from dfk.errors import UserError
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """Parses the flags and runs a command's `main`, then exits.
 
-    The exit status is what `main` returns (None is 0), 1 after a `UserError`,
-    when a file cannot be read or written, or when nobody reads the output any
-    more, and 130 after Ctrl-C.
+    The exit status is what `main` returns (None is 0). It is 1 after a
+    `UserError`, when a file cannot be read or written, or when the output's
+    reader has gone, and 130 after Ctrl-C.
 
     Args:
         main: called with the program's name and its positional arguments.
@@ -53,13 +53,13 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # As in `--help | head`. Python flushes once more when it ends.
+        # As in `--help | head`. Python flushes once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
-    """Parses flags as absl does, but lets a call for help end well."""
+    """Parses flags as absl does, but `--help` ends with status 0."""
     argv = ["--help" if argument == "-h" else argument for argument in argv]
     try:
         return app.parse_flags_with_usage(argv)
@@ -84,9 +84,9 @@ def no_arguments(argv: Sequence[str]) -> None:
 def start_tensorflow() -> None:
     """Imports TensorFlow without its start-up notes on the user's screen.
 
-    A command calls it just before it imports what needs TensorFlow. The notes
-    come from C++ before any log level applies, so standard error itself is
-    held back; if the import fails, all that was held back is shown.
+    A command calls it just before it imports modules that need TensorFlow. The
+    notes come from C++ before any log level applies, so standard error itself
+    is redirected. If the import fails, what was redirected is shown.
     """
     with tempfile.TemporaryFile() as notes:
         sys.stderr.flush()
@@ -97,7 +97,7 @@ def start_tensorflow() -> None:
             import tensorflow
 
             del keras
-            # The first look for GPUs has notes of its own.
+            # The first search for GPUs prints notes as well.
             tensorflow.config.list_physical_devices()
             tensorflow.get_logger().setLevel("ERROR")
         except BaseException:
@@ -112,8 +112,8 @@ def start_tensorflow() -> None:
 def _quiet() -> None:
     """Keeps TensorFlow's start-up notes off the user's screen.
 
-    It must run before TensorFlow is first imported. What the user has set is
-    left alone, so `TF_CPP_MIN_LOG_LEVEL=0` brings the notes back.
+    It must run before TensorFlow is first imported. Variables that the user
+    has set are kept, so `TF_CPP_MIN_LOG_LEVEL=0` brings the notes back.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")

@@ -1,11 +1,11 @@
-"""Goes the whole road once: from a data set to verdicts over gRPC.
+"""Runs the whole pipeline once, from a data set to verdicts over gRPC.
 
   python -m dfk.quickstart
 
 Builds the sample data set, trains the FaceNet detector on it, evaluates and
-exports it, starts a server, asks it about two pictures of the test split (its
-first real and its first fake one), and stops the server. Each step is a
-command that is printed before it runs, to be repeated at will.
+exports it, starts a server, sends it two pictures of the test split (its first
+real and its first fake one), and stops the server. Each step is a command,
+which is printed before it runs.
 """
 
 import shlex
@@ -32,7 +32,7 @@ def main(argv):
     cli.no_arguments(argv)
     started = time.monotonic()
     run = FLAGS.workdir
-    # Frozen features: 117 photographs do not teach the backbone more.
+    # Frozen, since 117 photographs are too few to improve the backbone.
     _command(
         "dfk.train", "--model=facenet", "--unfreeze=none", f"--workdir={run}"
     )
@@ -61,7 +61,7 @@ def _command(module: str, *arguments: str) -> None:
     status = subprocess.call(_show(module, *arguments))
     if status:
         raise UserError(
-            f"{module} ended with status {status}: mend what it said above, "
+            f"{module} ended with status {status}: solve what it said above, "
             "then repeat this command, which goes on from there."
         )
 
@@ -95,7 +95,7 @@ def _free_port() -> int:
 def _wait_until_open(port: int, server: subprocess.Popen) -> None:
     for _ in range(_SERVER_START_S * 5):
         if server.poll() is not None:
-            raise UserError("The server ended: mend what it said above.")
+            raise UserError("The server ended: solve what it said above.")
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return

@@ -6,10 +6,14 @@ import platform
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dfk
 from dfk.errors import UserError
+from dfk.files import replacing, write_json
+
+if TYPE_CHECKING:
+    import keras
 
 
 class Run:
@@ -39,7 +43,8 @@ class Run:
         """Opens the folder of a run that ended with a trained detector.
 
         Raises:
-            UserError: there is none at that path.
+            UserError: there is none at that path, or an earlier version of
+                dfk made it.
         """
         refuse_repeats(path)
         run = cls(path)
@@ -48,6 +53,7 @@ class Run:
                 f"No run at {run.path}: pass the folder that `python -m "
                 "dfk.train` named when it ended."
             )
+        require_format(run.path, run.config)
         if not run.model_path.is_file():
             raise UserError(
                 f"The run at {run.path} has not finished: repeat its `python "
@@ -66,6 +72,41 @@ class Run:
     def config(self) -> dict[str, Any]:
         """What the run was started with."""
         return json.loads(self.config_path.read_text())
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Writes `config.json`, with the number of its format."""
+        write_json(self.config_path, {"format": dfk.FORMAT, **config})
+
+    def finish(self, detector: "keras.Model", results: dict[str, Any]) -> None:
+        """Writes what a run ends with.
+
+        Args:
+            detector: the trained detector. Its file is what makes the run a
+                finished one, so it is written last, and whole.
+            results: what `results.json` is to hold.
+        """
+        write_json(self.results_path, results)
+        with replacing(self.model_path) as partial:
+            detector.save(partial)
+
+
+def require_format(path: Path, config: dict[str, Any]) -> None:
+    """Refuses what a version of dfk with other layers and files made.
+
+    Args:
+        path: of the run's folder, for the message.
+        config: its `config.json`.
+
+    Raises:
+        UserError: it was made by another version.
+    """
+    made = config.get("format", 1)
+    if made != dfk.FORMAT:
+        version = "dfk 0.1" if made == 1 else "another version of dfk"
+        raise UserError(
+            f"{path} was made by {version}, format {made}, and this is dfk "
+            f"{dfk.__version__}, format {dfk.FORMAT}: train again."
+        )
 
 
 def seeds(path: str | Path) -> list[Path]:
@@ -127,18 +168,6 @@ def _single(path: str | Path) -> list[Path]:
     return repeats or [Run(path).path]
 
 
-def spelled_out(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration whose folders are written out, to be compared.
-
-    Example:
-        >>> spelled_out({"model": "cnn", "data_dir": "faces/"})
-        {'model': 'cnn', 'data_dir': '/home/me/faces'}
-    """
-    from dfk.data.names import absolute
-
-    return config | {"data_dir": absolute(config.get("data_dir"))}
-
-
 def flat(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings within settings, all in one dictionary.
 
@@ -154,10 +183,11 @@ def flat(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def provenance() -> dict[str, str | dict[str, str]]:
-    """What to write beside every measured number.
+    """Versions, machine and time, to be written beside measured numbers.
 
     Returns:
-        `versions` by package, `machine` in words, and the `time` in UTC.
+        `versions` by package, a description of the `machine`, and the `time`
+        in UTC.
 
     Example:
         >>> provenance()["machine"]
@@ -179,7 +209,7 @@ def provenance() -> dict[str, str | dict[str, str]]:
 
 
 def machine() -> str:
-    """This machine in a few words: processor, cores, and GPUs if any."""
+    """A short description of this machine: processor, cores and GPUs."""
     import tensorflow as tf
 
     cores = _cores()
@@ -191,7 +221,7 @@ def machine() -> str:
 
 
 def _cores() -> int:
-    """How many cores this process may use, which can be fewer than all."""
+    """How many cores this process may use, which may not be all."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

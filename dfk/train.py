@@ -42,8 +42,8 @@ flags.DEFINE_string(
     "data_dir",
     None,
     "Folder of pictures laid out {train,valid,test}/{real,fake}/*, instead of "
-    "--dataset. Several, separated by commas, become one training with as many "
-    "pictures of each.",
+    "--dataset. Several, separated by commas, are trained on together, with as "
+    "many pictures of each.",
 )
 flags.DEFINE_string(
     "manual_dir", None, "Where Kaggle's archive was unpacked by hand."
@@ -66,8 +66,8 @@ flags.DEFINE_float(
     0.0,
     "Add self-blended fakes of this share of the real training pictures with a "
     "face, 0 to 1, so that the detector also learns what face swaps leave "
-    "behind. How well it tells self-blends of validation then counts as well "
-    "when the best epoch is chosen.",
+    "behind. The ROC AUC on self-blends of validation then counts as well when "
+    "the best epoch is chosen.",
     lower_bound=0.0,
     upper_bound=1.0,
 )
@@ -90,8 +90,8 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "accumulate",
     1,
-    "Steps whose gradients make one update together: larger batches than the "
-    "memory holds.",
+    "Steps whose gradients make one update: as larger batches would, which "
+    "do not fit into memory.",
     lower_bound=1,
 )
 flags.DEFINE_float(
@@ -113,8 +113,8 @@ flags.DEFINE_integer("seed", 0, "Seed of everything random.", lower_bound=0)
 flags.DEFINE_integer(
     "repeats",
     1,
-    "Train with so many seeds, from --seed on, each a run of its own in the "
-    "folder, and report mean and range.",
+    "Train with so many seeds, from --seed on, each as a run of its own in "
+    "the folder, and report mean and range.",
     lower_bound=1,
 )
 flags.DEFINE_string(
@@ -138,7 +138,7 @@ def main(argv):
     cli.start_tensorflow()
     import dataclasses
 
-    from dfk.training.config import Config
+    from dfk.training.plan import Config
     from dfk.training.repeats import train
 
     values = {

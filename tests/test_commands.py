@@ -1,14 +1,18 @@
-"""What every command promises before it does any work."""
+"""What every command does before it begins to work."""
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-COMMANDS = (
-    *("train", "evaluate", "compare", "audit", "export", "predict", "embed"),
-    *("serve", "query", "quickstart"),
+import dfk
+
+COMMANDS = sorted(
+    path.stem
+    for path in Path(dfk.__file__).parent.glob("*.py")
+    if "cli.run(main)" in path.read_text() and path.stem != "cli"
 )
 HELP = """
 import runpy, sys
@@ -57,7 +61,14 @@ def test_what_cannot_be_written_is_a_sentence():
     assert "Traceback" not in result.stderr
 
 
-def test_nobody_needs_to_read_to_the_end():
+def test_a_mistake_in_the_flags_is_answered_without_tensorflow():
+    code = HELP.replace("--help", "--epoch=3").replace("code == 0", "code == 1")
+    result = _python(code.format(command="train"))
+    assert result.returncode == 0, result.stderr
+    assert "Unknown command line flag 'epoch'" in result.stderr
+
+
+def test_output_that_nobody_reads_to_its_end_is_no_crash():
     # As `head` does: the reading end is closed first.
     reading, writing = os.pipe()
     os.close(reading)

@@ -1,7 +1,6 @@
 """A tiny detector, exported and served for real. Fixtures for two folders."""
 
 import io
-import json
 import shutil
 
 import keras
@@ -11,6 +10,7 @@ from PIL import Image
 
 from dfk import models
 from dfk.models.head import assemble
+from dfk.runs import Run
 from dfk.serving import export as export_module
 
 SIZE = 32
@@ -56,8 +56,7 @@ def make_images(count: int = 6) -> list[bytes]:
 def save_run(detector: keras.Model, folder) -> None:
     """Writes what a finished run consists of."""
     folder.mkdir(parents=True)
-    config = {"model": detector.name, "image_size": SIZE}
-    (folder / "config.json").write_text(json.dumps(config))
+    Run(folder).write_config({"model": detector.name, "image_size": SIZE})
     detector.save(folder / "model.keras")
 
 

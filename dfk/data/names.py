@@ -7,11 +7,10 @@ from pathlib import Path
 
 
 def split(sources: str) -> list[str]:
-    """Takes a list of data sets apart at its commas.
+    """Splits a list of data sets at its commas.
 
     Args:
-        sources: names or folders. What is a folder as a whole is one, with
-            commas in it or not.
+        sources: names or folders. A folder whose own name has commas is one.
 
     Returns:
         At least one.
@@ -26,14 +25,14 @@ def split(sources: str) -> list[str]:
 
 
 def is_folder(dataset: str) -> bool:
-    """Whether a data set is named by its folder, be it there or not."""
+    """Whether a name is that of a folder, which need not exist."""
     return dataset.startswith((".", "/", "~")) or Path(dataset).is_dir()
 
 
 def name_or_folder(
     dataset: str | None, data_dir: str | None
 ) -> tuple[str | None, str | None]:
-    """The TFDS name and the folder that are meant, of which one may be None.
+    """The TFDS name and the folder of a data set, of which one is None.
 
     Args:
         dataset: a TFDS name, or a folder.
@@ -49,7 +48,7 @@ def name_or_folder(
 
 
 def absolute(data_dir: str | None) -> str | None:
-    """Folders written out, so that however they are spelled they are equal.
+    """Absolute paths of folders, which are equal however they are spelled.
 
     Example:
         >>> absolute("faces/,~/other")
@@ -61,7 +60,7 @@ def absolute(data_dir: str | None) -> str | None:
 
 
 def short(sources: str) -> str:
-    """Data sets in few words, without the folders that they lie in.
+    """The names of data sets, without the folders that they lie in.
 
     Example:
         >>> short("data/faces,data/other")

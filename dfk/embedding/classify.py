@@ -6,7 +6,6 @@ classifier, which parts and what weights on validation (`selection`).
 """
 
 import dataclasses
-import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +21,6 @@ from dfk.embedding import candidates
 from dfk.embedding.candidates import Candidate
 from dfk.embedding.scoreboard import describe
 from dfk.errors import UserError
-from dfk.files import write_json
 from dfk.models import calibration, logit_model, out_of_distribution
 from dfk.models.combination import Part, combine, detector_part
 from dfk.models.extractors import extractor
@@ -227,10 +225,7 @@ def _finish(
     record: dict[str, Any],
 ) -> None:
     results = {"classification": {**provenance(), **record}}
-    write_json(run.results_path, results)
-    partial = run.path / "partial.keras"
-    detector.save(partial)
-    os.replace(partial, run.model_path)
+    run.finish(detector, results)
     # What makes a folder a run comes last, since nothing could go on with
     # half of one.
-    write_json(run.config_path, config)
+    run.write_config(config)

@@ -27,7 +27,7 @@ from dfk.evaluation.paired import (
     mcnemar,
 )
 from dfk.evaluation.scored_runs import ScoredRun, Source, read
-from dfk.runs import flat, spelled_out
+from dfk.runs import flat
 
 # They give standard errors, and these to about 2 %.
 RESAMPLES = 2_000
@@ -35,7 +35,7 @@ SEED = 0
 FROZEN = "frozen features, logistic regression"
 
 # What decides nothing about a detector, and what makes it another repeat.
-_NO_SETTINGS = ("model", "manual_dir", "seed")
+_NO_SETTINGS = ("format", "model", "manual_dir", "seed", "plan")
 # What means nothing to a run that trains no backbone.
 _TUNING = ("unfreeze", "epochs", "batch_size", "accumulate", "learning_rate")
 
@@ -225,7 +225,7 @@ def _settings(config: dict[str, Any]) -> dict[str, Any]:
         ignored += _TUNING
     settings = {
         name: value
-        for name, value in spelled_out(config).items()
+        for name, value in config.items()
         if name not in (*ignored, "recipe")
     }
     return settings | (_recipe(config) if _trains_backbone(config) else {})

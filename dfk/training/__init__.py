@@ -1,1 +1,1 @@
-"""From a data set to a trained detector: strategies, phases, runs."""
+"""From a data set to a trained detector: `train.py` tells the whole story."""

@@ -15,18 +15,18 @@ SHUFFLE_WINDOW = 8192
 
 
 class TrainingBatches:
-    """Deals out the training split, anew for each epoch.
+    """Batches of the training split, shuffled and augmented for each epoch.
 
-    What an epoch holds depends on nothing but the seed and the epoch's
-    number, so that a run that was killed goes on with the very images it
-    would have seen, on however many threads.
+    An epoch depends only on the seed and its number. So a run that was killed
+    goes on with exactly the images that it would have seen, and the number of
+    threads makes no difference.
 
     Args:
         split: the training split.
         batch_size: images a step, over all replicas.
         seed: of the order and of the augmentation.
-        scratch: a folder of this process for images that memory cannot
-            hold.
+        scratch: a folder of this process, for images that do not fit into
+            memory.
         blends: makes further fakes of the split's real images.
         augmentation: how much images are changed.
 
@@ -51,7 +51,7 @@ class TrainingBatches:
         self._blends = blends
         self._augmentation = augmentation
         self._examples = decoded(split, scratch)
-        # One more than there is, so that the cache sees its input's end.
+        # One more than there are, so that the cache reads to the end.
         self._window = size + 1 if fits(split) else SHUFFLE_WINDOW
 
     def epoch(
@@ -97,7 +97,10 @@ class TrainingBatches:
 
 
 def _mixed(examples: tf.data.Dataset, further: FaceSplit) -> tf.data.Dataset:
-    """All of both, evenly: a window of shuffling may be far too small."""
+    """Both data sets, evenly mixed.
+
+    Shuffling would not do that where its window is smaller than the data.
+    """
     sizes = np.array([int(examples.cardinality()), further.size])
     return tf.data.Dataset.sample_from_datasets(
         [examples, further.examples.map(lambda e: (e["image"], e["label"]))],

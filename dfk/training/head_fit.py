@@ -1,12 +1,12 @@
-"""The head on a backbone that stands still, solved exactly: phase one.
+"""Phase one: the head on a frozen backbone, solved exactly.
 
-On frozen features the last layer is a logistic regression: a convex problem
-whose solution scikit-learn finds in seconds, with no learning rate to choose.
-The backbone sees every training image and its mirror image once, and never
-again while weights, image size and data stay the same.
+On frozen features the last layer is a logistic regression. That is a convex
+problem, which scikit-learn solves in seconds, with no learning rate to choose.
+The backbone computes the features of every training image and its mirror image
+once; they are cached until weights, image size or data change.
 
-A detector without pretrained weights has no features to begin with, so it ends
-with this.
+A detector without pretrained weights has no useful features at first. Its
+training ends with this instead.
 """
 
 from collections.abc import Sequence
@@ -37,18 +37,19 @@ def fit_head(
     Args:
         model: a detector whose backbone has useful weights.
         training: splits to fit the regression on. Its penalty is chosen by
-            cross-validation over the groups of their images.
-        strategy: workers agree on the result.
+            cross-validation that keeps groups of images together.
+        strategy: its workers end with equal weights.
 
     Returns:
         The chosen `penalty` and the number of `features`.
     """
-    rows, labels, groups = _views(model, training)
+    rows, labels, groups = _flipped_features(model, training)
     mean = rows.mean(axis=0)
-    # Channels that are all but dead in training must not explode later.
+    # A channel that hardly varies in training may vary later: its variance
+    # is kept from 0, so that it is not blown up.
     variance = rows.var(axis=0)
     variance = np.maximum(variance, 1e-2 * np.median(variance) + 1e-12)
-    # In place: of many images, these are gigabytes.
+    # In place, since many images have gigabytes of features.
     rows -= mean
     rows /= np.sqrt(variance)
     regression, penalty = _regression(rows, labels, groups)
@@ -62,32 +63,32 @@ def fit_head(
     return {"penalty": penalty, "features": rows.shape[1]}
 
 
-def _views(
+def _flipped_features(
     model: keras.Model, training: Sequence[FaceSplit]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each view's features `[V, D]`, and its image's label and group.
+    """Features of images and their flips `[2N, D]`, with labels and groups.
 
-    As in training: one view at a time, so that the regression sees twice as
-    many rows. Their mean is what it is applied to later.
+    As in training, an image and its flip are two examples, so that the
+    regression has twice as many rows. Later it is applied to their mean.
     """
     extractor = pooled_flips(model)
     parts = [features(extractor, split) for split in training]
     pooled = np.concatenate([part.values for part in parts])
-    images, views, width = pooled.shape
+    images, flips, width = pooled.shape
     return (
-        pooled.reshape(images * views, width),
-        np.repeat(np.concatenate([part.labels for part in parts]), views),
-        np.repeat(np.concatenate([part.groups for part in parts]), views),
+        pooled.reshape(images * flips, width),
+        np.repeat(np.concatenate([part.labels for part in parts]), flips),
+        np.repeat(np.concatenate([part.groups for part in parts]), flips),
     )
 
 
 def _regression(
     rows: np.ndarray, labels: np.ndarray, groups: np.ndarray
 ) -> tuple[LogisticRegression, float]:
-    """With the penalty that cross-validation likes best, and this penalty."""
+    """A regression with the best penalty in cross-validation."""
     fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
     if fewest < FOLDS:
-        # Too few to try on: the most careful one.
+        # Too few groups for that: the strongest penalty.
         regression = LogisticRegression(C=PENALTIES[0], max_iter=1000)
         return regression.fit(rows, labels), PENALTIES[0]
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)

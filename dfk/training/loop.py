@@ -1,12 +1,12 @@
-"""The fine-tuning loop: epochs, the best one, and going on where it stopped.
+"""Phase two: epochs of fine-tuning, the best of which is kept.
 
-Keras's `fit` does not train under `MultiWorkerMirroredStrategy` (Keras 3.15);
-this loop is the same for one device, several devices and several workers.
+Keras's `fit` does not train under `MultiWorkerMirroredStrategy` (Keras 3.15).
+This loop is the same for one device, several devices and several workers, and
+goes on where it was stopped.
 """
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,11 +16,11 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from dfk.files import write_json
+from dfk.files import replacing, write_json
 from dfk.progress import track
 from dfk.training import strategies
 from dfk.training.batches import TrainingBatches
-from dfk.training.updates import Updates
+from dfk.training.optimizer import Updates
 from dfk.training.validation import quality
 
 Validate = Callable[[], dict[str, float]]
@@ -33,24 +33,23 @@ class FineTuning:
     """Trains what is trainable in a model, and keeps its best epoch.
 
     What is validated and kept is a moving average of the weights, which lies
-    in a flatter place than the weights of any one step (Polyak & Juditsky,
-    "Acceleration of Stochastic Approximation by Averaging", 1992). Epoch 0
-    stands for the model as it comes: if no epoch of training beats it on
-    validation, it is what remains.
+    in a flatter region of the loss than the weights of a single step (Polyak &
+    Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992).
+    Epoch 0 is the model before training: if no epoch is better on validation,
+    its weights are kept.
 
     Args:
         model: a detector, built under the strategy's scope.
         optimizer: likewise.
         strategy: the devices to train on.
-        folder: where checkpoints and the history are kept; every worker must
-            see it.
-        logs: where TensorBoard looks.
+        folder: for checkpoints and the history; all workers share it.
+        logs: for TensorBoard.
         seed: of the dropout.
-        label_smoothing: labels are drawn towards 0.5 by half of this.
+        label_smoothing: labels are moved towards 0.5 by half of this.
         averaging: every fourth update, the moving average keeps this share
             of itself.
-        accumulate: steps whose mean gradient makes one update; what is left
-            at the end of an epoch makes one as well.
+        accumulate: steps whose mean gradient makes one update; the remaining
+            steps of an epoch make one as well.
     """
 
     def __init__(
@@ -102,7 +101,7 @@ class FineTuning:
         self._average = tf.function(self._update_averages)
 
     def restore(self) -> bool:
-        """Goes back to the last finished epoch of an earlier process.
+        """Restores the last finished epoch of an earlier process.
 
         Returns:
             Whether there was one.
@@ -120,14 +119,14 @@ class FineTuning:
         epochs: int,
         patience: int,
     ) -> None:
-        """Trains until the epochs or the patience are used up.
+        """Trains until the last epoch, or until the patience is used up.
 
         The model then holds the weights of its best epoch.
 
         Args:
             batches: the training images.
-            validate: measures the model; `quality` of this decides which
-                epoch is the best.
+            validate: measures the model. The `quality` of its metrics decides
+                which epoch is the best.
             epochs: the last epoch's number.
             patience: how many epochs without a better one end the training.
         """
@@ -164,7 +163,7 @@ class FineTuning:
 
     @contextlib.contextmanager
     def _averages_in_place(self) -> Iterator[None]:
-        """The model with the averaged weights, for a while."""
+        """Puts the averaged weights into the model while the block runs."""
         trained = [weight.numpy() for weight in self._averaged]
         for weight, average in zip(self._averaged, self._averages, strict=True):
             weight.assign(average.numpy())
@@ -178,7 +177,7 @@ class FineTuning:
         return int(np.argmax([quality(row) for row in self.history]))
 
     def train_epoch(self, batches: TrainingBatches, epoch: int) -> float:
-        """Trains for one epoch, and does no more.
+        """Trains for one epoch, without validation or checkpoints.
 
         Args:
             batches: the training images.
@@ -203,7 +202,7 @@ class FineTuning:
         return float(tf.reduce_mean(losses))
 
     def _update_averages(self):
-        # Short at first, so that the start is forgotten within a few steps.
+        # A short average at first, to forget the initial weights soon.
         updates = tf.cast(self._optimizer.iterations, tf.float32)
         times = updates / _AVERAGED_EVERY
         keep = tf.minimum(self._averaging, (1 + times) / (10 + times))
@@ -219,21 +218,19 @@ class FineTuning:
                 tf.summary.scalar(name, value)
         self._writer.flush()
         if self._best() == row["epoch"]:
-            self._best_path.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._best_path.with_name("partial.weights.h5")
-            self._model.save_weights(partial)
-            os.replace(partial, self._best_path)
+            with replacing(self._best_path) as partial:
+                self._model.save_weights(partial)
         write_json(self._history_path, {"epochs": self.history})
 
     def _checkpoint(self) -> None:
-        """Comes last: it is what makes the epoch count."""
+        """Ends an epoch: a restored run goes on after it, so it comes last."""
         self._next_epoch.assign(len(self.history))
         if self._chief:
             self._checkpoints.save()
 
 
 def _reseed(model: keras.Model, seed: list[int]) -> None:
-    """Sets the dropout's random state, as a function of the epoch alone."""
+    """Makes the dropout depend only on the seed and the epoch."""
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
             layer.seed_generator.state.assign(seed)

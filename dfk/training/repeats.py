@@ -1,10 +1,9 @@
-"""The same training with several seeds, which says how much luck there is."""
+"""The same training with several seeds, to see how much results vary."""
 
 import contextlib
 import dataclasses
 import json
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,17 @@ from rich.table import Table
 
 from dfk import runs
 from dfk.errors import UserError
-from dfk.files import is_locked, write_json
+from dfk.files import write_json
 from dfk.runs import Run
-from dfk.training import experiment, strategies
-from dfk.training.config import Config
-from dfk.training.resume import difference, locked
+from dfk.training import strategies
+from dfk.training import train as single
+from dfk.training.plan import Config
+from dfk.training.resume import (
+    difference,
+    find_folder,
+    locked,
+    require_same,
+)
 
 Summary = dict[str, dict[str, float]]
 
@@ -27,11 +32,12 @@ Summary = dict[str, dict[str, float]]
 def train(config: Config, repeats: int = 1, workdir: str | None = None) -> Path:
     """Trains a detector once, or several times with a seed each.
 
-    Every seed's run is an ordinary one, `seed-<seed>` in the folder, and the
-    one that its seed gives alone. `repeats.json` is there before the first of
-    them starts; at the end it holds each run's validation metrics, and their
-    means and ranges. The same call goes on where an earlier one stopped. A
-    folder's seeds only ever grow: a call for more adds the ones that lack.
+    Every seed's run is an ordinary one in the subfolder `seed-<seed>`, and
+    equal to a single run with that seed. `repeats.json` is written before the
+    first of them starts; at the end it holds each run's validation metrics,
+    and their means and ranges. The same call goes on where an earlier one
+    stopped. A folder's seeds only ever grow: a call for more adds those that
+    are missing.
 
     Args:
         config: what to train; its `seed` is the first one.
@@ -43,8 +49,8 @@ def train(config: Config, repeats: int = 1, workdir: str | None = None) -> Path:
         The folder of the run, or of the repeats.
 
     Raises:
-        UserError: as `dfk.training.experiment.train`, and for a folder that
-            holds something else.
+        UserError: as `dfk.training.train.train`, and for a folder that holds
+            something else.
 
     Reference:
         Bouthillier et al., "Accounting for Variance in Machine Learning
@@ -56,21 +62,24 @@ def train(config: Config, repeats: int = 1, workdir: str | None = None) -> Path:
     """
     if repeats == 1:
         _refuse_repeats(workdir)
-        return experiment.train(config, workdir).path
+        return single.train(config, workdir).path
     config = config.resolved()
-    chief = strategies.is_chief(strategies.choose(config.strategy))
-    wanted = list(range(config.seed, config.seed + repeats))
-    folder = _find(config, wanted, workdir)
-    with locked(folder) if chief else contextlib.nullcontext():
-        record = _record(folder, config, wanted)
-        if chief:
+    is_chief = strategies.is_chief(strategies.choose(config.strategy))
+    seeds = list(range(config.seed, config.seed + repeats))
+    settings = config.settings()
+    # It is what the runs differ in.
+    del settings["seed"]
+    folder = find_folder(settings, workdir, _unfinished(settings, seeds))
+    with locked(folder) if is_chief else contextlib.nullcontext():
+        record = _record(folder, settings, seeds)
+        if is_chief:
             write_json(folder / "repeats.json", record)
         try:
             _train_each(config, record["seeds"], folder)
         finally:
-            if chief:
+            if is_chief:
                 _forget_if_unstarted(folder)
-        if chief:
+        if is_chief:
             record |= summarize(runs.seeds(folder))
             write_json(folder / "repeats.json", record)
             _print(config.model, folder, record)
@@ -83,11 +92,11 @@ def _train_each(config: Config, seeds: list[int], folder: Path) -> None:
         # Frees the last run's memory, and its layers' names.
         keras.utils.clear_session()
         path = folder / f"seed-{seed}"
-        experiment.train(dataclasses.replace(config, seed=seed), str(path))
+        single.train(dataclasses.replace(config, seed=seed), str(path))
 
 
 def _forget_if_unstarted(folder: Path) -> None:
-    """A mistake in the flags must not claim the folder for itself."""
+    """After a mistake in the flags, the folder is free for other ones."""
     if not list(folder.glob("seed-*/config.json")):
         (folder / "repeats.json").unlink()
 
@@ -135,57 +144,33 @@ def _refuse_repeats(workdir: str | None) -> None:
         )
 
 
-def _find(config: Config, seeds: list[int], workdir: str | None) -> Path:
-    """The folder to go on with, or a new one."""
-    if workdir is not None:
-        return Path(workdir).expanduser()
-    if config.strategy == "multi_worker":
-        raise UserError(
-            "--strategy=multi_worker needs --workdir: all workers must name "
-            "the same folder."
-        )
-    wanted = _shared(config)
+def _unfinished(settings: dict[str, Any], seeds: list[int]) -> Iterator[Path]:
     for path in sorted(Path("runs").glob("*/repeats.json"), reverse=True):
         record = json.loads(path.read_text())
         if (
             record["seeds"] == seeds
             and "validation" not in record
-            and difference(record["config"], wanted) is None
-            and not is_locked(path.parent)
+            and not difference(record["config"], settings)
         ):
-            return path.parent
-    return Path(f"runs/{config.model}-{time.strftime('%Y%m%d-%H%M%S')}")
+            yield path.parent
 
 
-def _record(folder: Path, config: Config, seeds: list[int]) -> dict[str, Any]:
+def _record(
+    folder: Path, settings: dict[str, Any], seeds: list[int]
+) -> dict[str, Any]:
     """What `repeats.json` says before the runs have finished."""
     if Run(folder).config_path.is_file():
         raise UserError(
             f"{folder} holds a single run: choose another --workdir for "
             "--repeats."
         )
-    settings = _shared(config)
     path = folder / "repeats.json"
     if not path.is_file():
         return {"config": settings, "seeds": seeds}
     earlier = json.loads(path.read_text())
-    found = difference(earlier["config"], settings)
-    if found:
-        name, theirs, ours = found
-        raise UserError(
-            f"{folder} holds repeats with {name} {theirs!r}, not {ours!r}: "
-            "choose another --workdir, or repeat their own command to continue "
-            "them."
-        )
-    together = sorted({*earlier["seeds"], *seeds})
-    return {"config": earlier["config"], "seeds": together}
-
-
-def _shared(config: Config) -> dict[str, Any]:
-    """What all seeds have in common."""
-    settings = config.record()
-    del settings["seed"]
-    return settings
+    require_same(folder, "repeats", earlier["config"], settings)
+    all_seeds = sorted({*earlier["seeds"], *seeds})
+    return {"config": earlier["config"], "seeds": all_seeds}
 
 
 def _print(model: str, folder: Path, record: dict[str, Any]) -> None:

@@ -2,23 +2,23 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from dfk.errors import UserError
 from dfk.files import exclusive_lock, is_locked
-from dfk.runs import Run, flat, spelled_out
+from dfk.runs import Run, flat, require_format
 
 
-def find_run(config: dict[str, Any], workdir: str | None = None) -> Run:
+def find_run(settings: dict[str, Any], workdir: str | None = None) -> Run:
     """Finds the run to go on with, or names a new one.
 
     Args:
-        config: the record of a resolved `dfk.training.config.Config`.
-        workdir: the run's folder; by default the one under `runs/` that an
-            equal configuration left unfinished, and no process is at work
-            on, or a new one there.
+        settings: of a resolved `dfk.training.plan.Config`.
+        workdir: the run's folder; by default the one under `runs/` that equal
+            settings left unfinished and no other process is training into, or
+            a new one there.
 
     Returns:
         The run, whose folder need not exist yet.
@@ -28,60 +28,96 @@ def find_run(config: dict[str, Any], workdir: str | None = None) -> Run:
             told which folder to share.
 
     Example:
-        >>> find_run(config.record(), "runs/mine").path
+        >>> find_run(config.settings(), "runs/mine").path
         PosixPath('runs/mine')
     """
-    if workdir is None and config["strategy"] == "multi_worker":
+    run = Run(find_folder(settings, workdir, _unfinished(settings)))
+    require_same_run(run, settings)
+    return run
+
+
+def find_folder(
+    settings: dict[str, Any], workdir: str | None, unfinished: Iterable[Path]
+) -> Path:
+    """Chooses the folder of a run, or of several runs.
+
+    Args:
+        settings: of a resolved `dfk.training.plan.Config`.
+        workdir: the folder that the user chose, if any.
+        unfinished: folders that could be gone on with, the best one first.
+
+    Raises:
+        UserError: several workers were not told which folder to share.
+    """
+    if workdir is not None:
+        return Path(workdir).expanduser()
+    if settings["strategy"] == "multi_worker":
         raise UserError(
             "--strategy=multi_worker needs --workdir: all workers must name "
             "the same folder."
         )
-    if workdir is None:
-        return _unfinished(config) or Run(
-            f"runs/{config['model']}-{time.strftime('%Y%m%d-%H%M%S')}"
-        )
-    run = Run(workdir)
-    require_same(run, config)
-    return run
+    new = Path(f"runs/{settings['model']}-{time.strftime('%Y%m%d-%H%M%S')}")
+    return next((path for path in unfinished if not is_locked(path)), new)
 
 
-def require_same(run: Run, config: dict[str, Any]) -> None:
+def _unfinished(settings: dict[str, Any]) -> Iterator[Path]:
+    for path in sorted(Path("runs").glob("*/config.json"), reverse=True):
+        run = Run(path.parent)
+        if not run.model_path.is_file() and not difference(
+            run.config, settings
+        ):
+            yield run.path
+
+
+def require_same_run(run: Run, settings: dict[str, Any]) -> None:
     """Refuses to go on with a run under other settings than its own.
 
     Args:
         run: its folder may be new, or hold a run.
-        config: the record of a resolved `dfk.training.config.Config`.
+        settings: of a resolved `dfk.training.plan.Config`.
 
     Raises:
-        UserError: the folder holds another run.
+        UserError: the folder holds another run, or one of an earlier version.
     """
-    if not run.config_path.is_file():
-        return
-    held = run.config
-    if "recipe" not in held and not run.model_path.is_file():
-        raise UserError(
-            f"{run.path} was begun by an earlier version of dfk, which did not "
-            "write down its recipe: choose another --workdir."
-        )
-    found = difference(held, config)
+    if run.config_path.is_file():
+        require_same(run.path, "a run", run.config, settings)
+
+
+def require_same(
+    folder: Path, what: str, held: dict[str, Any], settings: dict[str, Any]
+) -> None:
+    """Refuses a folder whose settings are not the ones that are wanted.
+
+    Args:
+        folder: of a run, or of several.
+        what: it holds, for the message.
+        held: its settings.
+        settings: of a resolved `dfk.training.plan.Config`.
+
+    Raises:
+        UserError: they differ, or an earlier version wrote the folder.
+    """
+    require_format(folder, held)
+    found = difference(held, settings)
     if found:
         name, theirs, ours = found
         raise UserError(
-            f"{run.path} holds a run with {name} {theirs!r}, not {ours!r}: "
-            "choose another --workdir, or repeat that run's own command to "
+            f"{folder} holds {what} with {name} {theirs!r}, not {ours!r}: "
+            "choose another --workdir, or repeat the folder's own command to "
             "continue it."
         )
 
 
 def difference(
-    held: dict[str, Any], wanted: dict[str, Any]
+    held: dict[str, Any], settings: dict[str, Any]
 ) -> tuple[str, Any, Any] | None:
-    """The first setting of a record that another does not share.
+    """The first setting of a folder that another training does not share.
 
     Args:
-        held: the record of a run.
-        wanted: the record of a resolved `dfk.training.config.Config`. Its
-            epochs may still be open (`None`), which differs from nothing.
+        held: the folder's settings. Its plan is not compared: it follows from
+            the settings, the data and the devices.
+        settings: of a resolved `dfk.training.plan.Config`. Its epochs may
+            still be open (`None`), which differs from nothing.
 
     Returns:
         The setting's name and both values; None if there is no such setting.
@@ -90,8 +126,9 @@ def difference(
         >>> difference({"model": "cnn", "seed": 0}, {"model": "cnn", "seed": 1})
         ('seed', 0, 1)
     """
-    ours = flat(spelled_out(wanted))
-    for name, theirs in flat(spelled_out(held)).items():
+    ours = flat(settings)
+    compared = {name: held[name] for name in held if name != "plan"}
+    for name, theirs in flat({"format": 1} | compared).items():
         is_open = name == "epochs" and ours.get(name) is None
         if ours.get(name) != theirs and not is_open:
             return name, theirs, ours.get(name)
@@ -109,9 +146,9 @@ def locked(folder: Path) -> Iterator[None]:
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as lock:
         try:
-            held.enter_context(exclusive_lock(folder, wait=False))
+            lock.enter_context(exclusive_lock(folder, wait=False))
         except BlockingIOError as error:
             raise UserError(
                 f"Another process is training into {folder}: wait for it, or "
@@ -123,14 +160,3 @@ def locked(folder: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 for path in made:
                     path.rmdir()
-
-
-def _unfinished(config: dict[str, Any]) -> Run | None:
-    for path in sorted(Path("runs").glob("*/config.json"), reverse=True):
-        run = Run(path.parent)
-        if run.model_path.is_file() or is_locked(run.path):
-            continue
-        held = run.config
-        if "recipe" in held and difference(held, config) is None:
-            return run
-    return None

@@ -17,11 +17,11 @@ from dfk.progress import track
 class SelfBlends:
     """Makes new self-blended fakes in every epoch.
 
-    A fake comes with the image that it was blended into, as a real one:
-    else the slight change of colour that either may have would tell them
-    apart without a look at the seam. Real images in which MTCNN finds no
-    face are left out. Faces are looked for once and then kept on disk; the
-    decoded images stay in memory where they fit.
+    Each fake comes with the image that it was blended into, as a real one.
+    Both may have a slight change of colour, which therefore tells nothing, and
+    the seam is what is learnt. Real images in which MTCNN finds no face are
+    left out. Faces are detected once and then cached on disk; the decoded
+    images stay in memory if they fit.
 
     Args:
         split: the training split, or the one to validate on.
@@ -60,13 +60,13 @@ class SelfBlends:
         self.size = 2 * self._count
 
     def split(self, seed: int) -> FaceSplit:
-        """One epoch's fakes, and what they were blended into, as a split.
+        """One epoch's fakes, and the images they were blended into, as a split.
 
         Args:
             seed: of the choice and of the blends.
 
         Returns:
-            Fakes and reals by turns, with the real images' ids and groups.
+            Fakes and reals alternating, with the real images' ids and groups.
         """
         settings = (self._split.version, self._share, seed)
         return FaceSplit(

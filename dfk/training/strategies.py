@@ -1,4 +1,4 @@
-"""Which devices a run uses, and how they work together."""
+"""The devices of a run, and what its workers must agree on."""
 
 import json
 import os
@@ -14,11 +14,10 @@ def choose(name: str = "auto") -> tf.distribute.Strategy:
     """Picks a distribution strategy.
 
     Args:
-        name: `auto` mirrors over all visible GPUs, or uses the only device
-            there is; `one_device` uses the first GPU or the CPU; `mirrored`
-            mirrors over the GPUs, or over the logical CPUs where there are
-            none; `multi_worker` is one of several processes, as `TF_CONFIG`
-            says.
+        name: `auto` mirrors over all visible GPUs, or uses the only device;
+            `one_device` uses the first GPU or the CPU; `mirrored` mirrors over
+            the GPUs, or without any over the logical CPUs; `multi_worker` is
+            for one of several processes, which `TF_CONFIG` describes.
 
     Returns:
         The strategy. GPU memory is set to grow as needed.
@@ -43,10 +42,10 @@ def choose(name: str = "auto") -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
-def _require_cluster(config: str) -> None:
-    """Refuses what would end as a cluster of one, or in a parser's error."""
+def _require_cluster(description: str) -> None:
+    """Refuses a `TF_CONFIG` that is missing or describes no cluster."""
     try:
-        parsed = json.loads(config)
+        parsed = json.loads(description)
         task = parsed["task"]
         complete = bool(
             parsed["cluster"]["worker"] and task["type"] and "index" in task
@@ -59,12 +58,12 @@ def _require_cluster(config: str) -> None:
             "with the cluster's workers and this task, as JSON: see "
             "https://www.tensorflow.org/guide/distributed_training"
             f"#setting_up_the_tf_config_environment_variable. Received: "
-            f"{config!r}."
+            f"{description!r}."
         )
 
 
 def describe(strategy: tf.distribute.Strategy) -> str:
-    """Says in a few words what a strategy computes on.
+    """The number and kind of a strategy's devices.
 
     Example:
         >>> describe(choose("one_device"))
@@ -72,12 +71,26 @@ def describe(strategy: tf.distribute.Strategy) -> str:
     """
     kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     replicas = strategy.num_replicas_in_sync
-    words = f"{replicas} {kind}{'s' if replicas > 1 else ''}"
-    return words
+    return f"{replicas} {kind}{'s' if replicas > 1 else ''}"
+
+
+def require_equal_shares(
+    strategy: tf.distribute.Strategy, batch_size: int
+) -> None:
+    """Refuses a batch that the devices cannot share equally.
+
+    Raises:
+        UserError: some would get more images than others.
+    """
+    if batch_size % strategy.num_replicas_in_sync:
+        raise UserError(
+            f"{batch_size} pictures a step cannot be shared equally by "
+            f"{describe(strategy)}: pass another --batch_size."
+        )
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes the run's files."""
+    """Whether this process writes the run's files."""
     resolver = strategy.cluster_resolver
     if resolver is None:
         return True
@@ -86,10 +99,10 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def agree(strategy: tf.distribute.Strategy, value):
-    """The mean of a value over all replicas, equal to the last bit on each.
+    """The mean of a value over all replicas, which is the same on each.
 
     Workers compute validation metrics and frozen features on their own, and
-    may differ by rounding. What decides about the run must not.
+    may differ by rounding. Decisions about the run must not.
 
     Args:
         strategy: the run's strategy.

@@ -1,4 +1,4 @@
-"""How good a model is on the validation split, between epochs."""
+"""How good a model is on the validation split, after each epoch."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from dfk.models import logit_model
 
 
 class Validation:
-    """Measures a model on the validation split, again and again.
+    """Measures a model on the validation split, as often as it is called.
 
     Args:
         model: a detector.
         split: the validation split.
-        scratch: a folder for images that memory cannot hold.
-        blends: self-blends of its real images, where the model is to know
+        scratch: a folder for images that do not fit into memory.
+        blends: self-blends of its real images, if the model is trained on
             self-blends as well.
 
     Example:
@@ -52,11 +52,11 @@ class Validation:
         return np.concatenate(logits), np.concatenate(labels)
 
     def __call__(self) -> dict[str, float]:
-        """The model's metrics now: of `measure` and `on_blends`."""
+        """The model's present metrics, of `measure` and `on_blends`."""
         return measure(*self.logits_and_labels()) | self.on_blends()
 
     def on_blends(self) -> dict[str, float]:
-        """`val_blend_auc`, the ROC AUC on self-blends, where there are any."""
+        """`val_blend_auc`, the ROC AUC on self-blends, if there are any."""
         if self._blends is None:
             return {}
         logits, labels = self._compute(self._blends)
@@ -64,7 +64,7 @@ class Validation:
 
 
 def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """`val_auc`, and `val_accuracy` and `val_loss` as yet uncalibrated.
+    """`val_auc`, `val_accuracy` and `val_loss`, before calibration.
 
     Args:
         logits: float `[N]`, the raw logits of fake.
@@ -78,14 +78,14 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def quality(metrics: dict[str, float]) -> float:
-    """The one number by which a model is better than another.
+    """The number that decides which of two models is better.
 
     Args:
         metrics: what a `Validation` gave.
 
     Returns:
-        `val_auc`; where the model is to know self-blends, its mean with
-        `val_blend_auc`, so that what is learnt of either counts.
+        `val_auc`; with self-blends, the mean of `val_auc` and
+        `val_blend_auc`, so that both kinds of fakes count.
     """
     names = ("val_auc", "val_blend_auc")
     return float(np.mean([metrics[name] for name in names if name in metrics]))

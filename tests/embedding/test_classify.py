@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from sklearn.base import clone
 
+import dfk
 from dfk import models
 from dfk.data import load
 from dfk.embedding import candidates
@@ -33,6 +34,7 @@ def tiny(name, seed):
 def save_run(folder, detector):
     folder.mkdir(parents=True)
     config = {"model": detector.name, "dataset": None, "data_dir": None}
+    config["format"] = dfk.FORMAT
     (folder / "config.json").write_text(json.dumps(config))
     detector.save(folder / "model.keras")
     return folder

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from skilled import LABELS
 
+import dfk
 from dfk.evaluation import metrics
 from dfk.models import Calibration, score_layer
 from dfk.models.head import assemble
@@ -74,6 +75,7 @@ def make_run(tmp_path_factory, detector):
     def make(data_dir):
         run = tmp_path_factory.mktemp("run")
         config = {"model": "tiny", "dataset": None, "data_dir": str(data_dir)}
+        config["format"] = dfk.FORMAT
         (run / "config.json").write_text(json.dumps(config))
         detector.save(run / "model.keras")
         return run
@@ -97,6 +99,7 @@ def write_run(tmp_path):
         run.mkdir(parents=True, exist_ok=True)
         groups = np.array([f"image{n:03d}" for n in range(len(labels))])
         config = {"model": "cnn", "unfreeze": "all", "seed": 0} | config
+        config["format"] = dfk.FORMAT
         (run / "config.json").write_text(json.dumps(config))
         (run / "model.keras").touch()
         record = {

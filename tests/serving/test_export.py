@@ -11,6 +11,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 from tiny import build_tiny
 
+import dfk
 from dfk.errors import UserError
 from dfk.serving import export as export_module
 from dfk.serving import model_config
@@ -200,7 +201,9 @@ def test_a_file_in_the_place_of_versions_is_named(run, tmp_path):
 def test_a_run_must_have_finished(tmp_path):
     with pytest.raises(UserError, match="No run at"):
         export(tmp_path / "nowhere", tmp_path / "saved_models")
-    (tmp_path / "config.json").write_text(json.dumps({"model": "tiny"}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"model": "tiny", "format": dfk.FORMAT})
+    )
     with pytest.raises(UserError, match="has not finished"):
         export(tmp_path, tmp_path / "saved_models")
 

@@ -6,9 +6,11 @@ Its arguments: strategy, faces, run, where weights go, steps an update.
 import sys
 
 import numpy as np
+import small_detector
 import tensorflow as tf
 
-from dfk.training import experiment
+from dfk.training import train
+from dfk.training.plan import Config
 
 
 def main(strategy, faces, workdir, weights_path, accumulate="1"):
@@ -16,22 +18,23 @@ def main(strategy, faces, workdir, weights_path, accumulate="1"):
         (cpu,) = tf.config.list_physical_devices("CPU")
         halves = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(cpu, halves)
+    small_detector.register()
 
+    # Only the chief writes its detector down, but all are to be compared.
     built = {}
-    build = experiment._build
+    build = train._build
 
     def build_and_keep(*args):
         built["model"], built["tuning"] = build(*args)
         return built["model"], built["tuning"]
 
-    experiment._build = build_and_keep
-    experiment.train(
-        experiment.Config(
-            "cnn",
+    train._build = build_and_keep
+    train.train(
+        Config(
+            "small",
             data_dir=faces,
             image_size=40,
             epochs=3,
-            batch_size=16,
             strategy=strategy,
             accumulate=int(accumulate),
         ),

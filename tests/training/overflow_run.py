@@ -12,7 +12,7 @@ from dfk.training.loop import FineTuning
 
 
 class Batches:
-    """One batch, whose second half has an image beyond all bounds."""
+    """One batch, whose second half has an image of huge values."""
 
     steps = 1
 

@@ -28,7 +28,7 @@ def _epoch(batches, number, context=CONTEXT):
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
-def test_an_epoch_depends_on_seed_and_number_alone(split, tmp_path):
+def test_an_epoch_depends_only_on_seed_and_number(split, tmp_path):
     one = TrainingBatches(split, 16, 3, tmp_path)
     _epoch(one, 1)
     two = TrainingBatches(split, 16, 3, tmp_path)
@@ -43,7 +43,7 @@ def test_an_epoch_depends_on_seed_and_number_alone(split, tmp_path):
 def test_the_end_of_an_epoch_waits_for_no_tuning(
     split, faces_found, tmp_path, blended
 ):
-    """What waits is a race of TensorFlow's; that nothing can, is its cure."""
+    """Autotuning may hang at the end of an epoch, so it is off."""
     made = SelfBlends(split, 0.5) if blended else None
     epoch = TrainingBatches(split, 16, 0, tmp_path, made).epoch(1, CONTEXT)
     assert epoch.options().autotune.enabled is False
@@ -64,7 +64,9 @@ def test_workers_share_an_epoch(split, tmp_path):
     )
 
 
-def test_what_memory_cannot_hold_is_kept_on_disk(split, tmp_path, monkeypatch):
+def test_images_too_many_for_memory_are_cached_on_disk(
+    split, tmp_path, monkeypatch
+):
     in_memory = _epoch(TrainingBatches(split, 16, 0, tmp_path), 1)[0]
     monkeypatch.setattr(caching, "MEMORY_LIMIT", 1000)
     batches = TrainingBatches(split, 16, 0, tmp_path)
@@ -79,7 +81,7 @@ def test_blends_add_fakes_and_what_they_were_blended_into(
     split, faces_found, tmp_path
 ):
     made = SelfBlends(split, share=0.5)
-    assert len(faces_found) == 24, "only real pictures are looked at"
+    assert len(faces_found) == 24, "only real images are searched"
     assert made.size == 24  # half of 23 faces, rounded, twice
     batches = TrainingBatches(split, 8, 0, tmp_path, made)
     _, labels = _epoch(batches, 1)
@@ -148,7 +150,7 @@ def test_blends_are_spread_over_an_epoch_larger_than_the_window(
     assert 12 <= dark[: len(dark) // 2].sum() <= 34
 
 
-def test_faces_are_looked_for_once(split, faces_found):
+def test_faces_are_detected_once(split, faces_found):
     SelfBlends(split, share=1.0)
     SelfBlends(split, share=1.0)
     assert len(faces_found) == 24

@@ -75,7 +75,7 @@ def test_two_workers_see_the_same_losses(two_workers):
     assert _losses(two_workers / "run") == pytest.approx(ours)
 
 
-def test_the_chief_alone_saves_what_all_workers_hold(two_workers):
+def test_the_chief_saves_the_weights_that_all_workers_have(two_workers):
     from dfk import models
 
     saved = models.load(two_workers / "run").get_weights()
@@ -84,7 +84,9 @@ def test_the_chief_alone_saves_what_all_workers_hold(two_workers):
         np.testing.assert_array_equal(weight, held[f"weight{number}"])
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(
+    "accumulate", [pytest.param(1, marks=pytest.mark.slow), 2]
+)
 def test_mirrored_trains_on_two_logical_devices(
     faces_dir, tmp_path, accumulate
 ):

@@ -12,8 +12,8 @@ import tensorflow as tf
 from dfk.training import strategies
 from dfk.training.loop import FineTuning
 
-PICTURES = np.random.default_rng(0).uniform(size=(40, 4)).astype(np.float32)
-LABELS = (PICTURES[:, :1] > 0.5).astype(np.float32)
+IMAGES = np.random.default_rng(0).uniform(size=(40, 4)).astype(np.float32)
+LABELS = (IMAGES[:, :1] > 0.5).astype(np.float32)
 
 
 class Batches:
@@ -21,10 +21,10 @@ class Batches:
 
     def __init__(self, batch_size):
         self._batch_size = batch_size
-        self.steps = len(PICTURES) // batch_size
+        self.steps = len(IMAGES) // batch_size
 
     def epoch(self, number, context):
-        pairs = tf.data.Dataset.from_tensor_slices((PICTURES, LABELS))
+        pairs = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
         return pairs.batch(self._batch_size, drop_remainder=True)
 
 
@@ -65,16 +65,16 @@ def test_several_steps_make_the_update_of_one_large_step(
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
-def test_what_is_left_at_the_end_of_an_epoch_is_an_update_too(train):
-    # Four steps: the mean of three of them, and then one alone.
+def test_the_last_steps_of_an_epoch_make_an_update_too(train):
+    # Four steps: one update of the first three, and one of the last.
     model, updates = train(10, accumulate=3)
     assert updates == 2
     start, _ = train(50)
     weights = [weight.copy() for weight in start.get_weights()]
     for rows in (slice(0, 30), slice(30, 40)):
-        x = PICTURES[rows] @ weights[0] + weights[1]
+        x = IMAGES[rows] @ weights[0] + weights[1]
         error = (1 / (1 + np.exp(-x)) - LABELS[rows]) / len(x)
-        weights[0] -= 0.5 * PICTURES[rows].T @ error
+        weights[0] -= 0.5 * IMAGES[rows].T @ error
         weights[1] -= 0.5 * error.sum(axis=0)
     for ours, theirs in zip(model.get_weights(), weights, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from trained import best_auc, validation_auc
 
 from dfk import models
-from dfk.training.experiment import train
+from dfk.training.train import train
 
 
 def test_pretrained_weights_get_their_head_from_frozen_features(
@@ -19,16 +19,16 @@ def test_pretrained_weights_get_their_head_from_frozen_features(
     )
     again = train(transfer, str(tmp_path / "transfer"))
     before, after = models.load(run.path), models.load(again.path)
-    for layer in ("stem_conv", "stem_bn", "stage4_b_conv"):
+    for layer in ("early_conv", "early_bn", "late_conv"):
         for ours, theirs in zip(
             after.get_layer(layer).get_weights(),
             before.get_layer(layer).get_weights(),
             strict=True,
         ):
             np.testing.assert_array_equal(ours, theirs)
-    # Solved exactly, the head makes more of features than a few steps did.
+    # The exact solution is better than what a few steps reached.
     assert best_auc(again) > best_auc(run)
-    assert validation_auc(again) == best_auc(again)
+    assert validation_auc(again) == pytest.approx(best_auc(again), abs=1e-6)
 
 
 def test_a_detector_from_scratch_ends_with_a_regression(run):
@@ -44,9 +44,9 @@ def test_a_regression_that_validation_finds_no_better_is_not_used(
     def fit_badly(model, training, strategy):
         layer = model.get_layer("logit")
         layer.set_weights([-weight for weight in layer.get_weights()])
-        return {"penalty": 1.0, "features": 512}
+        return {"penalty": 1.0, "features": 24}
 
-    monkeypatch.setattr("dfk.training.experiment.fit_head", fit_badly)
+    monkeypatch.setattr("dfk.training.train.fit_head", fit_badly)
     kept = train(config, str(tmp_path / "kept"))
     assert validation_auc(kept) == pytest.approx(best_auc(run), abs=1e-6)
 
@@ -61,7 +61,7 @@ def test_two_images_are_enough_for_a_head(run, config, tmp_path):
 
 def test_only_the_stages_asked_for_are_trained(run, config, tmp_path):
     upper = dataclasses.replace(
-        config, weights=str(run.model_path), unfreeze="stage4"
+        config, weights=str(run.model_path), unfreeze="late"
     )
     folder = train(upper, str(tmp_path / "upper"))
     # The last epoch's weights, be it the best one or not.
@@ -77,16 +77,15 @@ def test_only_the_stages_asked_for_are_trained(run, config, tmp_path):
         (weights, *_) = before.get_layer(layer).get_weights()
         return any(np.array_equal(weights, kept) for kept in after)
 
-    assert unchanged("stem_conv")
-    assert unchanged("stage3_a_conv")
-    assert unchanged("stage4_a_bn")
-    assert not unchanged("stage4_a_conv")
+    assert unchanged("early_conv")
+    assert unchanged("late_bn")
+    assert not unchanged("late_conv")
 
 
 @pytest.mark.parametrize(
     ("precision", "accumulate"), [("mixed_bfloat16", 1), ("mixed_float16", 2)]
 )
-def test_what_was_trained_in_half_precision_answers_in_full(
+def test_a_training_in_half_precision_gives_a_float32_detector(
     config, tmp_path, precision, accumulate
 ):
     half = dataclasses.replace(

@@ -10,26 +10,27 @@ import pytest
 from dfk import models, runs
 from dfk.errors import UserError
 from dfk.files import exclusive_lock
-from dfk.training import experiment
+from dfk.training import train as single
+from dfk.training.plan import Config
 from dfk.training.repeats import train
 
 
 @pytest.fixture(scope="module")
 def config(faces_dir):
-    return experiment.Config(
-        "cnn", data_dir=str(faces_dir), image_size=32, unfreeze="none"
+    return Config(
+        "small", data_dir=str(faces_dir), image_size=32, unfreeze="none"
     )
 
 
 @pytest.fixture(scope="module")
-def folder(config, tmp_path_factory):
-    return train(config, 2, str(tmp_path_factory.mktemp("runs") / "cnn"))
+def folder(config, small, tmp_path_factory):
+    return train(config, 2, str(tmp_path_factory.mktemp("runs") / "small"))
 
 
-def test_every_seed_is_the_run_that_it_gives_alone(folder, config, tmp_path):
+def test_every_seed_gives_the_same_as_a_single_run(folder, config, tmp_path):
     assert [path.name for path in runs.seeds(folder)] == ["seed-0", "seed-1"]
-    exclusive_lock = dataclasses.replace(config, seed=1)
-    run = experiment.train(exclusive_lock, str(tmp_path / "alone"))
+    one = dataclasses.replace(config, seed=1)
+    run = single.train(one, str(tmp_path / "one"))
     assert run.config == runs.Run(folder / "seed-1").config
     for ours, theirs in zip(
         models.load(folder / "seed-1").get_weights(),
@@ -41,7 +42,7 @@ def test_every_seed_is_the_run_that_it_gives_alone(folder, config, tmp_path):
 
 def test_mean_and_range_of_validation_are_reported(folder):
     record = json.loads((folder / "repeats.json").read_text())
-    assert record["config"]["model"] == "cnn"
+    assert record["config"]["model"] == "small"
     values = [run["roc_auc"] for run in record["runs"].values()]
     assert len(set(values)) == 2
     assert record["validation"]["roc_auc"] == {
@@ -62,13 +63,13 @@ def test_a_stopped_command_goes_on_where_it_stopped(
         shutil.copytree(folder / "seed-0", workdir)
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "train", stopped)
+        patch.setattr(single, "train", stopped)
         with pytest.raises(KeyboardInterrupt):
             train(config, 2)
     (unfinished,) = (tmp_path / "runs").iterdir()
     assert not (unfinished / "seed-1").exists()
     first = (unfinished / "seed-0/model.keras").stat().st_mtime_ns
-    # However the folder of images is spelled.
+    # The same folder of images, spelled differently.
     again = dataclasses.replace(config, data_dir=f"{config.data_dir}/")
     assert train(again, 2).resolve() == unfinished
     assert (unfinished / "seed-0/model.keras").stat().st_mtime_ns == first
@@ -121,7 +122,7 @@ def test_repeats_are_trained_by_one_process(
             train(config, 5, str(begun))
         assert json.loads((begun / "repeats.json").read_text()) == record
         # Without a folder's name, the other process's is left to it.
-        monkeypatch.setattr(experiment, "train", lambda *_: 1 / 0)
+        monkeypatch.setattr(single, "train", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(config, 2)
     assert [path.name for path in begun.iterdir()] == ["repeats.json"]

@@ -1,11 +1,11 @@
 """Images a second from files to batches: dfk against Keras's own loader.
 
-  python benchmarks/input_road.py --data_dir=FACES
+  python benchmarks/input_pipeline.py --data_dir=FACES
 
-Both read the same files of the training split, fit them to the same size and
-batch them; neither has anything else to do. dfk keeps the decoded images,
-so the first epoch and the later ones are measured apart. dfk's augmentation
-is measured as well: Keras's side has none.
+Both read the same files of the training split, resize them and make batches.
+dfk caches the decoded images, so the first epoch and later ones are measured
+separately. dfk is measured with its augmentation as well; Keras's loader has
+none.
 """
 
 import itertools
@@ -24,28 +24,31 @@ flags.DEFINE_string("data_dir", None, "Folder of pictures.", required=True)
 flags.DEFINE_integer("image_size", 128, "Side of the pictures.")
 flags.DEFINE_integer("batch_size", 32, "Pictures a batch.")
 flags.DEFINE_integer("epochs", 3, "Epochs after the first.")
-flags.DEFINE_integer("turns", 5, "Turns, each from the files anew.")
+flags.DEFINE_integer("rounds", 5, "Rounds, each from the files again.")
 
 
 def main(_):
-    """Measures all sides by turns, and prints the rates and their ratio."""
+    """Measures all pipelines alternately; prints their rates and ratios."""
     cli.start_tensorflow()
-    # Once unmeasured, so that no side pays for reading the disk alone.
+    # Once unmeasured, so that all then read files from the page cache.
     _rate(_keras(Path()))
-    roads = {
+    pipelines = {
         "image_dataset_from_directory": _keras,
         "dfk": _dfk,
         "dfk, augmented": _augmented,
     }
-    first, later = {name: [] for name in roads}, {name: [] for name in roads}
-    for _ in range(FLAGS.turns):
-        for name, build in roads.items():
+    first, later = (
+        {name: [] for name in pipelines},
+        {name: [] for name in pipelines},
+    )
+    for _ in range(FLAGS.rounds):
+        for name, build in pipelines.items():
             with tempfile.TemporaryDirectory() as scratch:
                 epoch = build(Path(scratch))
                 first[name].append(_rate(epoch))
                 later[name] += [_rate(epoch) for _ in range(FLAGS.epochs)]
     print(f"{'images a second, medians':30}{'first epoch':>20}{'later':>20}")
-    for name in roads:
+    for name in pipelines:
         cells = []
         for rates in (first, later):
             rate, theirs = map(

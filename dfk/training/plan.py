@@ -1,0 +1,240 @@
+"""What a training run does: its configuration, and the plan made from it."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+import dfk
+from dfk import data, models
+from dfk.data import names
+from dfk.errors import UserError
+from dfk.training import optimizer, strategies
+from dfk.training.self_blends import SelfBlends
+
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+# What the recipe decides unless a flag does; the epochs depend on the data.
+_OF_RECIPE = ("unfreeze", "batch_size", "learning_rate")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run gives; `None` is the recipe's value.
+
+    Args:
+        model: a detector's name.
+        weights: `default`, a name, `none` or a file.
+        dataset: a TFDS name, or a folder, which then counts as `data_dir`.
+        data_dir: a folder of images, in place of `dataset`.
+        manual_dir: where a data set's archive was downloaded to by hand.
+        image_size: the side of the images; the data set's own by default.
+        limit: use the first so many images of each split.
+        blend: the share of the real training images, 0..1, of which each
+            epoch makes a self-blended fake.
+        unfreeze: the first stage that phase two trains, `all` or `none`.
+        epochs: of phase two. The recipe's depend on how many images there
+            are, and so are filled in when these have been counted.
+        batch_size: images a step, over all devices.
+        accumulate: steps whose gradients make one update together.
+        learning_rate: the peak in phase two.
+        strategy: one of `dfk.training.strategies.STRATEGIES`.
+        precision: one of `PRECISIONS`.
+        seed: of the order, the augmentation, the dropout and new weights.
+    """
+
+    model: str
+    weights: str = "default"
+    dataset: str | None = None
+    data_dir: str | None = None
+    manual_dir: str | None = None
+    image_size: int | None = None
+    limit: int | None = None
+    blend: float = 0.0
+    unfreeze: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    accumulate: int = 1
+    learning_rate: float | None = None
+    strategy: str = "auto"
+    precision: str = "float32"
+    seed: int = 0
+
+    def resolved(self) -> "Config":
+        """This configuration with nothing left open but the epochs.
+
+        The recipe's values are filled in, and paths are absolute.
+
+        Raises:
+            UserError: a value that cannot be.
+        """
+        detector = models.get(self.model)
+        if self.precision not in PRECISIONS:
+            raise UserError(
+                f"--precision={self.precision} is unknown: pass one of "
+                f"{', '.join(PRECISIONS)}."
+            )
+        filled = {
+            name: getattr(detector.recipe, name)
+            for name in _OF_RECIPE
+            if getattr(self, name) is None
+        }
+        weights = detector.resolve(self.weights)
+        if weights == "none" and "unfreeze" in filled:
+            # There is nothing worth freezing in random weights.
+            filled["unfreeze"] = "all"
+        if weights not in detector.weights and Path(weights).is_file():
+            weights = _absolute(weights)
+        dataset, folder = names.name_or_folder(self.dataset, self.data_dir)
+        if dataset is None and folder is None:
+            dataset = data.DEFAULT
+        full = dataclasses.replace(
+            self,
+            weights=weights,
+            dataset=dataset,
+            data_dir=names.absolute(folder),
+            manual_dir=self.manual_dir and _absolute(self.manual_dir),
+            **filled,
+        )
+        optimizer.trained_stages(detector, full.unfreeze)
+        return full
+
+    def settings(self) -> dict[str, Any]:
+        """All that an equal training shares, for `config.json`.
+
+        Beside this configuration, that is what the code decides: the fixed
+        part of the recipe, how far the detector enlarges its images, and the
+        format of the files.
+        """
+        detector = models.get(self.model)
+        recipe = detector.recipe.fixed() | {"native_size": detector.native_size}
+        return {
+            "format": dfk.FORMAT,
+            **dataclasses.asdict(self),
+            "recipe": recipe,
+        }
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().resolve())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does, after its data were opened: nothing is looked up again.
+
+    Args:
+        detector: its entry in the registry.
+        weights: of the backbone: a name, an absolute path or `none`.
+        recipe: the detector's, with the values of flags in their place.
+        stages: the stages that phase two trains, with the prefixes of their
+            layers' names.
+        strategy: the devices.
+        is_chief: whether this process writes the run's files.
+        image_size: the side of the images in pixels.
+        training: the training split.
+        validation: the validation split.
+        blends: what makes self-blends of the training split, if any are made.
+        validation_blends: self-blends of the validation split, likewise.
+        head_splits: what the head is fitted on: the training split, and its
+            self-blends if any are made.
+        accumulate: steps whose gradients make one update.
+        precision: one of `PRECISIONS`.
+        seed: of everything random.
+    """
+
+    detector: models.Detector
+    weights: str
+    recipe: models.Recipe
+    stages: dict[str, tuple[str, ...]]
+    strategy: tf.distribute.Strategy
+    is_chief: bool
+    image_size: int
+    training: data.FaceSplit
+    validation: data.FaceSplit
+    blends: SelfBlends | None
+    validation_blends: data.FaceSplit | None
+    head_splits: list[data.FaceSplit]
+    accumulate: int
+    precision: str
+    seed: int
+
+    @classmethod
+    def make(
+        cls,
+        config: Config,
+        faces: data.FaceData,
+        strategy: tf.distribute.Strategy,
+    ) -> "Plan":
+        """Makes the plan of a resolved configuration.
+
+        Args:
+            config: the configuration.
+            faces: its data, with the splits for training and validation.
+            strategy: its devices.
+
+        Raises:
+            UserError: self-blends are asked for, but no face is found.
+        """
+        detector = models.get(config.model)
+        training, validation = faces.splits["train"], faces.splits["validation"]
+        blends = validation_blends = None
+        head_splits = [training]
+        if config.blend:
+            blends = SelfBlends(training, config.blend)
+            # The same ones for each seed, so that seeds can be compared.
+            validation_blends = SelfBlends(validation, share=1.0).split(seed=0)
+            head_splits.append(blends.split(config.seed))
+        epochs = config.epochs or detector.recipe.epochs_for(training.size)
+        chosen = {name: getattr(config, name) for name in _OF_RECIPE}
+        return cls(
+            detector=detector,
+            weights=config.weights,
+            recipe=dataclasses.replace(
+                detector.recipe, epochs=epochs, **chosen
+            ),
+            stages=optimizer.trained_stages(detector, config.unfreeze),
+            strategy=strategy,
+            is_chief=strategies.is_chief(strategy),
+            image_size=faces.image_size,
+            training=training,
+            validation=validation,
+            blends=blends,
+            validation_blends=validation_blends,
+            head_splits=head_splits,
+            accumulate=config.accumulate,
+            precision=config.precision,
+            seed=config.seed,
+        )
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether the backbone begins with weights that know images."""
+        return self.weights != "none"
+
+    @property
+    def starts_frozen(self) -> bool:
+        """Whether phase one fits the head to the backbone as it comes.
+
+        Random features are not worth it, except to be measured by themselves.
+        """
+        return self.is_pretrained or not self.trains_backbone
+
+    @property
+    def trains_backbone(self) -> bool:
+        """Whether phase two trains more than nothing."""
+        return self.recipe.unfreeze != "none"
+
+    def record(self) -> dict[str, Any]:
+        """What `config.json` says of it, beside the configuration."""
+        return {
+            "image_size": self.image_size,
+            "training_images": self.training.size,
+            "validation_images": self.validation.size,
+            "self_blends": self.blends.size if self.blends else 0,
+            "starts_frozen": self.starts_frozen,
+            "stages": ", ".join(self.stages) or "none",
+            "epochs": self.recipe.epochs,
+            "devices": strategies.describe(self.strategy),
+        }
