@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from dfk.errors import UserError
 from dfk.models import calibration
 from dfk.models.calibration import CalibratedScore, fit_scaling
-from dfk.models.verdicts import verdicts
+from dfk.models.conformal import verdicts
 
 
 @pytest.mark.parametrize("bias", [-1.0, 0.0, 0.7])
