@@ -1,7 +1,7 @@
 """The baseline: a small residual network, trained from scratch.
 
-Separable convolutions with shortcuts in the manner of Xception, 0.7 million
-parameters: better than a plain stack of as many layers, and quick on a CPU.
+Separable convolutions with shortcuts, as in Xception, with 0.7 million
+parameters: better than a plain stack of as many layers, and fast on a CPU.
 
 Reference:
     Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions",
@@ -15,8 +15,8 @@ from dfk.images.augment import Augmentation
 from dfk.models.recipe import Recipe
 from dfk.models.registry import register
 
-# On few images every pixel's grain is needed: they are degraded half as often.
-# Small batches make the most steps of few images.
+# On few images the fine detail of each one is needed, so they are degraded
+# half as often. Small batches give more steps an epoch.
 RECIPE = Recipe(
     unfreeze="all",
     epochs=20,
@@ -49,9 +49,9 @@ def cnn(x: keras.KerasTensor) -> list[keras.KerasTensor]:
 
 
 def _normalize(x, name, activate=True):
-    # Momentum .9: the moving statistics must settle within a few hundred
-    # steps, which is all that a small data set gives. Synchronized: several
-    # devices then keep the same statistics as one would.
+    # Momentum .9: the moving statistics must settle within the few hundred
+    # steps that a small data set gives. Synchronized: several devices then
+    # keep the same statistics as one would.
     x = layers.BatchNormalization(
         momentum=0.9, synchronized=True, name=f"{name}_bn"
     )(x)

@@ -1,9 +1,10 @@
 """How a detector is trained: the settings of both phases.
 
-Each detector's file gives its own `Recipe`, with the reason of every choice;
-benchmarks/recipes.md has the measurements. keras-cv's mixup did not help where
-it was tried (EfficientNet-Lite, all of its stages), and what cutmix makes of a
-real and a fake face is a fake, not half of one; so no recipe has either.
+Each detector's file has its own `Recipe`, with the reason for every choice;
+benchmarks/recipes.md has the measurements. No recipe has mixup or cutmix:
+keras-cv's mixup did not help where it was tried (EfficientNet-Lite, all of its
+stages), and a face that cutmix pastes together from a real and a fake one is
+fake, not half fake.
 """
 
 import dataclasses
@@ -13,11 +14,11 @@ from typing import Any
 
 from dfk.images.augment import Augmentation
 
-# What recipes were chosen on, and the fewest epochs that leave one for the
-# warm-up, one at the peak and one to come to rest.
+# So many images recipes were chosen on.
 _FEW = 1_400
+# One epoch for the warm-up, one at the peak and one in which the rate falls.
 _FEWEST_EPOCHS = 3
-# Fields that flags can change, too.
+# Fields that flags can change as well.
 _FLAGS = ("unfreeze", "epochs", "batch_size", "learning_rate")
 
 
@@ -28,24 +29,25 @@ class Recipe:
     Args:
         unfreeze: the first stage of the backbone that phase two trains, with
             all that come after it; `all` or `none`.
-        epochs: how many epochs phase two has at most on 1,400 images, on
-            which it was chosen, or fewer; `epochs_for` says how many on more.
+        epochs: how many epochs phase two has at most on up to 1,400 images,
+            the number on which it was chosen; see `epochs_for` for more.
         patience: phase two ends after so many epochs without a better one
             on validation.
-        learning_rate: the peak of the head and the last stage, which falls to
-            0 along a cosine.
-        warm_up: epochs in which the learning rate rises to its peak, since
-            AdamW's first steps, whose scale it has yet to learn, would tear a
-            fitted head apart.
-        averaging: every fourth update, the moving average of the weights, which
-            is what is validated and kept, keeps this share of itself: it looks
-            back over about a hundred updates, two epochs of 1,400 images.
-        stage_decay: each earlier stage learns at this share of the next
-            one's rate.
-        weight_decay: AdamW's. Hardly felt in some hundred steps; there for
-            the tens of thousands of a large data set.
-        label_smoothing: labels are drawn towards 0.5 by half of this, since
-            what is known by heart must not become ever more certain.
+        learning_rate: the peak rate of the head and the last stage; it falls
+            to 0 along a cosine.
+        warm_up: epochs in which the learning rate rises to its peak. AdamW
+            has yet to learn the scale of its first steps, and at the full rate
+            they would destroy the fitted head.
+        averaging: the share that the moving average of the weights keeps of
+            itself at every fourth update. The average, which is what is
+            validated and saved, thus spans about a hundred updates, or two
+            epochs of 1,400 images.
+        stage_decay: each stage learns at this share of the rate of the stage
+            after it.
+        weight_decay: AdamW's. It hardly matters in some hundred steps; it is
+            there for the tens of thousands of a large data set.
+        label_smoothing: labels move towards 0.5 by half of this, so that
+            memorised images do not become ever more certain.
         batch_size: images a step, over all replicas.
         augmentation: how much training images are changed.
     """
@@ -63,18 +65,18 @@ class Recipe:
     augmentation: Augmentation = Augmentation()
 
     def epochs_for(self, images: int) -> int:
-        """How many epochs phase two has at most on so many images.
+        """How many epochs phase two has at most on a number of images.
 
-        More images ask for more updates, but not for as many more: updates
-        grow with the root of the images, and epochs fall with it. The rule
-        is in the spirit of Kolesnikov et al., "Big Transfer", ECCV 2020: 500
-        updates below 20,000 images, 20,000 above 500,000.
+        More images need more updates, but not in proportion: updates grow
+        with the root of the number of images, so epochs fall with it. The rule
+        follows Kolesnikov et al., "Big Transfer", ECCV 2020, who use 500
+        updates below 20,000 images and 20,000 above 500,000.
 
         Args:
-            images: of the training part.
+            images: how many there are to train on.
 
         Returns:
-            `epochs` on few images, less on many, and never less than three.
+            `epochs` on few images, fewer on many, but at least three.
 
         Example:
             >>> models.get("efficientnet_lite").recipe.epochs_for(16_000)
@@ -84,6 +86,6 @@ class Recipe:
         return max(min(_FEWEST_EPOCHS, self.epochs), round(self.epochs * share))
 
     def fixed(self) -> dict[str, Any]:
-        """The part that no flag changes, to be kept with a run as JSON."""
+        """The fields that no flag changes, as JSON for a run's folder."""
         values = dataclasses.asdict(self)
         return {name: values[name] for name in values if name not in _FLAGS}

@@ -1,4 +1,4 @@
-"""The names of the detectors, and how one is built from its name."""
+"""The detectors by name, and how one is built from its name."""
 
 import difflib
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from dfk.download import UnavailableError
 from dfk.errors import UserError
 from dfk.models import head
 from dfk.models.recipe import Recipe
+from dfk.models.weights import load_by_name
 
 Backbone = Callable[[keras.KerasTensor], list[keras.KerasTensor]]
 WeightLoader = Callable[[keras.Model], None]
@@ -22,16 +23,16 @@ class Detector:
 
     Args:
         name: what `--model` says.
-        backbone: from raw pixels `[N, S, S, 3]` in 0..255 to the feature maps
-            that the head pools, from early to late. It normalises the pixels
-            itself.
+        backbone: from RGB pixels `[N, S, S, 3]` in 0..255, which it
+            normalises itself, to the feature maps that the head pools, from
+            early to late.
         stages: the backbone's stages in order, each with the prefixes of its
             layers' names. Fine-tuning unfreezes by stage.
-        weights: loaders by name; the first is the default. Empty for a
-            detector that is trained from scratch.
+        recipe: how it is trained.
+        weights: loaders of pretrained weights by name; the first is the
+            default. Empty for a detector that is trained from scratch.
         native_size: smaller images are enlarged to this side inside the
             model, since the weights were trained at it.
-        recipe: how it is trained.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Detector:
     native_size: int
 
     def resolve(self, weights: str) -> str:
-        """Puts a name in place of `default`."""
+        """The name of the weights that `default` stands for."""
         if weights == "default":
             return next(iter(self.weights), "none")
         return weights
@@ -59,7 +60,7 @@ def register(
     weights: dict[str, WeightLoader] | None = None,
     native_size: int = 0,
 ) -> Callable[[Backbone], Backbone]:
-    """Makes a backbone function known under a name. See `Detector`.
+    """Registers a backbone function as a detector; see `Detector`.
 
     Example:
         >>> recipe = Recipe("all", epochs=5, patience=5, learning_rate=1e-3)
@@ -152,6 +153,4 @@ def _load_weights(model: keras.Model, detector: Detector, weights: str) -> None:
             f"{detector.name} knows no weights {weights!r}, and no file has "
             f"that path: pass one of {known}, or the path of a weights file."
         )
-    from dfk.models.weights import load_by_name
-
     load_by_name(model, path)
