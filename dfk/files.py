@@ -110,7 +110,8 @@ def cached_arrays(
 
     path = cache_dir() / kind / f"{key}.npz"
     if not path.is_file():
+        arrays = compute()
         with replacing(path) as partial:
-            np.savez(partial, **compute())
+            np.savez(partial, **arrays)
     with np.load(path) as stored:
         return dict(stored)
