@@ -27,8 +27,14 @@ from dfk.models.parts import (
     ood_layer,
     score_layer,
 )
-from dfk.models.recipe import Recipe
-from dfk.models.registry import Detector, build, get, names, register
+from dfk.models.registry import (
+    Detector,
+    Recipe,
+    build,
+    get,
+    names,
+    register,
+)
 from dfk.models.saved import load
 
 __all__ = [

@@ -11,8 +11,7 @@ Reference:
 
 import keras
 
-from dfk.models.recipe import Recipe
-from dfk.models.registry import register
+from dfk.models.registry import Recipe, register
 from dfk.models.weights import imagenet_loader
 
 # Not tried, for lack of the weights: the cautious recipe that EfficientNet-Lite

@@ -17,8 +17,7 @@ from keras import layers, ops
 from keras_facenet.metadata import MODEL_METADATA
 
 from dfk import download
-from dfk.models.recipe import Recipe
-from dfk.models.registry import register
+from dfk.models.registry import Recipe, register
 from dfk.models.weights import load_by_name
 
 NATIVE_SIZE = 160

@@ -18,8 +18,8 @@ import numpy as np
 from keras import layers, ops
 
 from dfk.images.augment import Augmentation
-from dfk.models.recipe import Recipe
-from dfk.models.registry import register
+from dfk.models.layers import normalize
+from dfk.models.registry import Recipe, register
 
 # Degrading an image destroys the traces that this network reads.
 RECIPE = Recipe(
@@ -119,18 +119,11 @@ def forensic(x: keras.KerasTensor) -> list[keras.KerasTensor]:
     return maps
 
 
-def _normalize(x, name, activate=True):
-    x = layers.BatchNormalization(
-        momentum=0.9, synchronized=True, name=f"{name}_bn"
-    )(x)
-    return layers.Activation("relu", name=f"{name}_relu")(x) if activate else x
-
-
 def _conv(x, filters, kernel, name):
     x = layers.Conv2D(
         filters, kernel, padding="same", use_bias=False, name=f"{name}_conv"
     )(x)
-    return _normalize(x, name)
+    return normalize(x, name)
 
 
 def _block(x, name):
@@ -138,6 +131,6 @@ def _block(x, name):
     y = layers.SeparableConv2D(
         x.shape[-1], 3, padding="same", use_bias=False, name=f"{name}_conv"
     )(x)
-    y = _normalize(y, name, activate=False)
+    y = normalize(y, name, activate=False)
     y = layers.Add(name=f"{name}_add")([x, y])
     return layers.Activation("relu", name=f"{name}_out")(y)

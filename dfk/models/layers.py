@@ -1,4 +1,4 @@
-"""Layers around a backbone: resizing, flip averaging and pooling."""
+"""Layers in and around a backbone: resizing, flips, pooling, normalising."""
 
 import keras
 from keras import ops
@@ -104,3 +104,18 @@ class FlipPairs(keras.layers.Layer):
         """Regroups the two halves of the batch."""
         flips = ops.reshape(features, (2, -1, features.shape[-1]))
         return ops.transpose(flips, (1, 0, 2))
+
+
+def normalize(
+    x: keras.KerasTensor, name: str, activate: bool = True
+) -> keras.KerasTensor:
+    """Batch normalisation, and a ReLU if `activate`, to train from scratch."""
+    # Momentum .9: the moving statistics must settle within the few hundred
+    # steps that a small data set gives. Synchronized: several devices then
+    # keep the same statistics as one would.
+    x = keras.layers.BatchNormalization(
+        momentum=0.9, synchronized=True, name=f"{name}_bn"
+    )(x)
+    if not activate:
+        return x
+    return keras.layers.Activation("relu", name=f"{name}_relu")(x)

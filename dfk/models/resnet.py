@@ -11,8 +11,7 @@ Reference:
 import keras
 from keras import layers
 
-from dfk.models.recipe import Recipe
-from dfk.models.registry import register
+from dfk.models.registry import Recipe, register
 from dfk.models.weights import imagenet_loader
 
 # Means of the ImageNet training set in RGB order, in 0..255.
