@@ -30,15 +30,20 @@ def pixels():
     )
 
 
-@pytest.fixture(scope="module", params=models.names())
-def name(request):
-    return request.param
+# Large networks of Keras Applications, of which little is our own code.
+LARGE = ("efficientnet", "resnet")
 
 
-@pytest.fixture(scope="module")
-def built(name):
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.slow if name in LARGE else ())
+        for name in models.names()
+    ],
+)
+def built(request):
     keras.utils.set_random_seed(0)
-    detector = models.build(name, image_size=SIZE, weights="none")
+    detector = models.build(request.param, image_size=SIZE, weights="none")
     models.score_layer(detector).calibration = CALIBRATION
     return detector
 
