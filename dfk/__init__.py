@@ -2,8 +2,35 @@
 
 Importing `dfk` is cheap: TensorFlow is imported by the modules that need it
 (`dfk.models`, `dfk.training`, ...), never by this one.
+
+Example:
+    >>> import dfk
+    >>> detector = dfk.load("runs/facenet")
+    >>> [prediction] = detector.predict(["face.jpg"])
+    >>> prediction.verdict, prediction.fake_probability
+    ('fake', 0.93)
+    >>> dfk.Client("localhost:8500", model="facenet").predict(["face.jpg"])
+    [Prediction(image='face.jpg', verdict='fake', fake_probability=0.93, ...)]
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dfk.prediction.detector import load
+    from dfk.serving.client import Client
 
 __version__ = "0.2.0"
 # Of runs and exported detectors. What has another number is refused.
 FORMAT = 2
+
+__all__ = ["FORMAT", "Client", "__version__", "load"]
+
+_LAZY = {"load": "dfk.prediction.detector", "Client": "dfk.serving.client"}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what was asked for, with the TensorFlow that it may need."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'dfk' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)

@@ -1,4 +1,4 @@
-"""Files from elsewhere, kept in a cache and trusted only by their SHA-256."""
+"""Downloads, kept in a cache and checked by their SHA-256."""
 
 import hashlib
 import shutil
@@ -15,7 +15,7 @@ from dfk.files import cache_dir, replacing
 
 
 class UnavailableError(UserError):
-    """A file could not be had: no network, or not the file that was meant."""
+    """A file is not to be had: no network, or another file than expected."""
 
 
 def sha256(path: Path) -> str:
@@ -76,7 +76,7 @@ def pypi_archive(requirement: str, digest: str) -> Path:
 
 
 def member(archive: Path, name: str, digest: str) -> Path:
-    """Extracts one file of an archive into the cache, beside the archive.
+    """Extracts one file of an archive into the cache.
 
     Args:
         archive: a `.tar.gz`, `.zip` or `.whl` file.
@@ -145,13 +145,9 @@ def _keep(source: BinaryIO, target: Path, digest: str) -> None:
     with replacing(target) as partial:
         with partial.open("wb") as sink:
             shutil.copyfileobj(source, sink)
-        _check(partial, digest)
-
-
-def _check(path: Path, digest: str) -> None:
-    found = sha256(path)
-    if found != digest:
-        raise UnavailableError(
-            f"{path.name} is not the file that was expected: its SHA-256 is "
-            f"{found}, not {digest}."
-        )
+        found = sha256(partial)
+        if found != digest:
+            raise UnavailableError(
+                f"{target.name} is not the file that was expected: its "
+                f"SHA-256 is {found}, not {digest}."
+            )

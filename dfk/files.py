@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file beside its place, then renames it into it."""
+    """Writes a text file, whole or not at all."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Lets a file be written beside its place, then renames it into it.
 
     Whoever reads `path` sees the old file or the new one. If the block fails,
-    the old one stays and nothing else is left behind. Folders on the way are
+    the old one stays and nothing else is left behind. Missing folders are
     made.
 
     Args:
@@ -43,7 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
         ...     model.save(partial)
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A folder of its own: other processes may write the same file.
+    # In a folder of its own, since other processes may write the same file.
     with tempfile.TemporaryDirectory(
         prefix=f".{path.name}-", dir=path.parent
     ) as scratch:
@@ -59,7 +59,7 @@ def exclusive_lock(folder: str | Path, wait: bool = True) -> Iterator[None]:
     Args:
         folder: an existing folder. Nothing is written into it, and the lock
             ends with the process that holds it.
-        wait: until another process has released it.
+        wait: whether to wait until another process has released it.
 
     Raises:
         BlockingIOError: another process holds it, and `wait` is false.
@@ -92,13 +92,13 @@ def cache_dir() -> Path:
 def cached_arrays(
     kind: str, key: str, compute: "Callable[[], dict[str, np.ndarray]]"
 ) -> "dict[str, np.ndarray]":
-    """Computes arrays once, and reads them from disk ever after.
+    """Computes arrays once, and afterwards reads them from disk.
 
     Args:
         kind: what they are; the name of their folder in the cache.
         key: a digest of all that they depend on. When any of that changes so
             does the key, so that no file is ever stale.
-        compute: gives the arrays by name where there is no such file yet.
+        compute: gives the arrays by name; called if they are not on disk.
 
     Returns:
         The arrays by name.
@@ -110,7 +110,8 @@ def cached_arrays(
 
     path = cache_dir() / kind / f"{key}.npz"
     if not path.is_file():
+        arrays = compute()
         with replacing(path) as partial:
-            np.savez(partial, **compute())
+            np.savez(partial, **arrays)
     with np.load(path) as stored:
         return dict(stored)

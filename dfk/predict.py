@@ -2,11 +2,13 @@
 
     python -m dfk.predict IMAGE... --model=RUN|SAVED_MODEL|FILE.keras
 
-Prints a table, or with --json one JSON object a line. The exit status is 1
-if a picture could not be answered; the others are answered all the same.
+Prints a table, or with --json one JSON object a picture, each on a line of its
+own. With --faces, each face in a picture is predicted, and the verdict of the
+picture is that of its most suspicious face. The exit status is 1 if there is
+no prediction of some picture; the others are predicted all the same.
 
 With --explain=OUT.png it also draws where in the picture the detector saw what
-speaks for its answer, with the face, the score and the verdict; of several
+speaks for its verdict, with the face, the score and the verdict; of several
 pictures OUT-1.png, OUT-2.png and so on.
 """
 
@@ -25,14 +27,14 @@ _MODEL = flags.DEFINE_string(
     "The detector: a run, a folder below saved_models, or a .keras file.",
 )
 _JSON = flags.DEFINE_bool("json", False, "Print JSON lines.")
-_FACES = flags.DEFINE_bool("faces", False, "Find faces and judge each.")
+_FACES = flags.DEFINE_bool("faces", False, "Find faces and predict each.")
 _EXPLAIN = flags.DEFINE_string(
-    "explain", None, "Draw the answers into this PNG file."
+    "explain", None, "Draw the explanation into this PNG file."
 )
 
 
 def main(argv: Sequence[str]) -> int:
-    """Judges the images named on the command line."""
+    """Predicts the images named on the command line."""
     if not _MODEL.value:
         raise UserError(
             "No detector was named: pass --model with a run, a folder below "
@@ -45,24 +47,24 @@ def main(argv: Sequence[str]) -> int:
         )
     cli.start_tensorflow()
     from dfk.prediction.detector import load
-    from dfk.prediction.table import exit_status, print_answers
+    from dfk.prediction.table import exit_status, print_predictions
 
-    scorer = load(_MODEL.value)
-    if _EXPLAIN.value and scorer.detector is None:
+    loaded = load(_MODEL.value)
+    if _EXPLAIN.value and loaded.detector is None:
         raise UserError(
             f"{_MODEL.value} is a SavedModel, which keeps no gradients: pass "
             "--model with the run, or with the model.keras beside the "
             "SavedModel."
         )
-    records = print_answers(scorer, argv[1:], _FACES.value, _JSON.value)
+    predictions = print_predictions(loaded, argv[1:], _FACES.value, _JSON.value)
     if _EXPLAIN.value:
         from dfk.evaluation.explain import explain
 
         for path in explain(
-            scorer.detector, records, Path(_EXPLAIN.value).expanduser()
+            loaded.detector, predictions, Path(_EXPLAIN.value).expanduser()
         ):
             print(f"Drawn: {path}", file=sys.stderr)
-    return exit_status(records)
+    return exit_status(predictions)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ Item = TypeVar("Item")
 
 
 def track(items: Iterable[Item], description: str, total: int) -> Iterator:
-    """Passes items on, behind a progress bar where someone can see it.
+    """Passes items on, and shows a progress bar on a terminal.
 
-    The bar goes to standard error, and vanishes when the work is done. Where
-    that is no terminal nothing is drawn: a log is no place for a bar.
+    The bar goes to standard error and vanishes when the work is done. If
+    standard error is not a terminal nothing is drawn.
 
     Args:
-        items: what is worked through.
+        items: what is worked on.
         description: what is being done to them.
         total: how many there are.
 

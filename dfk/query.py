@@ -2,8 +2,11 @@
 
     python -m dfk.query IMAGE... [--server=HOST:PORT] [--model=NAME]
 
-Prints a table, or with --json one JSON object a line. The exit status is 1
-if a picture could not be answered; the others are answered all the same.
+Prints a table, or with --json one JSON object a picture, each on a line of its
+own. With --faces, faces are found here, the server is asked about each of them,
+and the verdict of a picture is that of its most suspicious face. The exit
+status is 1 if there is no prediction of some picture; the others are predicted
+all the same.
 """
 
 from collections.abc import Sequence
@@ -28,7 +31,7 @@ _FACES = flags.DEFINE_bool("faces", False, "Find faces and ask about each.")
 _TIMEOUT = flags.DEFINE_float(
     "timeout",
     60.0,
-    "Seconds to wait for the answer to 32 pictures.",
+    "Seconds to wait for the predictions of 32 pictures.",
     lower_bound=1e-3,
     upper_bound=1e6,
 )
@@ -38,14 +41,14 @@ def main(argv: Sequence[str]) -> int:
     """Asks about the images named on the command line."""
     if _FACES.value:
         cli.start_tensorflow()
-    from dfk.prediction.table import exit_status, print_answers
+    from dfk.prediction.table import exit_status, print_predictions
     from dfk.serving.client import Client
 
     with Client(
         _SERVER.value, _MODEL.value, _VERSION.value, _TIMEOUT.value
     ) as client:
         return exit_status(
-            print_answers(client, argv[1:], _FACES.value, _JSON.value)
+            print_predictions(client, argv[1:], _FACES.value, _JSON.value)
         )
 
 

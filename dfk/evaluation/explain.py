@@ -1,4 +1,4 @@
-"""Explains the answers about image files, one drawing each."""
+"""Explains the predictions of image files, one drawing each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,47 +10,45 @@ from dfk.errors import UserError
 from dfk.evaluation.explanations import heat_maps
 from dfk.evaluation.overlays import Region, draw
 from dfk.images import decode, faces
-from dfk.prediction.predictions import Record
+from dfk.prediction.predictions import FacePrediction, Prediction
 
 
 def explain(
-    detector: keras.Model, records: Sequence[Record], output: Path
+    detector: keras.Model, predictions: Sequence[Prediction], output: Path
 ) -> list[Path]:
     """Draws the heat, the faces, the scores and the verdicts of images.
 
     Args:
-        detector: who gave the answers.
-        records: what `dfk.prediction.predictions.ask` gave; errors are left
-            out.
+        detector: the Keras model that predicted.
+        predictions: of image files; those with an error are left out.
         output: of the drawing; of several images `out.png` becomes
-            `out-1.png`, `out-2.png` and so on, in the order of the records.
+            `out-1.png`, `out-2.png` and so on, in the order of the
+            predictions. An image that was named twice is drawn once.
 
     Returns:
-        The drawings, one for each image that was answered.
+        The drawings, one for each image with a verdict.
 
     Raises:
         UserError: the drawing cannot be written.
 
     Example:
-        >>> explain(load("runs/facenet"), list(ask(...)), Path("out.png"))
+        >>> loaded = dfk.load("runs/facenet")
+        >>> predictions = loaded.predict(["face.jpg"])
+        >>> explain(loaded.detector, predictions, Path("out.png"))
         [PosixPath('out.png')]
     """
-    answered: dict[str, list[Record]] = {}
-    for record in records:
-        found = answered.setdefault(record.image, [])
-        # An image may have been named twice.
-        if record.error is None and record not in found:
-            found.append(record)
+    by_image = {prediction.image: prediction for prediction in predictions}
     paths = []
-    for number, (image, found) in enumerate(answered.items(), 1):
-        if not found:
+    for number, prediction in enumerate(by_image.values(), 1):
+        if prediction.error is not None:
             continue
         path = output
-        if len(answered) > 1:
+        if len(by_image) > 1:
             path = output.with_stem(f"{output.stem}-{number}")
-        pixels = decode.read(Path(image).read_bytes()).numpy()
-        title = f"{found[0].model}: {Path(image).name}"
-        regions = _regions(detector, pixels, found)
+        file = Path(prediction.image)
+        pixels = decode.read(file.read_bytes()).numpy()
+        title = f"{prediction.detector}: {file.name}"
+        regions = _regions(detector, pixels, prediction)
         try:
             draw(path, pixels, regions, title)
         except OSError as error:
@@ -63,9 +61,10 @@ def explain(
 
 
 def _regions(
-    detector: keras.Model, pixels: np.ndarray, records: Sequence[Record]
+    detector: keras.Model, pixels: np.ndarray, prediction: Prediction
 ) -> list[Region]:
-    boxes = [_box(pixels, record) for record in records]
+    found = prediction.faces or [prediction]
+    boxes = [_box(pixels, part) for part in found]
     size = detector.input_shape[1]
     seen = [
         decode.center_crop_resize(
@@ -73,34 +72,36 @@ def _regions(
         )
         for left, top, side in boxes
     ]
-    verdicts = [record.verdict for record in records]
+    verdicts = [part.verdict for part in found]
     heat = heat_maps(detector, np.stack(seen), verdicts)
     return [
         Region(
             box,
-            tuple(record.face["box"]) if record.face else None,
+            part.box if prediction.faces else None,
             warmth,
-            _words(record),
-            record.verdict,
+            _caption(part),
+            part.verdict,
         )
-        for box, record, warmth in zip(boxes, records, heat, strict=True)
+        for box, part, warmth in zip(boxes, found, heat, strict=True)
     ]
 
 
-def _box(pixels: np.ndarray, record: Record) -> tuple[int, int, int]:
+def _box(
+    pixels: np.ndarray, part: Prediction | FacePrediction
+) -> tuple[int, int, int]:
     """The square that the detector saw."""
     height, width = pixels.shape[:2]
-    if record.face:
-        face = faces.Face(tuple(record.face["box"]), 1.0, ())
+    if isinstance(part, FacePrediction):
+        face = faces.Face(part.box, part.confidence, ())
         return faces.square(face, height, width)
     side = min(height, width)
     return (width - side) // 2, (height - side) // 2, side
 
 
-def _words(record: Record) -> str:
-    reason = f" ({record.reason})" if record.reason else ""
-    side = "real" if record.verdict == "real" else "fake"
+def _caption(part: Prediction | FacePrediction) -> str:
+    reason = f" ({part.reason})" if part.reason else ""
+    shown = "real" if part.verdict == "real" else "fake"
     return (
-        f"P(fake) {record.fake_probability:.3f}: {record.verdict}{reason}. "
-        f"Bright is what speaks for {side}."
+        f"P(fake) {part.fake_probability:.3f}: {part.verdict}{reason}. "
+        f"Bright is what speaks for {shown}."
     )

@@ -17,7 +17,7 @@ from dfk.evaluation.operating_points import operating_points
 from dfk.evaluation.scores import BATCH_SIZE, Scores, score_split
 from dfk.files import write_json
 from dfk.models.calibration import Calibration
-from dfk.models.verdicts import UNFAMILIAR
+from dfk.models.conformal import OUT_OF_DISTRIBUTION
 from dfk.runs import Run, provenance
 
 SEED = 0
@@ -129,7 +129,7 @@ def _measurements(
         ),
         "confusion": metrics.confusion(labels, probabilities),
         "verdicts": metrics.verdict_table(labels, words["verdict"]),
-        "unfamiliar": float(np.mean(words["reason"] == UNFAMILIAR)),
+        "unfamiliar": float(np.mean(words["reason"] == OUT_OF_DISTRIBUTION)),
         "coverage": coverage(labels, probabilities, calibration),
         "operating_points": operating_points(
             labels, probabilities, scores.groups, calibration, SEED

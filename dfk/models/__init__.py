@@ -18,6 +18,7 @@ from dfk.models import (  # noqa: F401
     resnet,
 )
 from dfk.models.calibration import Calibration
+from dfk.models.conformal import verdicts
 from dfk.models.head import pooled_flips
 from dfk.models.parts import (
     backbone_layers,
@@ -26,10 +27,15 @@ from dfk.models.parts import (
     ood_layer,
     score_layer,
 )
-from dfk.models.recipe import Recipe
-from dfk.models.registry import Detector, build, get, names, register
+from dfk.models.registry import (
+    Detector,
+    Recipe,
+    build,
+    get,
+    names,
+    register,
+)
 from dfk.models.saved import load
-from dfk.models.verdicts import verdicts
 
 __all__ = [
     "Calibration",

@@ -1,9 +1,9 @@
-"""From raw logits to honest probabilities and verdicts, on validation data.
+"""From raw logits to calibrated probabilities, on validation data.
 
 Temperature and bias change how sure the scores are, never their order. So a
-verdict depends only on where an image's logit ranks among those of validation,
-and fitting scaling and limits on the same images leaves the limits' promise
-intact.
+verdict depends only on where an image's logit ranks among those of validation.
+Scaling and limits can therefore be fitted on the same images without breaking
+the limits' error-rate guarantee.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import numpy as np
 from scipy import optimize, special
 from sklearn.model_selection import StratifiedKFold
 
+from dfk import FORMAT
 from dfk.models.conformal import (
     ERROR_RATE,
     conformal_limits,
@@ -23,10 +24,10 @@ from dfk.models.conformal import (
 TEMPERATURES = (0.05, 20.0)
 FOLDS = 5
 
-# Standard deviations of slope (about 1) and bias (about 0) among detectors,
-# before validation has spoken; see benchmarks/recipes.md.
-_SLOPES = 0.5
-_BIASES = 0.5
+# The prior's standard deviations: of the slope around 1, of the bias around 0,
+# as they vary among detectors; see benchmarks/recipes.md.
+_SLOPE_DEVIATION = 0.5
+_BIAS_DEVIATION = 0.5
 # False alarm rates of the operating points that a detector carries.
 ALARM_RATES = (0.01, 0.05, 0.10)
 
@@ -38,19 +39,20 @@ class Calibration:
     Args:
         temperature: the logit is divided by it (Guo et al., "On Calibration
             of Modern Neural Networks", ICML 2017).
-        bias: is added to the divided logit, for a detector that leans to one
-            side (Platt, "Probabilistic Outputs for Support Vector Machines",
+        bias: is added to the divided logit, for a detector that favours one
+            class (Platt, "Probabilistic Outputs for Support Vector Machines",
             1999).
-        real_up_to: up to this probability of fake, an image may be real.
-        fake_down_to: down to this one it may be fake. Where only one of the
-            two may be, it is the verdict; else the verdict is `uncertain`.
+        real_up_to: up to this probability of fake, an image can be real.
+        fake_down_to: down to this probability, it can be fake. Where exactly
+            one label is possible it is the verdict; elsewhere the verdict is
+            `uncertain`.
         error_rate: the share of each class, in 0..1, that may get the wrong
-            verdict; it decided on the two.
-        alarms: for each of `ALARM_RATES`, the probability of fake above which
-            at most that share of the reals lies; 1 where validation has too
-            few images to say.
-        images: how many real and fake ones of validation all this was fitted
-            to.
+            verdict. The two limits follow from it.
+        alarms: for each of `ALARM_RATES`, the probability of fake that at most
+            that share of the reals exceeds; 1 where validation has too few
+            images to say.
+        images: how many real and how many fake validation images all this was
+            fitted to.
     """
 
     temperature: float = 1.0
@@ -75,11 +77,19 @@ class CalibratedScore(keras.layers.Layer):
     Everything in a `Calibration` is a weight that no optimizer touches, so
     that it travels inside `.keras` files and SavedModels.
 
+    Args:
+        format: the number of the detector's format, `dfk.FORMAT` of the dfk
+            that built it. `dfk.models.load` refuses any other.
+
     Example:
         >>> layer = CalibratedScore(dtype="float32")
         >>> layer(tf.constant([[0.0]])).numpy()
         array([[0.5]], dtype=float32)
     """
+
+    def __init__(self, format: int = FORMAT, **kwargs):
+        super().__init__(**kwargs)
+        self.format = format
 
     def build(self, input_shape):
         """Creates a weight for each part of the calibration."""
@@ -100,19 +110,23 @@ class CalibratedScore(keras.layers.Layer):
         )
 
     def call(self, logits):
-        """Divides by the temperature, adds the bias, and squashes."""
+        """Divides by the temperature, adds the bias, applies a sigmoid."""
         return keras.ops.sigmoid(logits / self.temperature + self.bias)
+
+    def get_config(self):
+        """The configuration, for saving."""
+        return super().get_config() | {"format": self.format}
 
     @property
     def calibration(self) -> Calibration:
-        """What the weights hold now, as plain numbers."""
+        """The values of the weights, as plain numbers."""
         real_up_to, fake_down_to = self.limits.numpy().tolist()
         return Calibration(
             self.temperature.numpy().item(),
             self.bias.numpy().item(),
             real_up_to,
             fake_down_to,
-            # As it was stated: a float32 would show its rounding.
+            # 0.05 again, not what it is as a float32.
             round(self.error_rate.numpy().item(), 6),
             tuple(self.alarms.numpy().tolist()),
             tuple(map(int, self.images.numpy())),
@@ -131,7 +145,7 @@ class CalibratedScore(keras.layers.Layer):
 def fit(
     logits: np.ndarray, labels: np.ndarray, error_rate: float = ERROR_RATE
 ) -> Calibration:
-    """Fits everything that a detector's `fake_probability` layer carries.
+    """Fits all that a detector's `CalibratedScore` holds.
 
     Args:
         logits: float `[N]` or `[N, 1]`, the detector's raw logits of
@@ -141,7 +155,7 @@ def fit(
             verdict.
 
     Returns:
-        All of it, to be set as `score_layer(detector).calibration`.
+        The calibration, to be set as `score_layer(detector).calibration`.
 
     Raises:
         UserError: a class has no images.
@@ -151,8 +165,8 @@ def fit(
     """
     logits, labels = np.ravel(logits).astype(np.float32), np.ravel(labels)
     temperature, bias = fit_scaling(logits, labels)
-    # The layer itself computes the probabilities, so that the limits are
-    # compared later with numbers rounded in the very same way.
+    # The layer itself computes the probabilities: later the limits are
+    # compared with numbers that were rounded in the same way.
     layer = CalibratedScore()
     layer.build((None, 1))
     layer.calibration = Calibration(temperature, bias)
@@ -172,29 +186,29 @@ def fit(
 def fit_scaling(
     logits: np.ndarray, labels: np.ndarray, log_odds: bool = True
 ) -> tuple[float, float]:
-    """Finds how logits must be scaled to be the least surprised by labels.
+    """Finds the scaling under which the labels are most likely.
 
-    Minimises the negative log-likelihood of `logits / temperature + bias`. A
-    temperature alone (Guo et al.) is the safer choice on few images, but
-    cannot help a detector that leans to one side; the bias (Platt) is used
-    where cross-validation finds the labels less surprising with it. Isotonic
-    regression, the usual third, ties scores to each other: the verdicts'
-    limits need their order.
+    Minimises the negative log-likelihood (NLL) of the labels under
+    `logits / temperature + bias`. A temperature alone (Guo et al.) is the safer
+    choice on few images, but cannot help a detector that favours one class. The
+    bias (Platt) is used where it lowers the NLL in cross-validation. Isotonic
+    regression, the usual third method, makes different scores equal, but the
+    limits of the verdicts need their order.
 
-    Few images can say little, and a trained head's logits are nearly log-odds
-    already, so slope and bias are held near 1 and 0 by a weak normal prior,
-    which a few hundred images outvote.
+    Few images can say little, and the logits of a trained head are nearly
+    log-odds already. So a weak normal prior holds slope and bias near 1 and 0;
+    a few hundred images outweigh it.
 
     Args:
         logits: float `[N]`.
         labels: int `[N]`, 0 for real and 1 for fake.
-        log_odds: the logits are log-odds, if poor ones. For a classifier's
-            scores of any scale there is no prior; `platts_targets` then keep
-            the minimum finite where the classes are perfectly separated.
+        log_odds: whether the logits are log-odds, if poor ones. For scores of
+            any other scale there is no prior; `platts_targets` then keeps the
+            minimum finite where the classes are perfectly separated.
 
     Returns:
         The temperature, within `TEMPERATURES`, and the bias, 0 where it does
-        not pay.
+        not lower the NLL.
 
     Raises:
         UserError: a class has no images.
@@ -213,45 +227,47 @@ def fit_scaling(
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
     fakes = int(np.sum(labels))
     require_both_classes(len(labels) - fakes, fakes)
-    with_bias = _bias_pays(logits, labels, log_odds)
+    with_bias = _bias_helps(logits, labels, log_odds)
     return _minimize(logits, labels, with_bias, log_odds)
 
 
-def _bias_pays(logits: np.ndarray, labels: np.ndarray, log_odds: bool) -> bool:
+def _bias_helps(logits: np.ndarray, labels: np.ndarray, log_odds: bool) -> bool:
+    """Whether a bias lowers the NLL of images it was not fitted to."""
     folds = min(FOLDS, *np.bincount(labels, minlength=2))
     if folds < 2:
         return False
-    surprise = {True: 0.0, False: 0.0}
+    nll = {True: 0.0, False: 0.0}
     splits = StratifiedKFold(folds, shuffle=True, random_state=0)
-    for fit_on, try_on in splits.split(logits, labels):
-        for with_bias in surprise:
+    for fit_on, test_on in splits.split(logits, labels):
+        for with_bias in nll:
             temperature, bias = _minimize(
                 logits[fit_on], labels[fit_on], with_bias, log_odds
             )
-            x = logits[try_on] / temperature + bias
-            surprise[with_bias] += _surprise(x, labels[try_on]).sum()
-    return surprise[True] < surprise[False]
+            x = logits[test_on] / temperature + bias
+            nll[with_bias] += _nll(x, labels[test_on]).sum()
+    return nll[True] < nll[False]
 
 
 def _minimize(
     logits: np.ndarray, labels: np.ndarray, with_bias: bool, log_odds: bool
 ) -> tuple[float, float]:
     targets = labels if log_odds else platts_targets(labels)
-    # How much a slope away from 1 and a bias away from 0 count.
-    at_one, at_zero = (_SLOPES**-2, _BIASES**-2) if log_odds else (0.0, 0.0)
+    slope_precision, bias_precision = (
+        (_SLOPE_DEVIATION**-2, _BIAS_DEVIATION**-2) if log_odds else (0.0, 0.0)
+    )
 
-    # In slope and bias the problem is convex; in temperature it is not.
+    # The problem is convex in slope and bias, not in temperature and bias.
     def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         slope, bias = parameters
         x = slope * logits + bias
         error = special.expit(x) - targets
         gradient = [
-            np.sum(error * logits) + at_one * (slope - 1),
-            np.sum(error) + at_zero * bias,
+            np.sum(error * logits) + slope_precision * (slope - 1),
+            np.sum(error) + bias_precision * bias,
         ]
-        unlikely = at_one * (slope - 1) ** 2 + at_zero * bias**2
-        surprise = np.sum(_surprise(x, targets)) + unlikely / 2
-        return surprise / len(x), np.array(gradient) / len(x)
+        prior = slope_precision * (slope - 1) ** 2 + bias_precision * bias**2
+        loss = np.sum(_nll(x, targets)) + prior / 2
+        return loss / len(x), np.array(gradient) / len(x)
 
     low, high = TEMPERATURES
     free = (None, None) if with_bias else (0, 0)
@@ -266,21 +282,22 @@ def _minimize(
 
 
 def platts_targets(labels: np.ndarray) -> np.ndarray:
-    """What labels 0 and 1 of few images are worth: not quite 0 and 1.
+    """Softens the labels of few images, as Platt (1999) does.
 
-    For a class of n images (n + 1) / (n + 2) instead of 1 (Platt 1999).
+    The target of a fake is (n + 1) / (n + 2) for n fakes, instead of 1, and
+    that of a real 1 / (n + 2) for n reals, instead of 0.
 
     Args:
         labels: int `[N]`, 0 for real and 1 for fake.
 
     Returns:
-        float `[N]`, between 0 and 1.
+        The targets, float `[N]`, between 0 and 1.
     """
     fakes = int(np.sum(labels))
     reals = len(labels) - fakes
     return np.where(labels, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
 
 
-def _surprise(x: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def _nll(x: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Negative log-likelihood of targets in 0..1 under logits x."""
     return np.logaddexp(0, x) - targets * x

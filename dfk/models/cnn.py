@@ -1,7 +1,7 @@
 """The baseline: a small residual network, trained from scratch.
 
-Separable convolutions with shortcuts in the manner of Xception, 0.7 million
-parameters: better than a plain stack of as many layers, and quick on a CPU.
+Separable convolutions with shortcuts, as in Xception, with 0.7 million
+parameters: better than a plain stack of as many layers, and fast on a CPU.
 
 Reference:
     Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions",
@@ -12,11 +12,11 @@ import keras
 from keras import layers
 
 from dfk.images.augment import Augmentation
-from dfk.models.recipe import Recipe
-from dfk.models.registry import register
+from dfk.models.layers import normalize
+from dfk.models.registry import Recipe, register
 
-# On few images every pixel's grain is needed: they are degraded half as often.
-# Small batches make the most steps of few images.
+# On few images the fine detail of each one is needed, so they are degraded
+# half as often. Small batches give more steps an epoch.
 RECIPE = Recipe(
     unfreeze="all",
     epochs=20,
@@ -42,20 +42,10 @@ def cnn(x: keras.KerasTensor) -> list[keras.KerasTensor]:
     x = layers.Conv2D(
         32, 3, strides=2, use_bias=False, padding="same", name="stem_conv"
     )(x)
-    x = _normalize(x, "stem")
+    x = normalize(x, "stem")
     for number, filters in enumerate((64, 128, 256, 512), start=1):
         x = _stage(x, filters, f"stage{number}")
     return [x]
-
-
-def _normalize(x, name, activate=True):
-    # Momentum .9: the moving statistics must settle within a few hundred
-    # steps, which is all that a small data set gives. Synchronized: several
-    # devices then keep the same statistics as one would.
-    x = layers.BatchNormalization(
-        momentum=0.9, synchronized=True, name=f"{name}_bn"
-    )(x)
-    return layers.Activation("relu", name=f"{name}_relu")(x) if activate else x
 
 
 def _stage(x, filters, name):
@@ -63,7 +53,7 @@ def _stage(x, filters, name):
     shortcut = layers.Conv2D(
         filters, 1, strides=2, use_bias=False, name=f"{name}_shortcut"
     )(x)
-    shortcut = _normalize(shortcut, f"{name}_shortcut", activate=False)
+    shortcut = normalize(shortcut, f"{name}_shortcut", activate=False)
     for part in ("a", "b"):
         x = layers.SeparableConv2D(
             filters,
@@ -72,7 +62,7 @@ def _stage(x, filters, name):
             use_bias=False,
             name=f"{name}_{part}_conv",
         )(x)
-        x = _normalize(x, f"{name}_{part}", activate=part == "a")
+        x = normalize(x, f"{name}_{part}", activate=part == "a")
     x = layers.MaxPooling2D(3, 2, padding="same", name=f"{name}_pool")(x)
     x = layers.Add(name=f"{name}_add")([x, shortcut])
     return layers.Activation("relu", name=f"{name}_out")(x)

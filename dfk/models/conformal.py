@@ -4,10 +4,54 @@ import math
 from fractions import Fraction
 
 import numpy as np
+import tensorflow as tf
 
 from dfk.errors import UserError
 
 ERROR_RATE = 0.05
+VERDICTS = ("real", "fake", "uncertain", "unreadable")
+
+# The reasons why a verdict is `uncertain` or `unreadable`.
+OUT_OF_DISTRIBUTION = "unlike the training pictures"
+TOO_CLOSE = "too close to call"
+NO_PICTURE = "not a picture that can be decoded"
+
+
+def verdicts(
+    probability: tf.Tensor, ood_score: tf.Tensor, limits: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Turns probabilities of fake into verdicts with reasons.
+
+    Args:
+        probability: float32 `[N]`; NaN stands for an unreadable image.
+        ood_score: float32 `[N]`; above 1 is out of distribution.
+        limits: float32 `[2]`, the `real_up_to` and `fake_down_to` of a
+            `Calibration`.
+
+    Returns:
+        `verdict`, string `[N]`: `real`, `fake`, `uncertain` or `unreadable`;
+        and `reason`, string `[N]`: why it is neither `real` nor `fake`, or
+        empty.
+
+    Example:
+        >>> verdicts(tf.constant([0.9]), tf.constant([0.4]), limits)["verdict"]
+        <tf.Tensor: shape=(1,), dtype=string, numpy=array([b'fake'])>
+    """
+    real, fake, uncertain, unreadable = VERDICTS
+    can_be_real = probability <= limits[0]
+    can_be_fake = probability >= limits[1]
+    either = tf.where(can_be_real, real, fake)
+
+    def choose(decided, too_close, out_of_distribution, no_picture):
+        one_only = tf.math.logical_xor(can_be_real, can_be_fake)
+        chosen = tf.where(one_only, decided, too_close)
+        chosen = tf.where(ood_score > 1, out_of_distribution, chosen)
+        return tf.where(tf.math.is_nan(probability), no_picture, chosen)
+
+    return {
+        "verdict": choose(either, uncertain, uncertain, unreadable),
+        "reason": choose("", TOO_CLOSE, OUT_OF_DISTRIBUTION, NO_PICTURE),
+    }
 
 
 def conformal_limits(
@@ -19,16 +63,16 @@ def conformal_limits(
 
     Class-conditional (Mondrian) split conformal prediction. Let t be the
     k-th smallest probability of fake among n real images of validation, k =
-    ceil((n + 1) (1 - error_rate)). A new real image, exchangeable with them,
-    has one above t with a chance of at most the error rate. So `real` stays
-    possible up to t, and `fake` likewise down to the k-th largest probability
-    among the fakes. Where exactly one label is possible it is the verdict;
-    where both or none are, the verdict is `uncertain`.
+    ceil((n + 1) (1 - error_rate)). The probability of a new real image,
+    exchangeable with them, exceeds t with a chance of at most the error rate.
+    So `real` stays possible up to t, and `fake` likewise down to the k-th
+    largest probability among the fakes. Where exactly one label is possible it
+    is the verdict; where both or none are, the verdict is `uncertain`.
 
-    The promise: of all real images at most `error_rate` are called fake on
-    average, and of all fakes at most as many are called real. It holds for
-    images like those of validation, as far as these were not used to train
-    or choose the detector, and are no near copies of each other.
+    The guarantee: on average at most `error_rate` of all real images are
+    called fake, and at most as many of all fakes are called real. It holds for
+    images like those of validation, if these were not used to train or choose
+    the detector and are no near copies of each other.
 
     Args:
         probabilities: float32 `[N]` in 0..1, probabilities of fake.
@@ -68,11 +112,11 @@ def conformal_limits(
 
 
 def upper_quantile(scores: np.ndarray, rate: float) -> np.float32:
-    """A limit that a new score exceeds with a chance of at most a rate.
+    """A limit that a new score exceeds with at most a given probability.
 
     Args:
         scores: float `[N]`, exchangeable with the new one.
-        rate: in 0..1.
+        rate: the probability, in 0..1.
 
     Returns:
         The k-th smallest score, k = ceil((N + 1) (1 - rate)); infinity with

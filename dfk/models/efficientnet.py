@@ -2,8 +2,8 @@
 
 V2-B0 rather than B0: at the same size it is more accurate on ImageNet (78.7 %
 against 77.1 %) and faster, since its early stages use plain instead of
-depthwise convolutions (https://keras.io/api/applications). It rescales its
-pixels itself.
+depthwise convolutions (https://keras.io/api/applications). Keras's model
+rescales the pixels itself.
 
 Reference:
     Tan & Le, "EfficientNetV2: Smaller Models and Faster Training", ICML 2021.
@@ -11,12 +11,11 @@ Reference:
 
 import keras
 
-from dfk.models.imagenet import imagenet_loader
-from dfk.models.recipe import Recipe
-from dfk.models.registry import register
+from dfk.models.registry import Recipe, register
+from dfk.models.weights import imagenet_loader
 
-# Not tried, for lack of the weights: the careful recipe that EfficientNet-Lite
-# had first.
+# Not tried, for lack of the weights: the cautious recipe that EfficientNet-Lite
+# had at first.
 RECIPE = Recipe(unfreeze="block4", epochs=12, patience=6, learning_rate=2e-4)
 
 STAGES = {

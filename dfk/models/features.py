@@ -22,13 +22,13 @@ _IRRELEVANT = {
 
 @dataclass(frozen=True)
 class Features:
-    """What a network made of each image of a split.
+    """The outputs of a network for each image of a split.
 
     Args:
         values: float32 `[N, ...]`, the network's outputs.
         labels: int64 `[N]`, 0 for real and 1 for fake.
         ids: str `[N]`, the images' names.
-        groups: str `[N]`, images of one group are not independent.
+        groups: str `[N]`; images of one group are not independent.
     """
 
     values: np.ndarray
@@ -40,10 +40,10 @@ class Features:
 def features(
     extractor: keras.Model, split: FaceSplit, batch_size: int = BATCH_SIZE
 ) -> Features:
-    """Runs a network over a split, or reads what it gave the last time.
+    """Runs a network over a split, or reads its earlier outputs from disk.
 
-    They are kept on disk under a digest of all that they depend on: the
-    network with its weights and image size, and the version of the data.
+    Outputs are cached under a digest of all that they depend on: the network
+    with its weights and image size, and the version of the data.
 
     Args:
         extractor: from pixels `[N, S, S, 3]` in 0..255 to `[N, ...]`.
@@ -77,10 +77,10 @@ def _key(extractor: keras.Model, split: FaceSplit) -> str:
 
 
 def _computation(config):
-    """A network's configuration, less what does not change its answers.
+    """A network's configuration without what does not change its outputs.
 
-    Names are numbered as networks come into being, and how weights begin and
-    whether they are to be trained says nothing about the weights there are.
+    Names depend on what was built before. How weights were initialised, and
+    whether they are trained, does not matter to the weights there are now.
     """
     if isinstance(config, dict):
         return {
@@ -96,7 +96,7 @@ def _computation(config):
 def compute(
     extractor: keras.Model, split: FaceSplit, batch_size: int = BATCH_SIZE
 ) -> Features:
-    """Runs a network over a split, and keeps nothing.
+    """Runs a network over a split, and caches nothing.
 
     Args:
         extractor: from pixels `[N, S, S, 3]` in 0..255 to `[N, ...]`.

@@ -1,9 +1,9 @@
-"""A small network that looks at noise residuals only, trained from scratch.
+"""A small network on noise residuals only, trained from scratch.
 
-What a generator or a blending leaves behind lies in the finest detail, where
-the eye sees nothing; what the eye sees there, the content, is a distraction.
-So the first layers are fixed high-pass filters, and the maps keep their full
-size until the network has seen their texture.
+Generators and blending leave their traces in the finest detail, below what
+the eye sees; the visible content only distracts. So the first layers are fixed
+high-pass filters, and the feature maps keep their full size until the network
+has seen their texture.
 
 Reference:
     Tan et al., "Rethinking the Up-Sampling Operations in CNN-based Generative
@@ -18,10 +18,10 @@ import numpy as np
 from keras import layers, ops
 
 from dfk.images.augment import Augmentation
-from dfk.models.recipe import Recipe
-from dfk.models.registry import register
+from dfk.models.layers import normalize
+from dfk.models.registry import Recipe, register
 
-# The traces it reads are lost in a degraded image.
+# Degrading an image destroys the traces that this network reads.
 RECIPE = Recipe(
     unfreeze="all",
     epochs=12,
@@ -44,15 +44,15 @@ _LIMIT = 12.0
 
 @keras.saving.register_keras_serializable("dfk")
 class NeighbourResiduals(layers.Layer):
-    """What each pixel of a 2 x 2 block differs by from the block's first.
+    """The difference of each pixel from the first of its 2 x 2 block.
 
-    Up-sampling inside a generator ties neighbouring pixels to each other;
-    these differences show the tie (Tan et al. 2024). Pixels `[N, S, S, 3]` in
-    0..255 give `[N, S, S, 3]`, clipped and scaled to -1..1.
+    Up-sampling inside a generator makes neighbouring pixels depend on each
+    other, which these differences show (Tan et al. 2024). Pixels
+    `[N, S, S, 3]` in 0..255 give `[N, S, S, 3]`, clipped and scaled to -1..1.
     """
 
     def call(self, images):
-        """Takes the enlarged first pixels off."""
+        """Subtracts the first pixel of each block."""
         first = ops.repeat(ops.repeat(images[:, ::2, ::2], 2, 1), 2, 2)
         _, height, width, _ = images.shape
         return _clipped(images - first[:, :height, :width])
@@ -60,7 +60,7 @@ class NeighbourResiduals(layers.Layer):
 
 @keras.saving.register_keras_serializable("dfk")
 class HighPassResiduals(layers.Layer):
-    """Three high-pass filters of the spatial rich model, on each colour.
+    """Three high-pass filters of the spatial rich model, on each channel.
 
     Each predicts a pixel from its neighbours and keeps the error: along a
     line, in a 3 x 3 and in a 5 x 5 square (Zhou et al. 2018). Pixels
@@ -68,7 +68,7 @@ class HighPassResiduals(layers.Layer):
     """
 
     def call(self, images):
-        """Filters every colour by itself."""
+        """Filters every channel by itself."""
         kernel = ops.convert_to_tensor(_rich_model_filters(), images.dtype)
         return _clipped(ops.depthwise_conv(images, kernel, padding="same"))
 
@@ -119,18 +119,11 @@ def forensic(x: keras.KerasTensor) -> list[keras.KerasTensor]:
     return maps
 
 
-def _normalize(x, name, activate=True):
-    x = layers.BatchNormalization(
-        momentum=0.9, synchronized=True, name=f"{name}_bn"
-    )(x)
-    return layers.Activation("relu", name=f"{name}_relu")(x) if activate else x
-
-
 def _conv(x, filters, kernel, name):
     x = layers.Conv2D(
         filters, kernel, padding="same", use_bias=False, name=f"{name}_conv"
     )(x)
-    return _normalize(x, name)
+    return normalize(x, name)
 
 
 def _block(x, name):
@@ -138,6 +131,6 @@ def _block(x, name):
     y = layers.SeparableConv2D(
         x.shape[-1], 3, padding="same", use_bias=False, name=f"{name}_conv"
     )(x)
-    y = _normalize(y, name, activate=False)
+    y = normalize(y, name, activate=False)
     y = layers.Add(name=f"{name}_add")([x, y])
     return layers.Activation("relu", name=f"{name}_out")(y)

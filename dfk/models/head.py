@@ -25,10 +25,10 @@ def assemble(
 ) -> keras.Model:
     """Puts a detector together: backbone, flip averaging and head.
 
-    Early stages carry a generator's traces and late ones what it painted, so
-    the head sees mean and deviation of the channels of several stages, in one
-    row. `features_norm` standardises them with statistics of the training data,
-    which lets one learning rate suit every detector; it is a batch
+    Early stages show a generator's traces and late ones its content, so the
+    head sees mean and deviation of the channels of several stages, in one
+    vector. `features_norm` standardises them with statistics of the training
+    data, so that one learning rate suits every detector; it is a batch
     normalisation that never trains.
 
     Args:
@@ -55,7 +55,7 @@ def assemble(
         x = Enlarge(native_size, dtype="float32", name="enlarge")(x)
     x = WithFlips(dtype="float32", name="with_flips")(x)
     pooled = [MomentPooling(dtype="float32")(maps) for maps in backbone(x)]
-    # A concatenation even of one, so that every detector has this layer.
+    # Also of a single stage, so that every detector has this layer.
     x = keras.layers.Concatenate(name=parts.POOLED, dtype="float32")(pooled)
     x = FlipAverage(name=parts.FEATURES, dtype="float32")(x)
     x = OutOfDistributionScore(name=parts.OOD_SCORE, dtype="float32")(x)

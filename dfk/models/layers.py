@@ -1,4 +1,4 @@
-"""What stands around a backbone: resizing, flip averaging and pooling."""
+"""Layers in and around a backbone: resizing, flips, pooling, normalising."""
 
 import keras
 from keras import ops
@@ -9,8 +9,8 @@ class Enlarge(keras.layers.Layer):
     """Resizes images `[N, S, S, 3]` to `[N, size, size, 3]`, bilinearly.
 
     `keras.layers.Resizing` would do, but in Keras 3.15 it passes its own
-    `training=True` on to the layers after it, so that merely calling a
-    detector would change the statistics of its batch normalisations.
+    `training=True` on to the layers after it: merely calling a detector would
+    then change the statistics of its batch normalisations.
 
     Args:
         size: the side of the result, in pixels.
@@ -33,8 +33,8 @@ class Enlarge(keras.layers.Layer):
 class Resize(Enlarge):
     """Resizes images as `Enlarge` does, but shrinks them antialiased.
 
-    For images of any size; where they are all small, `Enlarge` is four
-    times as fast.
+    For images of any size. Where all are small, `Enlarge` is four times as
+    fast.
 
     Args:
         size: the side of the result, in pixels.
@@ -49,10 +49,11 @@ class Resize(Enlarge):
 class WithFlips(keras.layers.Layer):
     """Appends the mirror images of a batch: `[N, ...]` to `[2N, ...]`.
 
-    Flip test-time augmentation, with `FlipAverage` at the other end of the
-    backbone: an image and its mirror image then get the very same score, and
-    a better one than either would get. In training nothing is appended:
-    mirroring is part of the augmentation there, and would cost twice the time.
+    Flip test-time augmentation, together with `FlipAverage` at the other end
+    of the backbone. An image and its mirror image then get the same score,
+    which is better than the score of either alone. In training nothing is
+    appended: images are mirrored by the augmentation there, and a step would
+    take twice as long.
     """
 
     def call(self, images, training=None):
@@ -66,19 +67,20 @@ class WithFlips(keras.layers.Layer):
 class MomentPooling(keras.layers.Layer):
     """Mean and deviation of each channel: `[N, h, w, c]` to `[N, 2c]`.
 
-    The mean says how much of a pattern an image has; the deviation, whether it
-    has it everywhere, as a camera's noise, or in places, as an artefact.
+    The mean says how much of a pattern an image has. The deviation says
+    whether the pattern is everywhere, as a camera's noise is, or in places, as
+    an artefact is.
 
     Reference:
         Huang & Belongie, "Arbitrary Style Transfer in Real-time with Adaptive
-        Instance Normalization", ICCV 2017, use the same two as an image's
-        style.
+        Instance Normalization", ICCV 2017, describe an image's style by the
+        same two statistics.
     """
 
     def call(self, maps):
         """Pools over height and width."""
         mean, variance = ops.moments(maps, axes=(1, 2))
-        # Where a channel is dead, the gradient of a bare root is infinite.
+        # At the variance 0 of a dead channel, the root has no finite gradient.
         return ops.concatenate([mean, ops.sqrt(variance + 1e-5)], axis=-1)
 
 
@@ -102,3 +104,18 @@ class FlipPairs(keras.layers.Layer):
         """Regroups the two halves of the batch."""
         flips = ops.reshape(features, (2, -1, features.shape[-1]))
         return ops.transpose(flips, (1, 0, 2))
+
+
+def normalize(
+    x: keras.KerasTensor, name: str, activate: bool = True
+) -> keras.KerasTensor:
+    """Batch normalisation, and a ReLU if `activate`, to train from scratch."""
+    # Momentum .9: the moving statistics must settle within the few hundred
+    # steps that a small data set gives. Synchronized: several devices then
+    # keep the same statistics as one would.
+    x = keras.layers.BatchNormalization(
+        momentum=0.9, synchronized=True, name=f"{name}_bn"
+    )(x)
+    if not activate:
+        return x
+    return keras.layers.Activation("relu", name=f"{name}_relu")(x)

@@ -1,4 +1,4 @@
-"""How far an image lies from all that a detector was trained on."""
+"""The out-of-distribution score: how unlike the training images one is."""
 
 import dataclasses
 
@@ -13,11 +13,11 @@ from dfk.models.features import compute
 from dfk.models.parts import embedder, ood_layer
 
 COMPONENTS = 64
-# Standard deviations at which a feature is clipped: a channel that was silent
-# in training would decide by itself when it fires.
+# Features are clipped at so many standard deviations. Otherwise a single
+# channel that was never active in training would decide alone.
 CLIP = 5.0
-# Ten training images for each component; more change little and cost the
-# backbone's time.
+# Ten training images for each component. More would change little, and each
+# costs a run of the backbone.
 TRAINING_IMAGES = 10 * COMPONENTS
 # The share of images like those of validation that may be called out of
 # distribution.
@@ -28,14 +28,14 @@ RATE = 0.01
 class OutOfDistributionScore(keras.layers.Layer):
     """Passes features `[N, D]` on, and scores how unusual they are.
 
-    A detector answers every image with a number, a landscape as well. Its
-    score is worth something only near the images it was trained on. This
-    layer models their features, standardised and clipped at `CLIP`, as a
-    Gaussian with a few principal components and equal noise in all other
-    directions. The score is the Mahalanobis distance, which is what
-    probabilistic PCA has in its negative log-likelihood.
+    A detector gives every image a probability, even a landscape, but it means
+    something only for images like those of training. This layer models their
+    features, standardised and clipped at `CLIP`, as a Gaussian with a few
+    principal components and equal noise in all other directions. The score is
+    the Mahalanobis distance under that Gaussian, which is the term of
+    probabilistic PCA's negative log-likelihood that depends on the image.
 
-    All it knows is held in weights that no optimizer touches, so that it
+    The Gaussian is held in weights that no optimizer touches, so that it
     travels inside `.keras` files and SavedModels. Until it is fitted, nothing
     is out of distribution.
 
@@ -63,13 +63,13 @@ class OutOfDistributionScore(keras.layers.Layer):
         return self.add_weight(shape, initializer, trainable=False)
 
     def call(self, features):
-        """Returns the features unchanged: the layer lies where they pass."""
+        """Returns the features unchanged."""
         return features
 
     def distance(self, features):
-        """The Mahalanobis distance of features `[N, D]` from training's, `[N]`.
+        """The Mahalanobis distance of features `[N, D]` from training, `[N]`.
 
-        Divided by the root of D, so that about 1 is usual.
+        It is divided by the root of D, so that about 1 is usual.
         """
         x = (features - self.center) / self.scale
         x = ops.clip(x, -CLIP, CLIP)
@@ -91,7 +91,7 @@ class OutOfDistributionScore(keras.layers.Layer):
             features: float `[N, D]` of training images.
         """
         center, scale = features.mean(axis=0), features.std(axis=0)
-        # A channel that is all but dead in training must not decide by itself.
+        # A channel that hardly varies in training must not decide alone.
         scale = np.maximum(scale, 0.1 * np.median(scale) + 1e-12)
         x = np.clip((features - center) / scale, -CLIP, CLIP)
         count = min(COMPONENTS, min(x.shape) - 1)
@@ -116,9 +116,10 @@ def fit(
 ) -> None:
     """Fits a detector's `OutOfDistributionScore`, and its limit.
 
-    An image like those of validation exceeds the limit with a chance of at
-    most `RATE`. With fewer than `dfk.models.conformal.required_images(RATE)`
-    of them there is no such limit, and nothing is ever out of distribution.
+    An image like those of validation exceeds the limit with a probability of
+    at most `RATE`. With fewer than
+    `dfk.models.conformal.required_images(RATE)` validation images there is no
+    such limit, and nothing is ever out of distribution.
 
     Args:
         detector: trained.

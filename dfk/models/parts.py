@@ -1,7 +1,7 @@
 """The layers that every detector has, by name, and typed access to them.
 
-Training, export, explanations and combinations all reach into a detector.
-They do it here, so that a name stands in one place.
+Training, export, explanations and combinations all need parts of a detector.
+They get them here, so that each name stands in one place.
 """
 
 from typing import TYPE_CHECKING

@@ -1,8 +1,8 @@
 """ResNet50 with ImageNet weights, from Keras Applications.
 
-Its weights were trained on pixels in BGR order with the channel means taken
-off ("caffe" preprocessing). Feeding it 0..1 pixels, or freezing it to the end,
-is what holds public notebooks at 70 %.
+Its weights were trained on pixels in BGR order minus the channel means
+("caffe" preprocessing). Public notebooks stay at 70 % because they feed it
+pixels in 0..1, or never unfreeze it.
 
 Reference:
     He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
@@ -11,15 +11,14 @@ Reference:
 import keras
 from keras import layers
 
-from dfk.models.imagenet import imagenet_loader
-from dfk.models.recipe import Recipe
-from dfk.models.registry import register
+from dfk.models.registry import Recipe, register
+from dfk.models.weights import imagenet_loader
 
 # Means of the ImageNet training set in RGB order, in 0..255.
 _MEANS = (123.68, 116.779, 103.939)
 
-# Not tried, for lack of the weights: as fast as FaceNet, whose backbone is of
-# its kind and size.
+# Not tried, for lack of the weights. The learning rate is that of FaceNet,
+# whose backbone is of the same kind and size.
 RECIPE = Recipe(unfreeze="conv3", epochs=12, patience=6, learning_rate=1e-4)
 
 STAGES = {
@@ -33,7 +32,7 @@ STAGES = {
 
 @keras.saving.register_keras_serializable("dfk")
 class CaffePreprocessing(layers.Layer):
-    """RGB pixels in 0..255 to BGR with ImageNet's means taken off."""
+    """RGB pixels in 0..255 to BGR minus ImageNet's channel means."""
 
     def call(self, images):
         """Subtracts the means, then reverses the channels."""

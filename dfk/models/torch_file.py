@@ -1,8 +1,8 @@
 """Reading a PyTorch state dict in the old (non-zip) format, without PyTorch.
 
-The file is a row of pickles (a magic number, the protocol, system facts, the
-state dict, the keys of its storages), then each storage as an int64 count and
-raw values. Unpickling admits only the four names that a state dict of plain
+The file is a sequence of pickles (a magic number, the protocol, system facts,
+the state dict, the keys of its storages), then each storage as an int64 count
+and raw values. Unpickling admits only the four names that a state dict of plain
 tensors needs, so that a file cannot run code.
 
 Reference:
@@ -38,8 +38,8 @@ class _Tensor:
     strides: tuple[int, ...]
 
     def array(self) -> np.ndarray:
-        # Tensors lie in their storage with strides of their own: reading the
-        # values in storage order would scramble the kernels.
+        # A tensor has its own strides: values read in the order of the storage
+        # would scramble the kernels.
         values = self.storage.values[self.offset :]
         steps = [stride * values.itemsize for stride in self.strides]
         view = np.lib.stride_tricks.as_strided(values, self.shape, steps)

@@ -1,14 +1,17 @@
 """Getting pretrained weights into a detector, whole or not at all."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import h5py
 import keras
 
+from dfk.download import UnavailableError
 from dfk.errors import UserError
 from dfk.models.parts import backbone_layers
 from dfk.models.saved import load
+
+Architecture = Callable[[keras.KerasTensor | None, str | None], keras.Model]
 
 
 def load_by_name(detector: keras.Model, path: Path) -> None:
@@ -65,6 +68,34 @@ def copy(
             raise UserError(
                 f"{origin} does not fit {detector.name}: {error}"
             ) from error
+
+
+def imagenet_loader(
+    architecture: Architecture,
+) -> Callable[[keras.Model], None]:
+    """A loader that copies Keras's own ImageNet weights into a detector.
+
+    Args:
+        architecture: builds a Keras Applications model on an input, with the
+            weights of a name.
+
+    Returns:
+        A function of the detector to fill. It raises `UnavailableError` when
+        Keras cannot download the weights.
+    """
+
+    def load_imagenet(detector: keras.Model) -> None:
+        try:
+            source = architecture(None, "imagenet")
+        # Keras reports a failed download as a bare Exception.
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UnavailableError(
+                f"Keras could not download them ({reason})."
+            ) from error
+        copy(source.layers, detector, "Keras's ImageNet model")
+
+    return load_imagenet
 
 
 def _require(detector: keras.Model, held: Iterable[str], origin: str) -> None:

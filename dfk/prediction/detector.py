@@ -1,69 +1,65 @@
-"""The same answers without a server."""
+"""A detector in this process, which answers as it would behind a server."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from dfk import models
+from dfk import FORMAT, models
 from dfk.errors import UserError
+from dfk.models.saved import other_format
 from dfk.prediction import versions
-from dfk.prediction.predictions import BATCH, Answer
+from dfk.prediction.predictions import Predictor, Score
 from dfk.prediction.signatures import signatures
 
+# What `dfk.export` says of an exported detector, beside its graph.
+DESCRIPTION = Path("assets.extra", "detector.json")
 
-class LoadedDetector:
+
+class LoadedDetector(Predictor):
     """A detector in this process.
 
     Args:
         serving_default: the signature of that name.
-        model: the detector's name.
+        name: the detector's name.
         version: the version of a SavedModel, else None.
-        detector: the Keras model, which a SavedModel is not.
+        detector: the Keras model, or None of a SavedModel.
 
     Example:
-        >>> load("runs/facenet").predict([open("face.jpg", "rb").read()])
-        [Answer(fake_probability=0.93, verdict='fake', reason='')]
+        >>> detector = load("runs/facenet")
+        >>> [prediction] = detector.predict(["face.jpg"])
+        >>> prediction.verdict, prediction.fake_probability
+        ('fake', 0.93)
     """
 
     def __init__(
         self,
         serving_default: Callable,
-        model: str,
+        name: str,
         version: int | None,
         detector: keras.Model | None = None,
     ):
-        self.model = model
+        self.name = name
         self.version = version
         self.detector = detector
         self._serving_default = serving_default
 
-    def predict(self, image_bytes: list[bytes]) -> list[Answer]:
-        """Scores encoded images.
-
-        Args:
-            image_bytes: N encoded images; what is none is answered
-                `unreadable`.
-
-        Returns:
-            N answers.
-        """
-        answers = []
-        for start in range(0, len(image_bytes), BATCH):
-            batch = tf.constant(image_bytes[start : start + BATCH], tf.string)
-            answer = self._serving_default(image_bytes=batch)
-            scores = answer["fake_probability"].numpy().tolist()
-            words, reasons = (
-                [word.decode() for word in answer[name].numpy()]
-                for name in ("verdict", "reason")
-            )
-            answers += map(Answer, scores, words, reasons)
-        return answers
+    def _score_batch(self, image_bytes: list[bytes]) -> list[Score]:
+        answer = self._serving_default(
+            image_bytes=tf.constant(image_bytes, tf.string)
+        )
+        verdicts, reasons = (
+            [text.decode() for text in answer[name].numpy()]
+            for name in ("verdict", "reason")
+        )
+        probabilities = answer["fake_probability"].numpy().tolist()
+        return list(map(Score, probabilities, verdicts, reasons))
 
 
 def load(path: str | Path) -> LoadedDetector:
-    """Loads a detector for scoring.
+    """Loads a detector for predictions.
 
     Args:
         path: the folder of a run, a `.keras` file, a SavedModel's folder, or
@@ -73,7 +69,8 @@ def load(path: str | Path) -> LoadedDetector:
         The detector, which answers as it would behind a server.
 
     Raises:
-        UserError: there is no detector at that path.
+        UserError: there is no detector at that path, or one that another
+            format of dfk wrote.
 
     Example:
         >>> load("saved_models/facenet").version
@@ -85,14 +82,12 @@ def load(path: str | Path) -> LoadedDetector:
         detector = models.load(path)
         answer = signatures(detector)["serving_default"]
         return LoadedDetector(answer, detector.name, None, detector)
+    _refuse_other_formats(exported)
     try:
         module = tf.saved_model.load(str(exported))
         answer = module.signatures["serving_default"]
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
-        raise UserError(
-            f"{exported} is not a SavedModel that dfk exported: pass one that "
-            "`python -m dfk.export RUN` wrote."
-        ) from error
+        raise _foreign(exported) from error
     # Kept, since a signature's weights live as long as its module.
     answer.module = module
     exported = exported.resolve()
@@ -109,3 +104,25 @@ def _saved_model(path: Path) -> Path | None:
         if (found[number] / "saved_model.pb").is_file():
             return found[number]
     return None
+
+
+def _refuse_other_formats(exported: Path) -> None:
+    try:
+        found = json.loads((exported / DESCRIPTION).read_text())["format"]
+    except FileNotFoundError:
+        # The first format had no description, but these beside its graph.
+        beside = ("model.keras", "MODEL_CARD.md")
+        if not any((exported / name).is_file() for name in beside):
+            raise _foreign(exported) from None
+        found = 1
+    except (ValueError, KeyError, TypeError) as error:
+        raise _foreign(exported) from error
+    if found != FORMAT:
+        raise other_format(exported, found)
+
+
+def _foreign(exported: Path) -> UserError:
+    return UserError(
+        f"{exported} is not a SavedModel that dfk exported: pass one that "
+        "`python -m dfk.export RUN` wrote."
+    )

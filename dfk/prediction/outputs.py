@@ -1,4 +1,4 @@
-"""One forward pass: all that a detector says of a batch of images."""
+"""One forward pass: all outputs of a detector for a batch of images."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,12 +10,12 @@ from dfk.models.parts import embedder, ood_layer
 
 
 class Outputs(NamedTuple):
-    """What a detector says of N images.
+    """The outputs of a detector for N images.
 
     Args:
         probability: float32 `[N]` in 0..1, the calibrated probability of fake.
-        ood_score: float32 `[N]`; above 1 is unlike the training images.
-        features: float32 `[N, D]`, what both were read from.
+        ood_score: float32 `[N]`; above 1 is out of distribution.
+        features: float32 `[N, D]`, which both are computed from.
     """
 
     probability: tf.Tensor
@@ -24,7 +24,7 @@ class Outputs(NamedTuple):
 
 
 def forward_pass(detector: keras.Model) -> Callable[[tf.Tensor], Outputs]:
-    """The function from images to all that a detector says of them.
+    """The function from images to all outputs of a detector.
 
     Args:
         detector: a model from `dfk.models.build` or `dfk.models.load`.

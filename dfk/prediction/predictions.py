@@ -1,11 +1,23 @@
-"""The answer about one face, as JSON and as a row of a table."""
+"""From images to predictions: the part that every detector shares.
 
+A detector in this process and one behind a server differ only in how encoded
+images get their scores. Reading files, finding faces and putting the scores
+together happen here, once.
+"""
+
+import abc
 import dataclasses
+import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dfk.errors import UserError
+
+if TYPE_CHECKING:
+    from dfk.images.faces import Face
 
 UNREADABLE = "unreadable"
 # So many images are read into memory and sent as one request.
@@ -14,10 +26,13 @@ BATCH = 32
 # 64 million pixels, with 16 bits and alpha 512 MiB if nothing is compressed.
 LARGEST = 1 << 29
 
+Image = str | Path | bytes
+_Item = TypeVar("_Item")
+
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
-    """What a detector says of one image.
+class Score:
+    """What a detector says of one encoded image.
 
     Args:
         fake_probability: 0..1, NaN if the image is unreadable.
@@ -30,176 +45,250 @@ class Answer:
     reason: str
 
 
-class Scorer(Protocol):
-    """A detector, wherever it runs.
+@dataclasses.dataclass(frozen=True)
+class FacePrediction:
+    """What a detector says of one face in an image.
 
-    Attributes:
-        model: its name.
-        version: the version that answered last; None if it has none.
+    Args:
+        box: `(x, y, width, height)` in pixels of the image.
+        confidence: MTCNN's probability that it is a face, 0..1.
+        fake_probability: 0..1, or None where there is none.
+        verdict: `real`, `fake`, `uncertain` or `unreadable`.
+        reason: why the verdict is neither `real` nor `fake`, or None.
     """
 
-    model: str
-    version: int | None
-
-    def predict(self, image_bytes: list[bytes]) -> list[Answer]:
-        """Scores encoded images."""
+    box: tuple[int, int, int, int]
+    confidence: float
+    fake_probability: float | None
+    verdict: str
+    reason: str | None
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
-    """The answer about one face of one image.
+class Prediction:
+    """What a detector says of one image.
 
     Args:
-        image: the image's path, as it was given.
-        face: `{"box": [x, y, width, height], "confidence": c}` in pixels of
-            the image, or None if the image was judged as a whole.
-        fake_probability: 0..1, or None where there is none.
-        verdict: a word, or None where no face was found.
-        model: the detector's name.
-        version: its served version, or None.
+        image: the image's path as it was given, or None of bytes.
+        verdict: `real`, `fake`, `uncertain` or `unreadable`; None where faces
+            were asked for and none was found.
+        fake_probability: 0..1, or None where there is none. Of faces, the
+            verdict, the probability and the reason are those of the face with
+            the highest probability.
         reason: why the verdict is `uncertain`, or None.
+        family: the kind of forgery, which no detector names yet: None.
+        faces: the faces, the most certain one first; empty if the image was
+            taken whole.
+        detector: the detector's name.
+        version: its served version, or None.
         error: why there is no probability, or None.
 
     Example:
-        >>> print(record.to_json())
-        {"image": "a.jpg", "face": null, "fake_probability": 0.93, ...}
+        >>> print(prediction.to_json())
+        {"image": "a.jpg", "verdict": "fake", "fake_probability": 0.93, ...}
     """
 
-    image: str
-    face: dict[str, Any] | None
-    fake_probability: float | None
+    image: str | None
     verdict: str | None
-    model: str
+    fake_probability: float | None
+    reason: str | None
+    family: str | None
+    faces: tuple[FacePrediction, ...]
+    detector: str
     version: int | None
-    reason: str | None = None
     error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields by name; `error` is there only where there is one."""
+        fields = dataclasses.asdict(self)
+        fields["faces"] = [
+            face | {"box": list(face["box"])} for face in fields["faces"]
+        ]
+        if self.error is None:
+            del fields["error"]
+        return fields
 
     def to_json(self) -> str:
-        """One line; `reason` and `error` are in it only where they are."""
-        fields = dataclasses.asdict(self)
-        for name in ("reason", "error"):
-            if fields[name] is None:
-                del fields[name]
-        return json.dumps(fields, allow_nan=False)
+        """`to_dict` as one line of JSON."""
+        return json.dumps(self.to_dict(), allow_nan=False)
 
 
-@dataclasses.dataclass
-class _Item:
-    """An image, or a face of one, on its way to an answer."""
+class Predictor(abc.ABC):
+    """A detector, wherever it runs.
 
-    image: str
-    data: bytes = b""
-    face: dict[str, Any] | None = None
-    verdict: str | None = None
-    error: str | None = None
-
-
-def ask(
-    scorer: Scorer, images: Sequence[str], faces: bool = False
-) -> Iterator[Record]:
-    """Asks a detector about image files.
-
-    An image that cannot be read gets a record with an error; the others are
-    answered all the same.
-
-    Args:
-        scorer: the detector.
-        images: paths of images.
-        faces: whether to find the faces and ask about each of them, instead
-            of the image as a whole.
-
-    Yields:
-        A record for each image, or for each face, in the order given.
-
-    Raises:
-        UserError: the detector cannot be asked.
+    Attributes:
+        name: its name.
+        version: the version that answered last; None if it has none.
     """
-    found = (item for image in images for item in _items(image, faces))
-    for items in _batches(found):
-        sent = [item for item in items if item.error is None]
-        answers = iter(scorer.predict([item.data for item in sent]))
-        for item in items:
-            answer = None if item.error else next(answers)
-            yield _record(item, answer, scorer)
+
+    name: str
+    version: int | None = None
+
+    @abc.abstractmethod
+    def _score_batch(self, image_bytes: list[bytes]) -> list[Score]:
+        """Scores what fits into one request."""
+
+    def score(self, image_bytes: Sequence[bytes]) -> list[Score]:
+        """Scores encoded images, each of them as a whole.
+
+        Args:
+            image_bytes: N encoded images; what is none is `unreadable`.
+
+        Returns:
+            N scores.
+
+        Raises:
+            UserError: the detector cannot be asked.
+
+        Example:
+            >>> detector.score([Path("face.jpg").read_bytes()])
+            [Score(fake_probability=0.93, verdict='fake', reason='')]
+        """
+        return [
+            score
+            for batch in _batches(image_bytes, lambda encoded: [encoded])
+            for score in self._score_batch(batch)
+        ]
+
+    def predict(
+        self, images: Iterable[Image], faces: bool = False
+    ) -> list[Prediction]:
+        """Says of images whether they are real or fake.
+
+        An image that cannot be read gets a prediction with an error; the
+        others are answered all the same.
+
+        Args:
+            images: paths of image files, or encoded images, or both.
+            faces: find the faces and predict each of them, instead of the
+                image as a whole.
+
+        Returns:
+            One prediction an image, in the order given.
+
+        Raises:
+            UserError: the detector cannot be asked, or `images` is a single
+                image.
+
+        Example:
+            >>> [prediction] = detector.predict(["face.jpg"])
+            >>> prediction.verdict
+            'fake'
+        """
+        return list(self.stream(images, faces))
+
+    def stream(
+        self, images: Iterable[Image], faces: bool = False
+    ) -> Iterator[Prediction]:
+        """Gives the predictions of `predict` as soon as each is there."""
+        if isinstance(images, Image):
+            raise UserError(
+                "Images are passed as a list, also a single one. Received: "
+                f"{type(images).__name__}."
+            )
+        read = (_read(image, faces) for image in images)
+        for batch in _batches(read, lambda image: image.encoded):
+            scores = iter(self.score([e for i in batch for e in i.encoded]))
+            for image in batch:
+                of_image = list(itertools.islice(scores, len(image.encoded)))
+                yield _prediction(image, of_image, self)
 
 
-def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
-    """Cuts by the number of images and of their bytes."""
-    batch, total = [], 0
+def _batches(
+    items: Iterable[_Item], encoded: Callable[[_Item], list[bytes]]
+) -> Iterator[list[_Item]]:
+    """Divides items by the number and the bytes of their encoded images."""
+    batch, count, total = [], 0, 0
     for item in items:
-        size = len(item.data)
-        if batch and (len(batch) == BATCH or total + size > LARGEST):
+        images = encoded(item)
+        # An image that could not be read counts as well: its error must not
+        # wait for all that come after it.
+        number, size = max(1, len(images)), sum(map(len, images))
+        if batch and (count + number > BATCH or total + size > LARGEST):
             yield batch
-            batch, total = [], 0
+            batch, count, total = [], 0, 0
         batch.append(item)
-        total += size
+        count, total = count + number, total + size
     if batch:
         yield batch
 
 
-def _size(image: str) -> int:
-    try:
-        return Path(image).stat().st_size
-    except OSError:
-        # Whoever opens it says so.
-        return 0
+@dataclasses.dataclass(frozen=True)
+class _ReadImage:
+    """An image that was read: what is to be scored, or why nothing is."""
+
+    image: str | None
+    encoded: list[bytes]
+    faces: "tuple[Face, ...]" = ()
+    verdict: str | None = None
+    error: str | None = None
 
 
-def _items(image: str, faces: bool) -> Iterable[_Item]:
-    if _size(image) > LARGEST:
-        reason = f"is too large: it has more than {LARGEST >> 20} MiB"
-        return [_Item(image, verdict=UNREADABLE, error=reason)]
+def _read(image: Image, faces: bool) -> _ReadImage:
+    name = None if isinstance(image, bytes) else str(image)
     try:
-        data = Path(image).read_bytes()
+        size = len(image) if name is None else Path(image).stat().st_size
+        if size > LARGEST:
+            reason = f"is too large: it has more than {LARGEST >> 20} MiB"
+            return _ReadImage(name, [], verdict=UNREADABLE, error=reason)
+        data = image if name is None else Path(image).read_bytes()
     except OSError as error:
         reason = f"cannot be opened: {error.strerror or error}"
-        return [_Item(image, verdict=UNREADABLE, error=reason)]
-    return _faces(image, data) if faces else [_Item(image, data)]
+        return _ReadImage(name, [], verdict=UNREADABLE, error=reason)
+    return _crop_faces(name, data) if faces else _ReadImage(name, [data])
 
 
-def _faces(image: str, data: bytes) -> Iterable[_Item]:
+def _crop_faces(name: str | None, data: bytes) -> _ReadImage:
     import tensorflow as tf
 
     from dfk.images.faces import face_crops
 
     try:
-        crops = face_crops(data)
+        found = face_crops(data)
     except tf.errors.InvalidArgumentError:
         # The detector says what it thinks of these bytes.
-        return [_Item(image, data)]
-    if not crops:
+        return _ReadImage(name, [data])
+    if not found:
         reason = "no face found: leave out --faces to ask about all of it"
-        return [_Item(image, error=reason)]
-    return [
-        _Item(
-            image,
-            crop,
-            {"box": list(face.box), "confidence": face.confidence},
-        )
-        for face, crop in crops
-    ]
+        return _ReadImage(name, [], error=reason)
+    faces, crops = zip(*found, strict=True)
+    return _ReadImage(name, list(crops), faces)
 
 
-def _record(item: _Item, answer: Answer | None, scorer: Scorer) -> Record:
-    about = {"model": scorer.model, "version": scorer.version}
-    if answer is None:
-        return Record(
-            item.image, item.face, None, item.verdict, **about, error=item.error
-        )
-    if math.isnan(answer.fake_probability):
-        return Record(
-            item.image,
-            item.face,
-            None,
-            answer.verdict,
-            **about,
-            error=answer.reason,
-        )
-    return Record(
-        item.image,
-        item.face,
-        answer.fake_probability,
-        answer.verdict,
-        **about,
-        reason=answer.reason or None,
+def _prediction(
+    image: _ReadImage, scores: list[Score], detector: Predictor
+) -> Prediction:
+    verdict, probability, reason, error = image.verdict, None, None, image.error
+    if scores:
+        # NaN compares as false, and would hide what comes after it.
+        worst = max(scores, key=lambda s: _number(s.fake_probability, -1.0))
+        verdict = worst.verdict
+        probability = _number(worst.fake_probability)
+        reason = worst.reason or None
+        if probability is None:
+            reason, error = None, worst.reason
+    return Prediction(
+        image=image.image,
+        verdict=verdict,
+        fake_probability=probability,
+        reason=reason,
+        family=None,
+        faces=tuple(
+            FacePrediction(
+                box=face.box,
+                confidence=face.confidence,
+                fake_probability=_number(score.fake_probability),
+                verdict=score.verdict,
+                reason=score.reason or None,
+            )
+            for face, score in zip(image.faces, scores, strict=False)
+        ),
+        detector=detector.name,
+        version=detector.version,
+        error=error,
     )
+
+
+def _number(value: float, otherwise: float | None = None) -> float | None:
+    """A number that JSON can hold, or something else in place of NaN."""
+    return otherwise if math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""What a served detector answers to: four signatures, from bytes to words."""
+"""The four signatures of a served detector, from bytes to verdicts."""
 
 from collections.abc import Callable
 
@@ -48,8 +48,8 @@ def signatures(detector: keras.Model) -> dict[str, Callable]:
     size = detector.input_shape[1]
     pixels = tf.TensorSpec([None, size, size, 3], tf.float32, "images")
     limits = models.score_layer(detector).limits
-    # One function inside all four, so that the network is traced, and stored
-    # in the SavedModel, once.
+    # All four call one function, so that the network is traced once and stored
+    # once in the SavedModel.
     run = tf.function(_runner(detector), input_signature=[pixels])
 
     def read_and_run(image_bytes: tf.Tensor) -> Outputs:
@@ -62,8 +62,8 @@ def signatures(detector: keras.Model) -> dict[str, Callable]:
 
     def answers(outputs: Outputs) -> dict[str, tf.Tensor]:
         probability, ood_score, _ = outputs
-        words = models.verdicts(probability, ood_score, limits)
-        return {"fake_probability": probability, **words}
+        verdicts = models.verdicts(probability, ood_score, limits)
+        return {"fake_probability": probability, **verdicts}
 
     @tf.function(input_signature=[_strings("image_bytes")])
     def serving_default(image_bytes):
@@ -99,12 +99,12 @@ def _strings(name: str) -> tf.TensorSpec:
 
 
 def _runner(detector: keras.Model) -> Callable:
-    """From images `[N, S, S, 3]` to what the detector says of them."""
+    """From images `[N, S, S, 3]`, also none, to the detector's outputs."""
     network = forward_pass(detector)
 
     def run(images: tf.Tensor) -> Outputs:
-        # Fused convolutions refuse an empty batch, so it gets a row of zeros,
-        # which is dropped again.
+        # Fused convolutions refuse an empty batch, so it gets one black image,
+        # whose outputs are dropped again.
         count = tf.shape(images)[0]
         extra = tf.cast(tf.equal(count, 0), tf.int32)
         padded = tf.pad(images, [[0, extra], [0, 0], [0, 0], [0, 0]])

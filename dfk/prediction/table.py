@@ -1,27 +1,27 @@
-"""Printing records, for `dfk.query` and `dfk.predict` alike."""
+"""Printing predictions, for `dfk.query` and `dfk.predict` alike."""
 
 import sys
 from collections.abc import Iterator, Sequence
 
 from dfk.errors import UserError
-from dfk.prediction.predictions import Record, Scorer, ask
+from dfk.prediction.predictions import FacePrediction, Prediction, Predictor
 
 _STYLES = {"real": "green", "fake": "red", "uncertain": "yellow"}
 
 
-def print_answers(
-    scorer: Scorer, images: Sequence[str], faces: bool, as_json: bool
-) -> list[Record]:
-    """Asks about images and prints the answers.
+def print_predictions(
+    detector: Predictor, images: Sequence[str], faces: bool, as_json: bool
+) -> list[Prediction]:
+    """Predicts images and prints what the detector says.
 
     Args:
-        scorer: the detector.
+        detector: in this process, or behind a server.
         images: paths of images.
-        faces: whether to ask about each face of an image.
+        faces: whether to predict each face of an image.
         as_json: one JSON object a line instead of a table.
 
     Returns:
-        The records.
+        The predictions.
 
     Raises:
         UserError: no image was named, or the detector cannot be asked.
@@ -30,58 +30,76 @@ def print_answers(
         raise UserError(
             "No picture was named: pass the path of one or more image files."
         )
-    records = ask(scorer, images, faces)
-    return _print_json(records) if as_json else _print_table(records)
+    predictions = detector.stream(images, faces)
+    return _print_json(predictions) if as_json else _print_table(predictions)
 
 
-def exit_status(records: Sequence[Record]) -> int:
-    """1 if some record is an error, else 0."""
-    return int(any(record.error is not None for record in records))
+def exit_status(predictions: Sequence[Prediction]) -> int:
+    """1 if some image could not be predicted, else 0."""
+    return int(any(p.error is not None for p in predictions))
 
 
-def _print_json(records: Iterator[Record]) -> list[Record]:
-    answered = []
-    for record in records:
-        print(record.to_json(), flush=True)
-        answered.append(record)
-    return answered
+def _print_json(predictions: Iterator[Prediction]) -> list[Prediction]:
+    printed = []
+    for prediction in predictions:
+        print(prediction.to_json(), flush=True)
+        printed.append(prediction)
+    return printed
 
 
-def _print_table(records: Iterator[Record]) -> list[Record]:
+def _print_table(predictions: Iterator[Prediction]) -> list[Prediction]:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    answered = list(records)
-    last = answered[-1]
+    predictions = list(predictions)
+    last = predictions[-1]
     version = "" if last.version is None else f", version {last.version}"
-    table = Table(title=f"{last.model}{version}", title_justify="left")
+    table = Table(title=f"{last.detector}{version}", title_justify="left")
     table.add_column("picture", overflow="fold")
-    with_faces = any(record.face for record in answered)
+    with_faces = any(prediction.faces for prediction in predictions)
     if with_faces:
         table.add_column("face (x, y, w, h)")
     table.add_column("P(fake)", justify="right")
     table.add_column("verdict")
-    for record in answered:
-        # As text, since rich would read [brackets] in a path as markup.
-        cells = [Text(record.image)]
-        if with_faces:
-            box = record.face["box"] if record.face else []
-            cells.append(Text(", ".join(map(str, box))))
-        cells += _answer_cells(record, Text)
-        table.add_row(*cells)
+    for prediction in predictions:
+        for cells, style in _rows(prediction):
+            if not with_faces:
+                del cells[1]
+            # As text, since rich would read [brackets] in a path as markup.
+            row = [Text(cell) for cell in cells]
+            row[-1].stylize(style)
+            table.add_row(*row)
     # A file or a pipe gets as much room as the paths need.
     width = None if sys.stdout.isatty() else 160
     Console(width=width).print(table)
-    return answered
+    return predictions
 
 
-def _answer_cells(record: Record, text: type) -> list:
-    if record.error is not None:
-        return [text("-"), text(record.error, style="magenta")]
-    reason = f": {record.reason}" if record.reason else ""
-    style = _STYLES.get(record.verdict, "")
-    return [
-        text(f"{record.fake_probability:.3f}"),
-        text(record.verdict + reason, style=style),
-    ]
+def _rows(prediction: Prediction) -> Iterator[tuple[list[str], str]]:
+    """The cells and the style of an image's row, and of its faces' rows.
+
+    A single face shares the row of its image.
+    """
+    image, faces = str(prediction.image), prediction.faces
+    if prediction.error is not None:
+        yield [image, "", "-", prediction.error], "magenta"
+    elif len(faces) > 1:
+        yield _cells(image, f"most suspicious of {len(faces)}", prediction)
+        for face in faces:
+            yield _cells("", _box(face), face)
+    else:
+        yield _cells(image, "".join(map(_box, faces)), prediction)
+
+
+def _box(face: FacePrediction) -> str:
+    return ", ".join(map(str, face.box))
+
+
+def _cells(
+    image: str, where: str, found: Prediction | FacePrediction
+) -> tuple[list[str], str]:
+    probability = found.fake_probability
+    shown = "-" if probability is None else f"{probability:.3f}"
+    verdict = found.verdict + (f": {found.reason}" if found.reason else "")
+    return [image, where, shown, verdict], _STYLES.get(found.verdict, "")

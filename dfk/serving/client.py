@@ -3,7 +3,7 @@
 import grpc
 
 from dfk.errors import UserError
-from dfk.prediction.predictions import BATCH, Answer
+from dfk.prediction.predictions import Predictor, Score
 from dfk.serving import tensors
 from dfk.serving.stubs import (
     get_model_status_pb2,
@@ -22,34 +22,36 @@ _OPTIONS = [
 _UNREACHED = ("failed to connect", "errors resolving", "DNS resolution failed")
 
 
-class Client:
+class Client(Predictor):
     """A detector behind a model server.
 
     Args:
-        server: `host:port` of its gRPC port.
+        address: `host:port` of the server's gRPC port.
         model: the model's name in `models.config`.
         version: the version to ask; the highest if None.
         timeout: seconds that one request (of up to 32 images) may take.
 
     Example:
-        >>> client = Client("localhost:8500", "facenet")
-        >>> client.predict([open("face.jpg", "rb").read()])
-        [Answer(fake_probability=0.93, verdict='fake', reason='')]
+        >>> with Client("localhost:8500", model="facenet") as client:
+        ...     [prediction] = client.predict(["face.jpg"])
+        >>> prediction.verdict, prediction.version
+        ('fake', 3)
     """
 
     def __init__(
         self,
-        server: str,
-        model: str,
+        address: str,
+        model: str = "facenet",
         version: int | None = None,
         timeout: float = 60.0,
     ):
-        self.server = server
-        self.model = model
+        self.address = address
+        self.name = model
+        # Later the version that answered last.
         self.version = version
-        self._asked_version = version
+        self._requested_version = version
         self._timeout = timeout
-        self._channel = grpc.insecure_channel(server, _OPTIONS)
+        self._channel = grpc.insecure_channel(address, _OPTIONS)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(
             self._channel
         )
@@ -60,30 +62,11 @@ class Client:
     def __exit__(self, *_) -> None:
         self._channel.close()
 
-    def predict(self, image_bytes: list[bytes]) -> list[Answer]:
-        """Scores encoded images.
-
-        Args:
-            image_bytes: N encoded images; what is none is answered
-                `unreadable`.
-
-        Returns:
-            N answers. `version` then is the version that gave them.
-
-        Raises:
-            UserError: no server, or not with this model or version, or no
-                answer in time.
-        """
-        answers = []
-        for start in range(0, len(image_bytes), BATCH):
-            answers += self._predict(image_bytes[start : start + BATCH])
-        return answers
-
-    def _predict(self, image_bytes: list[bytes]) -> list[Answer]:
+    def _score_batch(self, image_bytes: list[bytes]) -> list[Score]:
         request = predict_pb2.PredictRequest()
-        request.model_spec.name = self.model
-        if self._asked_version is not None:
-            request.model_spec.version.value = self._asked_version
+        request.model_spec.name = self.name
+        if self._requested_version is not None:
+            request.model_spec.version.value = self._requested_version
         request.inputs["image_bytes"].CopyFrom(
             tensors.from_strings(image_bytes)
         )
@@ -92,12 +75,12 @@ class Client:
         except grpc.RpcError as error:
             raise self._explained(error) from error
         self.version = response.model_spec.version.value
-        scores = tensors.to_floats(response.outputs["fake_probability"])
-        words, reasons = (
+        probabilities = tensors.to_floats(response.outputs["fake_probability"])
+        verdicts, reasons = (
             tensors.to_strings(response.outputs[name])
             for name in ("verdict", "reason")
         )
-        return list(map(Answer, scores, words, reasons))
+        return list(map(Score, probabilities, verdicts, reasons))
 
     def _explained(self, error: grpc.RpcError) -> UserError:
         match error.code():
@@ -105,27 +88,27 @@ class Client:
                 return self._unavailable(error.details() or "")
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 return UserError(
-                    f"The server at {self.server} did not answer within "
+                    f"The server at {self.address} did not answer within "
                     f"{self._timeout:g} seconds: ask about fewer pictures at "
-                    "once, or look at its load."
+                    "once, or check its load."
                 )
             case grpc.StatusCode.NOT_FOUND:
                 return self._not_found()
             case code:
                 return UserError(
-                    f"The server at {self.server} refused the request "
+                    f"The server at {self.address} refused the request "
                     f"({code.name}: {error.details()}): check that its model "
-                    f"{self.model!r} was exported by `python -m dfk.export`."
+                    f"{self.name!r} was exported by `python -m dfk.export`."
                 )
 
     def _unavailable(self, details: str) -> UserError:
         if details.startswith(_UNREACHED):
             return UserError(
-                f"No model server answers at {self.server}: start one with "
+                f"No model server answers at {self.address}: start one with "
                 "`python -m dfk.serve`, or pass --server=HOST:PORT."
             )
         return UserError(
-            f"The server at {self.server} cannot answer now ({details}): ask "
+            f"The server at {self.address} cannot answer now ({details}): ask "
             "again later, or about fewer pictures at once."
         )
 
@@ -133,19 +116,19 @@ class Client:
         versions = self._available_versions()
         if not versions:
             return UserError(
-                f"The server at {self.server} serves no model {self.model!r}: "
+                f"The server at {self.address} serves no model {self.name!r}: "
                 "pass --model with a name that its models.config lists."
             )
         known = ", ".join(map(str, versions))
         return UserError(
-            f"The server at {self.server} has no version "
-            f"{self._asked_version} of {self.model!r}: pass --version with "
+            f"The server at {self.address} has no version "
+            f"{self._requested_version} of {self.name!r}: pass --version with "
             f"one that it has ({known}), or leave it out."
         )
 
     def _available_versions(self) -> list[int]:
         request = get_model_status_pb2.GetModelStatusRequest()
-        request.model_spec.name = self.model
+        request.model_spec.name = self.name
         service = model_service_pb2_grpc.ModelServiceStub(self._channel)
         try:
             response = service.GetModelStatus(request, self._timeout)

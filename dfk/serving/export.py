@@ -10,10 +10,11 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from dfk import models
+from dfk import FORMAT, models
 from dfk.errors import UserError
-from dfk.files import exclusive_lock
+from dfk.files import exclusive_lock, write_json
 from dfk.prediction import versions
+from dfk.prediction.detector import DESCRIPTION
 from dfk.prediction.signatures import LABELS, signatures
 from dfk.runs import Run
 from dfk.serving import model_config, warmup
@@ -88,6 +89,7 @@ def _write(detector: keras.Model, version: Path, name: str) -> None:
     module.labels = tf.saved_model.Asset(str(labels))
     tf.saved_model.save(module, str(version), signatures(detector))
     warmup.write(version, name, detector.input_shape[1])
+    write_json(version / DESCRIPTION, {"format": FORMAT})
 
 
 def _publish(version: Path, base_path: Path, config: Path) -> Path:

@@ -100,14 +100,14 @@ def client(place):
 
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_no_image_is_called_unreadable(client, name):
-    (answer,) = client.predict([UNREADABLE[name]])
+    (answer,) = client.score([UNREADABLE[name]])
     assert math.isnan(answer.fake_probability)
     assert answer.verdict == "unreadable"
 
 
 @pytest.mark.parametrize("name", READABLE)
 def test_an_unusual_image_is_scored(client, name):
-    (answer,) = client.predict([READABLE[name]])
+    (answer,) = client.score([READABLE[name]])
     assert 0 <= answer.fake_probability <= 1
     assert answer.verdict in ("real", "fake", "uncertain")
 
@@ -115,9 +115,9 @@ def test_an_unusual_image_is_scored(client, name):
 def test_a_mixed_batch_is_answered_one_by_one(client):
     mixed = [*UNREADABLE.values(), *READABLE.values()]
     order = np.random.default_rng(5).permutation(len(mixed))
-    answers = client.predict([mixed[i] for i in order])
+    answers = client.score([mixed[i] for i in order])
     for index, together in zip(order, answers, strict=True):
-        (alone,) = client.predict([mixed[index]])
+        (alone,) = client.score([mixed[index]])
         assert together.verdict == alone.verdict
         if together.verdict != "unreadable":
             assert together.fake_probability == pytest.approx(

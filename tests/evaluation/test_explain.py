@@ -8,12 +8,23 @@ from PIL import Image
 from dfk.errors import UserError
 from dfk.evaluation.explain import explain
 from dfk.evaluation.overlays import heated
-from dfk.prediction.predictions import Record
+from dfk.prediction.predictions import FacePrediction, Prediction
 
 
-def record(image, face=None, error=None):
-    box = {"box": face, "confidence": 0.9} if face else None
-    return Record(str(image), box, 0.9, "fake", "tiny", None, None, error=error)
+def prediction(image, *boxes, error=None):
+    return Prediction(
+        image=str(image),
+        verdict="fake",
+        fake_probability=0.9,
+        reason=None,
+        family=None,
+        faces=tuple(
+            FacePrediction(box, 0.9, 0.9, "fake", None) for box in boxes
+        ),
+        detector="tiny",
+        version=None,
+        error=error,
+    )
 
 
 @pytest.fixture
@@ -38,28 +49,32 @@ def test_heat_colours_only_where_there_is_some():
 
 
 def test_each_image_gets_a_drawing(detector, images, tmp_path):
-    broken = record(tmp_path / "gone.png", error="cannot be opened")
-    records = [record(images[0]), broken, record(images[1])]
-    drawn = explain(detector, records, tmp_path / "out.png")
+    broken = prediction(tmp_path / "gone.png", error="cannot be opened")
+    predictions = [prediction(images[0]), broken, prediction(images[1])]
+    drawn = explain(detector, predictions, tmp_path / "out.png")
     assert [path.name for path in drawn] == ["out-1.png", "out-3.png"]
     with Image.open(drawn[0]) as wide, Image.open(drawn[1]) as tall:
         assert wide.width > wide.height
         assert tall.height > tall.width
 
 
-def test_all_faces_of_a_image_share_one_drawing(detector, images, tmp_path):
-    faces = [
-        record(images[0], face=(5, 5, 20, 24)),
-        record(images[0], face=(60, 8, 18, 22)),
-    ]
-    drawn = explain(detector, faces, tmp_path / "out.png")
-    assert drawn == [tmp_path / "out.png"]
+def test_all_faces_of_an_image_share_one_drawing(detector, images, tmp_path):
+    def drawn(*boxes):
+        (path,) = explain(
+            detector, [prediction(images[0], *boxes)], tmp_path / "out.png"
+        )
+        with Image.open(path) as drawing:
+            return np.asarray(drawing.convert("RGB"))
+
+    both = drawn((5, 5, 20, 24), (60, 8, 18, 22))
+    first = drawn((5, 5, 20, 24))
+    assert both.shape != first.shape or (both != first).any()
 
 
 def test_a_small_face_is_shown_enlarged_as_well(detector, images, tmp_path):
     def drawn(face):
         (path,) = explain(
-            detector, [record(images[0], face)], tmp_path / "out.png"
+            detector, [prediction(images[0], face)], tmp_path / "out.png"
         )
         with Image.open(path) as drawing:
             return drawing.height
@@ -67,9 +82,9 @@ def test_a_small_face_is_shown_enlarged_as_well(detector, images, tmp_path):
     assert drawn((5, 5, 12, 14)) > 1.4 * drawn((0, 0, 40, 40))
 
 
-def test_a_image_named_twice_is_drawn_once(detector, images, tmp_path):
-    records = [record(images[0]), record(images[0])]
-    drawn = explain(detector, records, tmp_path / "out.png")
+def test_an_image_named_twice_is_drawn_once(detector, images, tmp_path):
+    twice = [prediction(images[0]), prediction(images[0])]
+    drawn = explain(detector, twice, tmp_path / "out.png")
     assert drawn == [tmp_path / "out.png"]
 
 
@@ -77,7 +92,7 @@ def test_a_drawing_that_cannot_be_written_is_named(detector, images, tmp_path):
     (tmp_path / "file").write_text("in the way")
     out = tmp_path / "file" / "out.png"
     with pytest.raises(UserError, match="cannot be written"):
-        explain(detector, [record(images[0])], out)
+        explain(detector, [prediction(images[0])], out)
 
 
 def predict(*arguments):

@@ -5,8 +5,12 @@ from sklearn.linear_model import LogisticRegression
 
 from dfk.errors import UserError
 from dfk.models import calibration
-from dfk.models.calibration import CalibratedScore, fit_scaling
-from dfk.models.verdicts import verdicts
+from dfk.models.calibration import (
+    CalibratedScore,
+    Calibration,
+    fit_scaling,
+)
+from dfk.models.conformal import verdicts
 
 
 @pytest.mark.parametrize("bias", [-1.0, 0.0, 0.7])
@@ -21,9 +25,9 @@ def test_temperature_and_bias_are_recovered(temperature, bias):
     assert fitted[1] == pytest.approx(bias, abs=0.05)
 
 
-# A prior is outvoted by many images; without one, fewer do.
+# Many images outweigh the prior; without one, fewer are enough.
 @pytest.mark.parametrize(
-    ("log_odds", "images"), [(True, 300_000), (False, 3_000)]
+    ("log_odds", "images"), [(True, 100_000), (False, 3_000)]
 )
 def test_it_agrees_with_logistic_regression(log_odds, images):
     generator = np.random.default_rng(1)
@@ -35,7 +39,7 @@ def test_it_agrees_with_logistic_regression(log_odds, images):
     assert bias == pytest.approx(reference.intercept_[0], rel=0.01)
 
 
-def test_a_bias_is_used_only_where_it_pays():
+def test_a_bias_is_used_only_where_it_helps():
     generator = np.random.default_rng(2)
     labels = np.arange(100) % 2
     logits = 4.0 * (labels - 0.5) + generator.normal(size=100)
@@ -69,11 +73,11 @@ def test_separated_classes_do_not_make_a_detector_certain():
 
 def test_few_images_cannot_change_much():
     generator = np.random.default_rng(3)
-    logits = generator.normal(scale=3, size=2000)
-    labels = (generator.random(2000) < 1 / (1 + np.exp(-logits))).astype(int)
+    logits = generator.normal(scale=3, size=600)
+    labels = (generator.random(600) < 1 / (1 + np.exp(-logits))).astype(int)
     fitted = [
         fit_scaling(logits[start : start + 20], labels[start : start + 20])
-        for start in range(0, 2000, 20)
+        for start in range(0, 600, 20)
     ]
     temperatures, biases = np.transpose(fitted)
     # The truth is 1 and 0.
@@ -81,7 +85,7 @@ def test_few_images_cannot_change_much():
     assert np.std(biases) < 0.3
 
 
-def test_temperature_of_useless_logits_ends_at_its_bound():
+def test_temperature_of_useless_logits_ends_at_its_limit():
     labels = np.arange(100) % 2
     temperature, _ = fit_scaling(5.0 * (1 - 2 * labels), labels)
     assert temperature == pytest.approx(calibration.TEMPERATURES[1], rel=0.01)
@@ -91,6 +95,15 @@ def test_temperature_of_useless_logits_ends_at_its_bound():
 def test_calibration_needs_both_classes(label):
     with pytest.raises(UserError, match="both classes"):
         fit_scaling(np.ones(9), np.full(9, label))
+
+
+def test_the_calibration_divides_the_logit():
+    layer = CalibratedScore(dtype="float32")
+    layer.build((None, 1))
+    layer.calibration = Calibration(temperature=2.0)
+    np.testing.assert_allclose(
+        layer(tf.constant([[3.0]])), 1 / (1 + np.exp(-1.5)), rtol=1e-6
+    )
 
 
 def test_fit_gives_what_the_layer_of_a_detector_needs():
@@ -107,17 +120,17 @@ def test_fit_gives_what_the_layer_of_a_detector_needs():
     )
     assert (fitted.error_rate, fitted.images) == (0.05, (200, 200))
     scores = layer(logits[:, None].astype(np.float32))[:, 0]
-    words = verdicts(scores, tf.zeros(400), layer.limits)["verdict"]
-    words = words.numpy().astype(str)
+    found = verdicts(scores, tf.zeros(400), layer.limits)["verdict"]
+    found = found.numpy().astype(str)
     # 200 images: k = ceil(201 * .95) = 191 of each class are not ruled out.
-    assert np.sum(words[labels == 0] == "fake") == 9
-    assert np.sum(words[labels == 1] == "real") == 9
+    assert np.sum(found[labels == 0] == "fake") == 9
+    assert np.sum(found[labels == 1] == "real") == 9
     # And of the reals, k = 199, 191 and 181 raise no alarm at 1, 5 and 10 %.
     reals = np.asarray(scores)[labels == 0]
     assert [np.sum(reals > np.float32(a)) for a in fitted.alarms] == [1, 9, 19]
 
 
-def test_alarms_that_validation_cannot_promise_are_never_raised():
+def test_alarms_that_validation_cannot_guarantee_are_never_raised():
     labels = np.arange(60) % 2
     fitted = calibration.fit(4.0 * labels - 2 + np.linspace(0, 1, 60), labels)
     assert fitted.alarms[0] == 1.0

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import stats
 
+from dfk import models
 from dfk.errors import UserError
 from dfk.evaluation.coverage import coverage
 from dfk.models import Calibration
@@ -42,7 +44,7 @@ def test_limits_are_exact_among_neighbouring_floats():
 @pytest.mark.parametrize(
     ("error_rate", "count"), [(0.05, 19), (0.01, 99), (0.1, 9), (0.3, 3)]
 )
-def test_needed_is_where_verdicts_begin(error_rate, count):
+def test_verdicts_begin_at_the_required_number_of_images(error_rate, count):
     assert required_images(error_rate) == count
 
     def limits(count):
@@ -121,12 +123,12 @@ def test_temperature_changes_no_verdict():
     labels = np.arange(200) % 2
     logits = 3 * (labels - 0.5) + generator.normal(size=200)
 
-    def words(scores):
+    def found(scores):
         limits = np.float32(conformal_limits(scores, labels))
         return [scores <= limits[0], scores >= limits[1]]
 
     np.testing.assert_array_equal(
-        words(sigmoid(logits)), words(sigmoid(logits / 2.5))
+        found(sigmoid(logits)), found(sigmoid(logits / 2.5))
     )
 
 
@@ -137,7 +139,7 @@ def test_coverage_counts_the_true_labels_that_stay_possible():
     got = coverage(labels, scores, calibration)
     assert got["real"]["covered"] == 0.75
     assert got["fake"]["covered"] == 0.5
-    # Ten fakes cannot promise an error rate of 5 %.
+    # Ten fakes are too few for an error rate of 5 %.
     assert got["fake"]["promised"] is None
     assert got["real"]["promised"] == 0.95
     chance = stats.betabinom(4, 95, 5)
@@ -167,3 +169,47 @@ def test_a_class_without_images_has_no_coverage():
     # Which is no fault of validation.
     assert got["fake"]["promised"] == 0.95
     assert got["fake"]["low"] is None
+
+
+CLOSE = ("uncertain", "too close to call")
+
+
+def verdicts(probabilities, limits, ood_score=None):
+    ood_score = ood_score or [0.0] * len(probabilities)
+    found = models.verdicts(
+        tf.constant(probabilities), tf.constant(ood_score), tf.constant(limits)
+    )
+    return [
+        (verdict.decode(), reason.decode())
+        for verdict, reason in zip(
+            found["verdict"].numpy(), found["reason"].numpy(), strict=True
+        )
+    ]
+
+
+def test_what_both_could_be_is_uncertain():
+    found = verdicts([0.2, 0.25, 0.5, 0.75, 0.8], [0.75, 0.25])
+    assert found == [("real", ""), CLOSE, CLOSE, CLOSE, ("fake", "")]
+
+
+def test_what_neither_could_be_is_uncertain():
+    found = verdicts([0.25, 0.5, 0.75], [0.25, 0.75])
+    assert found == [("real", ""), CLOSE, ("fake", "")]
+
+
+def test_limits_that_rule_nothing_out_leave_all_uncertain():
+    assert verdicts([0.0, 0.5, 1.0], [1.0, 0.0]) == [CLOSE] * 3
+
+
+def test_the_out_of_distribution_and_the_unreadable_say_so():
+    found = verdicts([0.9, 0.9, np.nan], [0.7, 0.3], [1.0, 1.01, 5.0])
+    assert found == [
+        ("fake", ""),
+        ("uncertain", "unlike the training pictures"),
+        ("unreadable", "not a picture that can be decoded"),
+    ]
+
+
+def test_the_uncertain_range_is_ordered():
+    assert Calibration(1, 0, 0.7, 0.3).uncertain == (0.3, 0.7)
+    assert Calibration(1, 0, 0.3, 0.7).uncertain == (0.3, 0.7)

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from tiny import SIZE, build_tiny, save_run
 
 from dfk import models
 from dfk.errors import UserError
@@ -31,7 +32,7 @@ def recognizer(tmp_path, monkeypatch):
     return network
 
 
-def test_facenet_is_its_recognizer_over_both_views(recognizer):
+def test_facenet_is_its_recognizer_averaged_over_flips(recognizer):
     images = noise(2, facenet.NATIVE_SIZE)
     mean = images.mean(axis=(1, 2, 3), keepdims=True)
     standard = (images - mean) / images.std(axis=(1, 2, 3), keepdims=True)
@@ -41,20 +42,29 @@ def test_facenet_is_its_recognizer_over_both_views(recognizer):
     np.testing.assert_allclose(made, both, atol=1e-5)
 
 
-def test_a_run_has_the_direction_of_its_own_features(tmp_path):
-    detector = models.build("cnn", 32, weights="none")
-    detector.save(tmp_path / "model.keras")
-    images = noise(3, 32)
+@pytest.fixture(scope="module")
+def detector():
+    return build_tiny()
+
+
+@pytest.fixture(scope="module")
+def run(detector, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    save_run(detector, folder)
+    return folder
+
+
+def test_a_run_has_the_direction_of_its_own_features(detector, run):
+    images = noise(3, SIZE)
     features = models.embedder(detector)(images).numpy()
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    made = extractor(str(tmp_path))(images)
+    made = extractor(str(run))(images)
     np.testing.assert_allclose(made, features / lengths, atol=1e-6)
 
 
-def test_a_run_of_another_size_is_refused(tmp_path):
-    models.build("cnn", 32, "none").save(tmp_path / "model.keras")
+def test_a_run_of_another_size_is_refused(run):
     with pytest.raises(UserError, match="takes pictures of 32 pixels"):
-        extractor(str(tmp_path), image_size=64)
+        extractor(str(run), image_size=64)
 
 
 def test_an_unknown_name_is_answered_with_the_closest():

@@ -28,22 +28,24 @@ def _embed(model, images):
     return model(images, training=False).numpy()
 
 
-def test_the_port_embeds_as_keras_facenet_does(reference, tmp_path):
-    reference.save_weights(tmp_path / "facenet.weights.h5")
-    reference.save(tmp_path / "facenet.h5")
+@pytest.fixture(scope="module")
+def file(reference, tmp_path_factory):
+    file = tmp_path_factory.mktemp("facenet") / "facenet.h5"
+    reference.save(file)
+    return file
+
+
+def test_the_port_embeds_as_keras_facenet_does(reference, file):
     port = facenet.recognizer(128)
-    port.load_weights(tmp_path / "facenet.h5", by_name=True)
+    port.load_weights(file, by_name=True)
     images = np.random.default_rng(0).normal(0, 1, (2, 160, 160, 3))
     np.testing.assert_allclose(
         _embed(port, images), _embed(reference, images), atol=1e-5
     )
 
 
-def test_the_detector_loads_every_layer_of_a_keras_h5_file(reference, tmp_path):
-    reference.save(tmp_path / "facenet.h5")
-    detector = models.build(
-        "facenet", 160, weights=str(tmp_path / "facenet.h5")
-    )
+def test_the_detector_loads_every_layer_of_a_keras_h5_file(reference, file):
+    detector = models.build("facenet", 160, weights=str(file))
     for layer in backbone_layers(detector):
         theirs = reference.get_layer(layer.name).get_weights()
         for ours, expected in zip(layer.get_weights(), theirs, strict=True):

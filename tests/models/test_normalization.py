@@ -6,6 +6,8 @@ import pytest
 from keras.applications import efficientnet_v2, resnet
 
 from dfk import models
+from dfk.models.facenet import ImageStandardization
+from dfk.models.resnet import CaffePreprocessing
 
 
 def _pixels(size):
@@ -16,22 +18,16 @@ def _pixels(size):
     )
 
 
-def _up_to(detector, layer, images):
-    """What a layer makes of the images themselves, without their mirrors."""
-    part = keras.Model(detector.input, detector.get_layer(layer).output)
-    return part(images)[: len(images)]
-
-
 def test_resnet_preprocesses_as_keras_does():
-    detector = models.build("resnet", 224, "none")
-    images = _pixels(224)
+    images = _pixels(32)
     np.testing.assert_allclose(
-        _up_to(detector, "preprocess", images),
+        CaffePreprocessing()(images),
         resnet.preprocess_input(images.copy()),
         atol=1e-4,
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "architecture", "preprocess"),
     [
@@ -54,9 +50,11 @@ def test_equals_keras_applications_with_the_same_weights(
         if layer.weights:
             layer.set_weights(detector.get_layer(layer.name).get_weights())
     images = _pixels(224)
-    last = reference.layers[-1].name
+    last = detector.get_layer(reference.layers[-1].name)
+    # Of the images themselves, without their mirror images.
+    found = keras.Model(detector.input, last.output)(images)[: len(images)]
     np.testing.assert_allclose(
-        _up_to(detector, last, images),
+        found,
         reference(preprocess(images.copy())),
         rtol=1e-4,
         # Activations go up to 20, and some of them are nearly 0.
@@ -65,16 +63,12 @@ def test_equals_keras_applications_with_the_same_weights(
 
 
 def test_facenet_standardizes_each_image():
-    from dfk.models.facenet import ImageStandardization
-
     images = _pixels(32)
     out = ImageStandardization()(images).numpy()
     np.testing.assert_allclose(out.mean((1, 2, 3)), 0, atol=1e-5)
     np.testing.assert_allclose(out.std((1, 2, 3)), 1, atol=1e-5)
 
 
-def test_a_image_of_one_colour_standardizes_to_zeros():
-    from dfk.models.facenet import ImageStandardization
-
+def test_an_image_of_one_colour_standardizes_to_zeros():
     out = ImageStandardization()(np.full((1, 8, 8, 3), 200.0, "float32"))
     np.testing.assert_allclose(out, 0, atol=1e-3)

@@ -17,24 +17,24 @@ def features():
 
 
 def fitted(features):
-    gauge = OutOfDistributionScore()
-    gauge.build(features.shape)
-    gauge.fit(features)
-    return gauge
+    layer = OutOfDistributionScore()
+    layer.build(features.shape)
+    layer.fit(features)
+    return layer
 
 
-def test_it_changes_nothing_and_at_first_finds_nothing_novel(features):
-    gauge = OutOfDistributionScore()
-    np.testing.assert_array_equal(gauge(features), features)
-    assert not np.any(gauge.score(1000 * features))
+def test_it_changes_nothing_and_unfitted_finds_nothing_unusual(features):
+    layer = OutOfDistributionScore()
+    np.testing.assert_array_equal(layer(features), features)
+    assert not np.any(layer.score(1000 * features))
 
 
 def test_with_all_directions_it_is_the_mahalanobis_distance(features):
     # 39 of 40 directions, and the last as noise: the whole covariance.
-    gauge = fitted(features)
+    layer = fitted(features)
     expected = EmpiricalCovariance().fit(features).mahalanobis(features)
     np.testing.assert_allclose(
-        gauge.distance(features) ** 2 * 40, expected, rtol=0.02
+        layer.distance(features) ** 2 * 40, expected, rtol=0.02
     )
 
 
@@ -46,36 +46,38 @@ def test_the_distance_of_usual_features_is_about_one(features):
 
 def test_what_leaves_the_training_directions_is_far(features, monkeypatch):
     monkeypatch.setattr(out_of_distribution, "COMPONENTS", 6)
-    gauge = fitted(features)
+    layer = fitted(features)
     other = np.random.default_rng(1).normal(size=features.shape) * 12
-    usual, novel = gauge.distance(features), gauge.distance(other)
-    assert np.min(novel) > np.max(usual)
+    usual, unusual = layer.distance(features), layer.distance(other)
+    assert np.min(unusual) > np.max(usual)
 
 
-def test_one_feature_cannot_decide_alone(features):
-    gauge = fitted(features)
+def test_no_single_feature_decides(features):
+    layer = fitted(features)
     usual = features[:1]
     strange, strangest, stranger = usual.copy(), usual.copy(), 30 * usual
     strange[0, 0], strangest[0, 0] = 1e3, 1e6
-    assert gauge.distance(strange) == gauge.distance(strangest)
-    assert gauge.distance(strange) < gauge.distance(stranger)
+    assert layer.distance(strange) == layer.distance(strangest)
+    assert layer.distance(strange) < layer.distance(stranger)
 
 
 def test_fewer_images_than_directions_are_enough(features):
-    gauge = fitted(features[:5])
-    assert np.isfinite(gauge.distance(features)).all()
+    layer = fitted(features[:5])
+    assert np.isfinite(layer.distance(features)).all()
 
 
 def test_what_it_learnt_is_saved(features, tmp_path):
     images = keras.Input((40,))
-    model = keras.Model(images, OutOfDistributionScore(name="novelty")(images))
-    gauge = model.get_layer("novelty")
-    gauge.fit(features)
-    gauge.limit.assign(1.2)
-    model.save(tmp_path / "gauge.keras")
-    again = keras.models.load_model(tmp_path / "gauge.keras")
+    model = keras.Model(
+        images, OutOfDistributionScore(name="ood_score")(images)
+    )
+    layer = model.get_layer("ood_score")
+    layer.fit(features)
+    layer.limit.assign(1.2)
+    model.save(tmp_path / "detector.keras")
+    again = keras.models.load_model(tmp_path / "detector.keras")
     np.testing.assert_allclose(
-        again.get_layer("novelty").score(features),
-        gauge.score(features),
+        again.get_layer("ood_score").score(features),
+        layer.score(features),
         rtol=1e-6,
     )

@@ -1,5 +1,6 @@
-"""One file, one score, whichever road it takes."""
+"""One image, one score, whichever path its bytes take."""
 
+import json
 import shutil
 
 import keras
@@ -11,13 +12,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from tiny import build_tiny, make_images, save_run
 
+import dfk
 from dfk import models
 from dfk.errors import UserError
 from dfk.images.decode import decode
 from dfk.models.combination import Part, combine, detector_part
 from dfk.models.from_sklearn import to_keras
-from dfk.prediction import detector
-from dfk.serving.client import Client
 from dfk.serving.export import export
 from dfk.serving.server import serving
 
@@ -25,10 +25,6 @@ IMAGE_SIZE = 64
 
 
 def build(name):
-    if name == "tiny":
-        return build_tiny()
-    if name == "combination":
-        return build_combination()
     keras.utils.set_random_seed(2)
     detector = models.build(name, image_size=IMAGE_SIZE, weights="none")
     models.score_layer(detector).calibration = models.Calibration(
@@ -54,73 +50,123 @@ def pixels_of(images, detector):
     return np.stack([decode(image, size) for image in images])
 
 
-def over_grpc(config, saved_models, name, images):
-    with (
-        serving(config, saved_models, port=0) as server,
-        Client(f"localhost:{server.port}", name) as client,
-    ):
-        return client.predict(images)
+def export_to(place, detector):
+    save_run(detector, place / "run")
+    export(
+        place / "run", place / "saved_models", config=place / "models.config"
+    )
 
 
-@pytest.mark.parametrize("name", ["tiny", "combination", *models.names()])
-def test_every_road_gives_the_same_score(name, tmp_path):
-    detector = build(name)
+def assert_one_score(detector, place):
+    """Sends images along every path of an exported detector."""
     images = make_images(3)
     pixels = pixels_of(images, detector).astype(np.float32)
     expected = detector(pixels, training=False).numpy()[:, 0]
-    # Saturated scores would agree whatever the road.
+    # Saturated scores would agree whatever the path.
     assert np.all((expected > 0.02) & (expected < 0.98))
 
-    save_run(detector, tmp_path / "run")
-    config = tmp_path / "models.config"
-    saved = export(tmp_path / "run", tmp_path / "saved", config=config)
-    batch = tf.constant(images)
-    signature = tf.saved_model.load(str(saved)).signatures["serving_default"]
+    saved_models = place / "saved_models"
+    saved = saved_models / detector.name / "1"
     layer = keras.layers.TFSMLayer(str(saved), call_endpoint="serving_default")
-    served = over_grpc(config, tmp_path / "saved", name, images)
-    roads = {
+    with (
+        serving(place / "models.config", saved_models, port=0) as server,
+        dfk.Client(f"localhost:{server.port}", detector.name) as client,
+    ):
+        served = client.score(images)
+    paths = {
         ".keras": models.load(saved / "model.keras")(pixels)[:, 0],
-        "SavedModel": signature(image_bytes=batch)["fake_probability"],
-        "TFSMLayer": layer(batch)["fake_probability"],
-        "gRPC": [answer.fake_probability for answer in served],
+        "TFSMLayer": layer(tf.constant(images))["fake_probability"],
+        "SavedModel": _probabilities(dfk.load(saved).score(images)),
+        "gRPC": _probabilities(served),
     }
-    for road, scores in roads.items():
-        np.testing.assert_allclose(scores, expected, atol=1e-5, err_msg=road)
+    for path, found in paths.items():
+        np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=path)
 
 
-def test_predict_gives_the_same_answers_from_every_kind_of_file(
-    place, run, images
-):
-    served = over_grpc(
-        place / "models.config", place / "saved_models", "tiny", images
+def _probabilities(scores):
+    return [score.fake_probability for score in scores]
+
+
+def test_every_path_gives_the_same_score(detector, place):
+    assert_one_score(detector, place)
+
+
+def test_every_path_gives_a_combination_the_same_score(tmp_path):
+    detector = build_combination()
+    export_to(tmp_path, detector)
+    assert_one_score(detector, tmp_path)
+
+
+# Without the server, tests/models/test_models.py shows it faster.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", models.names())
+def test_every_path_gives_each_architecture_the_same_score(name, tmp_path):
+    detector = build(name)
+    export_to(tmp_path, detector)
+    assert_one_score(detector, tmp_path)
+
+
+def test_a_run_and_its_export_give_the_same_predictions(place, run, images):
+    from_run = dfk.load(run).score(images)
+    exported = dfk.load(place / "saved_models/tiny").score(images)
+    assert [s.verdict for s in exported] == [s.verdict for s in from_run]
+    assert [s.reason for s in exported] == [s.reason for s in from_run]
+    np.testing.assert_allclose(
+        _probabilities(exported), _probabilities(from_run), atol=1e-5
     )
-    saved = place / "saved_models/tiny"
-    for path in (run, run / "model.keras", saved, saved / "1"):
-        answers = detector.load(path).predict(images)
-        assert [a.verdict for a in answers] == [a.verdict for a in served]
-        np.testing.assert_allclose(
-            [a.fake_probability for a in answers],
-            [a.fake_probability for a in served],
-            atol=1e-5,
-        )
 
 
-def test_predict_takes_the_highest_version(place):
+def test_the_highest_version_is_loaded(place):
     saved = place / "saved_models/tiny"
     (saved / "2").mkdir()
     (saved / "11").mkdir()
     shutil.copytree(saved / "1", saved / "10")
-    assert detector.load(saved).version == 10
-    assert detector.load(saved).model == "tiny"
-    assert detector.load(saved / "1").version == 1
+    loaded = dfk.load(saved)
+    assert (loaded.name, loaded.version) == ("tiny", 10)
+    # A SavedModel has no Keras model; a run has.
+    assert loaded.detector is None
+    assert dfk.load(saved / "1").version == 1
 
 
 @pytest.mark.parametrize("what", ["missing", "empty", "spoilt"])
-def test_predict_says_what_is_no_detector(tmp_path, what):
+def test_what_is_no_detector_is_named(tmp_path, what):
     path = tmp_path / what
     if what != "missing":
         path.mkdir()
     if what == "spoilt":
         (path / "saved_model.pb").write_bytes(b"not a graph")
     with pytest.raises(UserError, match=str(path)):
-        detector.load(path)
+        dfk.load(path)
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """A SavedModel's folder, of which only what lies beside it matters."""
+    folder = tmp_path / "saved_models/tiny/3"
+    (folder / "assets.extra").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"not a graph")
+    return folder
+
+
+def test_an_export_of_an_earlier_dfk_is_refused(exported):
+    (exported / "MODEL_CARD.md").write_text("Made by dfk 0.1.")
+    with pytest.raises(UserError, match=r"tiny/3 .* format 1.* export"):
+        dfk.load(exported)
+
+
+def test_an_export_of_a_later_dfk_is_refused(exported):
+    (exported / "assets.extra/detector.json").write_text(
+        json.dumps({"format": dfk.FORMAT + 1})
+    )
+    with pytest.raises(UserError, match=rf"in format {dfk.FORMAT + 1}, "):
+        dfk.load(exported.parent)
+
+
+def test_another_programs_saved_model_is_refused(tmp_path):
+    module = tf.Module()
+    module.double = tf.function(
+        lambda x: 2 * x, input_signature=[tf.TensorSpec([], tf.float32)]
+    )
+    tf.saved_model.save(module, tmp_path / "foreign")
+    with pytest.raises(UserError, match="not a SavedModel that dfk exported"):
+        dfk.load(tmp_path / "foreign")

@@ -6,137 +6,288 @@ import numpy as np
 import pytest
 from tiny import encode
 
+import dfk
+from dfk.errors import UserError
 from dfk.images import faces
-from dfk.prediction import detector
-from dfk.prediction import predictions as records_module
-from dfk.prediction.predictions import BATCH, LARGEST, ask
+from dfk.prediction import predictions as predictions_module
+from dfk.prediction import table
+from dfk.prediction.predictions import BATCH, LARGEST, Predictor, Score
 
 
 @pytest.fixture(scope="module")
-def scorer(run):
-    return detector.load(run)
+def loaded(run):
+    return dfk.load(run)
 
 
-@pytest.fixture
-def files(tmp_path, images):
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, images):
+    folder = tmp_path_factory.mktemp("pictures")
     paths = []
     for number, image in enumerate(images):
-        path = tmp_path / f"{number}.png"
+        path = folder / f"{number}.png"
         path.write_bytes(image)
         paths.append(str(path))
     return paths
 
 
-def test_a_record_has_the_fields_that_callers_depend_on(scorer, files):
-    (record,) = ask(scorer, files[:1])
-    fields = json.loads(record.to_json())
-    assert set(fields) - {"reason"} == {
-        "image",
-        "face",
-        "fake_probability",
-        "verdict",
-        "model",
-        "version",
-    }
-    assert ("reason" in fields) == (fields["verdict"] == "uncertain")
-    assert fields["image"] == files[0]
-    assert fields["model"] == "tiny"
-    assert fields["face"] is fields["version"] is None
-    assert 0 <= fields["fake_probability"] <= 1
+class Brightness(Predictor):
+    """A detector of no network: the first byte decides, 255 is fake."""
 
+    name = "brightness"
 
-def test_every_image_is_answered_in_the_order_given(scorer, files):
-    images = [*files, *files[::-1]] * 4
-    assert len(images) > BATCH
-    records = list(ask(scorer, images))
-    assert [r.image for r in records] == images
-    scores = {r.image: round(r.fake_probability, 5) for r in records}
-    assert len(set(scores.values())) == len(files)
-    assert all(round(r.fake_probability, 5) == scores[r.image] for r in records)
+    def __init__(self):
+        self.requests = []
 
+    def _score_batch(self, image_bytes):
+        self.requests.append(len(image_bytes))
+        return [self._score(image) for image in image_bytes]
 
-def test_what_cannot_be_read_is_an_error_among_answers(scorer, files, tmp_path):
-    text = tmp_path / "notes.txt"
-    text.write_text("no picture")
-    bad = [str(tmp_path / "gone.png"), str(tmp_path), str(text)]
-    records = list(ask(scorer, [bad[0], files[0], *bad[1:], files[1]]))
-    assert [r.error is None for r in records] == [0, 1, 0, 0, 1]
-    reasons = ["No such file", "Is a directory", "not a picture"]
-    broken = [r for r in records if r.error]
-    for record, reason in zip(broken, reasons, strict=True):
-        fields = json.loads(record.to_json())
-        assert reason in fields["error"]
-        assert fields["fake_probability"] is None
-        assert fields["verdict"] == "unreadable"
-
-
-def test_a_file_of_gigabytes_is_an_error_among_answers(scorer, files, tmp_path):
-    film = tmp_path / "film.mp4"
-    with film.open("wb") as file:
-        file.truncate(LARGEST + 1)
-    records = list(ask(scorer, [files[0], str(film), files[1]]))
-    assert [record.error is None for record in records] == [True, False, True]
-    assert records[1].verdict == "unreadable"
-    assert "more than 512 MiB" in records[1].error
+    def _score(self, image):
+        if not image:
+            return Score(float("nan"), "unreadable", "not a picture")
+        if image[0] == 100:
+            return Score(100 / 255, "uncertain", "too close to call")
+        return Score(image[0] / 255, ("real", "fake")[image[0] > 127], "")
 
 
 @pytest.fixture
-def asked(scorer, monkeypatch):
-    """How many images each request held."""
-    asked = []
-    predict = scorer.predict
-    monkeypatch.setattr(
-        scorer,
-        "predict",
-        lambda images: asked.append(len(images)) or predict(images),
-    )
-    return asked
+def brightness():
+    return Brightness()
 
 
-def test_requests_are_cut_by_bytes_as_well(scorer, files, asked, monkeypatch):
-    sizes = [os.path.getsize(file) for file in files]
-    monkeypatch.setattr(records_module, "LARGEST", max(sizes) + 1)
-    assert len(list(ask(scorer, files))) == len(files)
-    assert len(asked) > 1
+@pytest.fixture
+def find(monkeypatch):
+    """Says which faces are in every image: no photograph is at hand."""
+
+    def find(*found):
+        crops = [
+            (faces.Face(box, confidence, ()), bytes([level]))
+            for box, confidence, level in found
+        ]
+        monkeypatch.setattr(faces, "face_crops", lambda _: crops)
+
+    return find
 
 
-def test_faces_are_cut_into_requests_by_their_number(
-    scorer, files, asked, monkeypatch
+def test_a_prediction_has_the_fields_that_callers_depend_on(loaded, files):
+    fields = json.loads(loaded.predict(files[:1])[0].to_json())
+    assert list(fields) == [
+        *("image", "verdict", "fake_probability", "reason", "family"),
+        *("faces", "detector", "version"),
+    ]
+    assert fields["image"] == files[0]
+    assert fields["detector"] == "tiny"
+    assert fields["family"] is fields["version"] is None
+    assert fields["faces"] == []
+    assert 0 <= fields["fake_probability"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("level", "verdict", "reason"),
+    [
+        (0, "real", None),
+        (255, "fake", None),
+        (100, "uncertain", "too close to call"),
+    ],
+)
+def test_only_what_is_uncertain_has_a_reason(
+    brightness, level, verdict, reason
 ):
-    crowd = [faces.Face((2, 3, 16, 18), 0.99, ())] * 40
-    monkeypatch.setattr(faces, "find_faces", lambda pixels: crowd)
-    assert len(list(ask(scorer, files[:1], faces=True))) == 40
-    assert asked == [32, 8]
+    (prediction,) = brightness.predict([bytes([level])])
+    assert (prediction.verdict, prediction.reason) == (verdict, reason)
 
 
-def test_a_image_without_a_face_is_not_judged(scorer, tmp_path):
-    flat = tmp_path / "flat.png"
-    flat.write_bytes(encode(np.full((80, 80, 3), 90, np.uint8)))
-    (record,) = ask(scorer, [str(flat)], faces=True)
-    assert "no face found" in record.error
-    assert record.fake_probability is None
-    assert record.verdict is None
+def test_paths_and_bytes_are_predicted_alike(loaded, files, images):
+    mixed = [files[0], Path(files[1]), images[0], images[1]]
+    predictions = loaded.predict(mixed)
+    assert [p.image for p in predictions] == [*files[:2], None, None]
+    scores = [p.fake_probability for p in predictions]
+    assert scores[:2] == pytest.approx(scores[2:], abs=1e-6)
+    assert [s.fake_probability for s in loaded.score(images[:2])] == (
+        pytest.approx(scores[:2], abs=1e-6)
+    )
 
 
-def test_each_face_gets_a_record(scorer, files, monkeypatch):
-    # Where the faces are is not what is tested: no photograph is at hand.
+def test_a_single_image_is_not_taken_for_a_list(brightness, files):
+    with pytest.raises(UserError, match="as a list"):
+        brightness.predict(files[0])
+
+
+def test_every_image_is_predicted_in_the_order_given(loaded, files):
+    images = [*files, *files[::-1]] * 4
+    assert len(images) > BATCH
+    predictions = loaded.predict(images)
+    assert [p.image for p in predictions] == images
+    scores = {p.image: round(p.fake_probability, 5) for p in predictions}
+    assert len(set(scores.values())) == len(files)
+    for prediction in predictions:
+        assert round(prediction.fake_probability, 5) == scores[prediction.image]
+
+
+def test_what_cannot_be_read_is_an_error_among_others(loaded, files, tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("no picture")
+    bad = [str(tmp_path / "gone.png"), str(tmp_path), str(text)]
+    predictions = loaded.predict([bad[0], files[0], *bad[1:], files[1]])
+    assert [p.error is None for p in predictions] == [0, 1, 0, 0, 1]
+    reasons = ["No such file", "Is a directory", "not a picture"]
+    broken = [p for p in predictions if p.error]
+    for prediction, reason in zip(broken, reasons, strict=True):
+        fields = json.loads(prediction.to_json())
+        assert reason in fields["error"]
+        assert fields["fake_probability"] is fields["reason"] is None
+        assert fields["verdict"] == "unreadable"
+
+
+def test_a_file_of_gigabytes_is_an_error_among_others(
+    brightness, files, tmp_path
+):
+    film = tmp_path / "film.mp4"
+    with film.open("wb") as file:
+        file.truncate(LARGEST + 1)
+    predictions = brightness.predict([files[0], str(film), files[1]])
+    assert [p.error is None for p in predictions] == [True, False, True]
+    assert predictions[1].verdict == "unreadable"
+    assert "more than 512 MiB" in predictions[1].error
+
+
+def test_requests_are_limited_by_number(brightness):
+    assert len(brightness.score([b"x"] * (BATCH + 1))) == BATCH + 1
+    assert brightness.requests == [BATCH, 1]
+
+
+def test_requests_are_limited_by_bytes_as_well(brightness, files, monkeypatch):
+    sizes = [os.path.getsize(file) for file in files]
+    monkeypatch.setattr(predictions_module, "LARGEST", max(sizes) + 1)
+    assert len(brightness.predict(files)) == len(files)
+    assert len(brightness.requests) > 1
+
+
+def test_predictions_come_before_all_images_are_read(brightness):
+    read = []
+
+    def images():
+        for number in range(10 * BATCH):
+            read.append(number)
+            yield bytes([number % 256])
+
+    next(brightness.stream(images()))
+    assert len(read) <= BATCH + 1
+
+
+def test_the_most_suspicious_face_speaks_for_its_image(brightness, find, files):
+    find(
+        ((2, 3, 16, 18), 0.99, 10),
+        ((0, 1, 14, 14), 0.98, 250),
+        ((30, 1, 9, 9), 0.97, 100),
+    )
+    predictions = brightness.predict(files[:2], faces=True)
+    assert [p.image for p in predictions] == files[:2]
+    fields = predictions[0].to_dict()
+    assert fields["verdict"] == "fake"
+    assert fields["fake_probability"] == 250 / 255
+    assert fields["reason"] is None
+    assert fields["faces"] == [
+        {
+            "box": [2, 3, 16, 18],
+            "confidence": 0.99,
+            "fake_probability": 10 / 255,
+            "verdict": "real",
+            "reason": None,
+        },
+        {
+            "box": [0, 1, 14, 14],
+            "confidence": 0.98,
+            "fake_probability": 250 / 255,
+            "verdict": "fake",
+            "reason": None,
+        },
+        {
+            "box": [30, 1, 9, 9],
+            "confidence": 0.97,
+            "fake_probability": 100 / 255,
+            "verdict": "uncertain",
+            "reason": "too close to call",
+        },
+    ]
+
+
+def test_the_image_has_the_reason_of_that_face(brightness, find, files):
+    find(((2, 3, 16, 18), 0.99, 10), ((0, 1, 14, 14), 0.98, 100))
+    (prediction,) = brightness.predict(files[:1], faces=True)
+    assert prediction.verdict == "uncertain"
+    assert prediction.reason == "too close to call"
+
+
+def test_a_crowd_is_divided_into_requests(brightness, find, files):
+    find(*[((2, 3, 16, 18), 0.99, 10)] * (BATCH + 8))
+    (prediction,) = brightness.predict(files[:1], faces=True)
+    assert len(prediction.faces) == BATCH + 8
+    assert brightness.requests == [BATCH, 8]
+
+
+def test_faces_are_scored_as_their_crops(loaded, files, monkeypatch):
     found = [
         faces.Face((2, 3, 16, 18), 0.99, ()),
         faces.Face((0, 1, 14, 14), 0.91, ()),
     ]
     monkeypatch.setattr(faces, "find_faces", lambda pixels: found)
-    records = list(ask(scorer, files[:2], faces=True))
-    assert [r.image for r in records] == [files[0]] * 2 + [files[1]] * 2
-    assert records[0].face == {"box": [2, 3, 16, 18], "confidence": 0.99}
+    (prediction,) = loaded.predict(files[:1], faces=True)
     crops = faces.face_crops(Path(files[0]).read_bytes())
-    expected = scorer.predict([png for _, png in crops])
-    assert [r.fake_probability for r in records[:2]] == pytest.approx(
-        [a.fake_probability for a in expected], abs=1e-6
+    expected = [s.fake_probability for s in loaded.score([c for _, c in crops])]
+    assert [f.fake_probability for f in prediction.faces] == pytest.approx(
+        expected, abs=1e-6
     )
+    assert prediction.fake_probability == pytest.approx(max(expected), abs=1e-6)
 
 
-def test_an_unreadable_image_has_no_faces_either(scorer, tmp_path):
+def test_an_image_without_a_face_is_an_error(brightness, tmp_path):
+    flat = tmp_path / "flat.png"
+    flat.write_bytes(encode(np.full((80, 80, 3), 90, np.uint8)))
+    (prediction,) = brightness.predict([flat], faces=True)
+    assert "no face found" in prediction.error
+    assert prediction.fake_probability is None
+    assert prediction.verdict is None
+    assert brightness.requests == []
+
+
+def test_an_unreadable_image_has_no_faces_either(loaded, tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("no picture")
-    (record,) = ask(scorer, [str(text)], faces=True)
-    assert record.verdict == "unreadable"
+    (prediction,) = loaded.predict([str(text)], faces=True)
+    assert prediction.verdict == "unreadable"
+    assert prediction.faces == ()
+
+
+def _table(capsys, detector, images, faces=False):
+    predictions = table.print_predictions(detector, images, faces, False)
+    # Cells, of the lines that have any.
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split("│")[1:-1] for line in lines if "│" in line]
+    return predictions, [[cell.strip() for cell in row] for row in rows]
+
+
+def test_a_table_has_a_row_an_image(brightness, tmp_path, capsys):
+    image = tmp_path / "[bold]odd.png"
+    image.write_bytes(bytes([100]))
+    gone = tmp_path / "gone.png"
+    predictions, rows = _table(capsys, brightness, [str(image), str(gone)])
+    assert rows == [
+        [str(image), "0.392", "uncertain: too close to call"],
+        [str(gone), "-", "cannot be opened: No such file or directory"],
+    ]
+    assert table.exit_status(predictions) == 1
+    assert table.exit_status(predictions[:1]) == 0
+
+
+def test_a_table_has_a_row_a_face(brightness, find, files, capsys):
+    find(((2, 3, 16, 18), 0.99, 10), ((0, 1, 14, 14), 0.98, 250))
+    _, rows = _table(capsys, brightness, files[:1], faces=True)
+    assert rows == [
+        [files[0], "most suspicious of 2", "0.980", "fake"],
+        ["", "2, 3, 16, 18", "0.039", "real"],
+        ["", "0, 1, 14, 14", "0.980", "fake"],
+    ]
+    find(((2, 3, 16, 18), 0.99, 10))
+    _, rows = _table(capsys, brightness, files[:1], faces=True)
+    assert rows == [[files[0], "2, 3, 16, 18", "0.039", "real"]]

@@ -1,4 +1,3 @@
-import math
 import socket
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import grpc
 import pytest
 import tensorflow as tf
 
+import dfk
 from dfk.errors import UserError
 from dfk.serving import tensors
 from dfk.serving.client import Client
@@ -26,21 +26,36 @@ def address(place):
 def test_more_images_than_a_request_holds(address, images):
     many = [images[i % len(images)] for i in range(70)]
     with Client(address, "tiny") as client:
-        answers = client.predict(many)
-        few = client.predict(images)
+        scores = client.score(many)
+        few = client.score(images)
         assert client.version == 1
-    assert len(answers) == 70
-    for answer, expected in zip(answers[:6], few, strict=True):
-        assert answer.verdict == expected.verdict
-        assert answer.fake_probability == pytest.approx(
+    assert len(scores) == 70
+    for score, expected in zip(scores[:6], few, strict=True):
+        assert score.verdict == expected.verdict
+        assert score.fake_probability == pytest.approx(
             expected.fake_probability, abs=1e-6
         )
 
 
+def test_files_are_predicted(address, images, tmp_path):
+    path = tmp_path / "face.png"
+    path.write_bytes(images[0])
+    with dfk.Client(address, model="tiny") as client:
+        (score,) = client.score(images[:1])
+        prediction, of_bytes = client.predict([path, images[0]])
+    assert prediction.image == str(path)
+    assert (prediction.detector, prediction.version) == ("tiny", 1)
+    assert prediction.verdict == of_bytes.verdict == score.verdict
+    assert prediction.fake_probability == pytest.approx(
+        score.fake_probability, abs=1e-6
+    )
+
+
 def test_a_request_larger_than_grpcs_limit(address):
     with Client(address, "tiny") as client:
-        (answer,) = client.predict([bytes(6 * 2**20)])
-    assert math.isnan(answer.fake_probability)
+        (prediction,) = client.predict([bytes(6 * 2**20)])
+    assert prediction.verdict == "unreadable"
+    assert prediction.fake_probability is None
 
 
 def test_no_images_need_no_server():
@@ -53,13 +68,13 @@ def test_no_images_need_no_server():
     [
         ({"model": "other"}, "serves no model 'other'"),
         ({"version": 7}, r"no version 7 of 'tiny': .* \(1\)"),
-        ({"server": "localhost:1"}, "No model server answers at localhost:1"),
-        ({"server": "nonsense"}, "No model server answers at nonsense"),
+        ({"address": "localhost:1"}, "No model server answers at localhost:1"),
+        ({"address": "nonsense"}, "No model server answers at nonsense"),
         ({"timeout": 1e-4}, "did not answer within 0.0001 seconds"),
     ],
 )
 def test_an_error_is_one_sentence(address, images, changes, message):
-    arguments = {"server": address, "model": "tiny", **changes}
+    arguments = {"address": address, "model": "tiny", **changes}
     with (
         Client(**arguments) as client,
         pytest.raises(UserError, match=message) as caught,
@@ -98,17 +113,17 @@ def test_a_server_that_is_busy_is_not_called_missing(images):
     server.stop(0).wait()
 
 
-@pytest.mark.parametrize("words", [["fake"], ["real", "", "unreadable" * 20]])
-def test_packed_words_are_read(words):
+@pytest.mark.parametrize("texts", [["fake"], ["real", "", "unreadable" * 20]])
+def test_packed_strings_are_read(texts):
     # As a server packs them with --enable_serialization_as_tensor_content.
-    packed = tf.make_tensor_proto(tf.constant(words))
-    content = b"".join(_varint(len(word)) for word in words)
-    content += "".join(words).encode()
+    packed = tf.make_tensor_proto(tf.constant(texts))
+    content = b"".join(_varint(len(text)) for text in texts)
+    content += "".join(texts).encode()
     packed.string_val.clear()
     packed.tensor_content = content
     read = tf.io.parse_tensor(packed.SerializeToString(), tf.string).numpy()
-    assert [word.decode() for word in read] == words
-    assert tensors.to_strings(packed) == words
+    assert [text.decode() for text in read] == texts
+    assert tensors.to_strings(packed) == texts
 
 
 def _varint(number):
@@ -126,7 +141,8 @@ def test_the_client_does_without_tensorflow_and_leaves_it_usable():
         [
             sys.executable,
             "-c",
-            "import sys, dfk.serving.client, dfk.prediction.table\n"
+            "import sys, dfk, dfk.prediction.table\n"
+            "dfk.Client('localhost:1').predict(['/no/such/file'])\n"
             "from dfk.serving.stubs import tensor_pb2\n"
             "assert 'tensorflow' not in sys.modules\n"
             "assert 'numpy' not in sys.modules\n"
