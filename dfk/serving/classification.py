@@ -4,15 +4,15 @@ import numpy as np
 import tensorflow as tf
 
 from dfk.serving.inference import DEFAULT_SIGNATURE, spec
-from dfk.serving.servable import Servable, SignatureDef
-from dfk.serving.status import from_number, invalid
-from dfk.serving.stubs import (
+from dfk.serving.protobufs import (
     classification_pb2,
     inference_pb2,
     input_pb2,
     model_pb2,
     regression_pb2,
 )
+from dfk.serving.servable import Servable, SignatureDef
+from dfk.serving.status import from_number, invalid
 
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"

@@ -5,14 +5,14 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
-from dfk.serving.servable import Servable, SignatureDef
-from dfk.serving.status import invalid, precondition
-from dfk.serving.stubs import (
+from dfk.serving.protobufs import (
     get_model_metadata_pb2,
     model_pb2,
     predict_pb2,
     tensor_pb2,
 )
+from dfk.serving.servable import Servable, SignatureDef
+from dfk.serving.status import invalid, precondition
 
 DEFAULT_SIGNATURE = "serving_default"
 # The model server sends numbers one by one, not as packed bytes.

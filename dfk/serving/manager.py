@@ -4,6 +4,7 @@ import threading
 
 from dfk.serving.model import Model, aspired
 from dfk.serving.model_config import ModelConfig, ModelServerConfig, validate
+from dfk.serving.protobufs import model_pb2
 from dfk.serving.status import (
     ServingError,
     invalid,
@@ -11,7 +12,6 @@ from dfk.serving.status import (
     precondition,
     unknown,
 )
-from dfk.serving.stubs import model_pb2
 
 
 class Manager:

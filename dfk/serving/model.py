@@ -6,9 +6,9 @@ from pathlib import Path
 from dfk.prediction import versions
 from dfk.serving import warmup
 from dfk.serving.model_config import ModelConfig
+from dfk.serving.protobufs import get_model_status_pb2
 from dfk.serving.servable import Servable
 from dfk.serving.status import ServingError, not_found
-from dfk.serving.stubs import get_model_status_pb2
 
 State = get_model_status_pb2.ModelVersionStatus.State
 

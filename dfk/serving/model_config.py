@@ -11,8 +11,8 @@ from pathlib import Path
 from google.protobuf import text_format
 
 from dfk.files import exclusive_lock
+from dfk.serving.protobufs import model_server_config_pb2
 from dfk.serving.status import invalid, not_found
-from dfk.serving.stubs import model_server_config_pb2
 
 CONTAINER_ROOT = "/models/"
 PLATFORM = "tensorflow"

@@ -5,13 +5,13 @@ from pathlib import Path
 from dfk.serving.manager import Manager
 from dfk.serving.model import Version
 from dfk.serving.model_config import localise
-from dfk.serving.rpc import answers, require_spec
-from dfk.serving.status import invalid, not_found
-from dfk.serving.stubs import (
+from dfk.serving.protobufs import (
     get_model_status_pb2,
     model_management_pb2,
     model_service_pb2_grpc,
 )
+from dfk.serving.rpc import answers, require_spec
+from dfk.serving.status import invalid, not_found
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):

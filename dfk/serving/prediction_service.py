@@ -2,9 +2,9 @@
 
 from dfk.serving import classification, inference
 from dfk.serving.manager import Manager
+from dfk.serving.protobufs import model_pb2, prediction_service_pb2_grpc
 from dfk.serving.rpc import answers, require_spec
 from dfk.serving.status import invalid
-from dfk.serving.stubs import model_pb2, prediction_service_pb2_grpc
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):

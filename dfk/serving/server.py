@@ -21,11 +21,11 @@ from dfk.serving import model_config
 from dfk.serving.manager import Manager
 from dfk.serving.model_service import ModelService
 from dfk.serving.prediction_service import PredictionService
-from dfk.serving.status import ServingError
-from dfk.serving.stubs import (
+from dfk.serving.protobufs import (
     model_service_pb2_grpc,
     prediction_service_pb2_grpc,
 )
+from dfk.serving.status import ServingError
 
 # The model server's own: how often it looks for versions, its threads.
 _POLL_SECONDS = 1.0

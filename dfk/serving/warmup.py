@@ -10,10 +10,10 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from dfk.serving import classification, inference
+from dfk.serving.protobufs import classification_pb2, predict_pb2
+from dfk.serving.protobufs import prediction_log_pb2 as log
 from dfk.serving.servable import Servable
 from dfk.serving.status import from_number, invalid
-from dfk.serving.stubs import classification_pb2, predict_pb2
-from dfk.serving.stubs import prediction_log_pb2 as log
 
 FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 _LIMIT = 1000

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 
 from dfk.errors import UserError
-from dfk.serving import tensors
+from dfk.serving import protobufs
 from dfk.serving.client import Client
+from dfk.serving.protobufs import tensor_pb2
 from dfk.serving.server import serving
-from dfk.serving.stubs import tensor_pb2
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_packed_words_are_read(words):
     packed.tensor_content = content
     read = tf.io.parse_tensor(packed.SerializeToString(), tf.string).numpy()
     assert [word.decode() for word in read] == words
-    assert tensors.to_strings(packed) == words
+    assert protobufs.to_strings(packed) == words
 
 
 def _varint(number):
@@ -118,7 +118,7 @@ def _varint(number):
 
 def test_packed_numbers_are_read():
     packed = tensor_pb2.TensorProto(tensor_content=b"\0\0\x80\x3f\0\0\0\x40")
-    assert tensors.to_floats(packed) == [1.0, 2.0]
+    assert protobufs.to_floats(packed) == [1.0, 2.0]
 
 
 def test_the_client_does_without_tensorflow_and_leaves_it_usable():
@@ -127,7 +127,7 @@ def test_the_client_does_without_tensorflow_and_leaves_it_usable():
             sys.executable,
             "-c",
             "import sys, dfk.serving.client, dfk.prediction.table\n"
-            "from dfk.serving.stubs import tensor_pb2\n"
+            "from dfk.serving.protobufs import tensor_pb2\n"
             "assert 'tensorflow' not in sys.modules\n"
             "assert 'numpy' not in sys.modules\n"
             "import tensorflow as tf\n"
