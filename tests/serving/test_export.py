@@ -210,7 +210,9 @@ def test_a_file_in_the_place_of_versions_is_named(run, tmp_path, monkeypatch):
 def test_a_run_must_have_finished(tmp_path):
     with pytest.raises(UserError, match="No run at"):
         export(tmp_path / "nowhere", tmp_path / "saved_models")
-    (tmp_path / "config.json").write_text(json.dumps({"model": "tiny"}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"model": "tiny", "format": dfk.FORMAT})
+    )
     with pytest.raises(UserError, match="has not finished"):
         export(tmp_path, tmp_path / "saved_models")
 
