@@ -4,8 +4,8 @@
 
 Writes a SavedModel to saved_models/<name>/<next version>/ with model.keras
 and MODEL_CARD.md (what was measured, in the Hugging Face format) beside it,
-and lists the model in serving/models.config. A server that is
-running takes a new version up by itself.
+and lists the model in serving/models.config. A running server picks a new
+version up by itself.
 """
 
 import shlex

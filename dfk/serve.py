@@ -4,7 +4,8 @@
 
 When TensorFlow Serving (tensorflow_model_server) is installed, it is started
 with this project's settings. Otherwise a local stand-in for development takes
-its place. Ctrl-C stops either. serving/README.md says how to serve in earnest.
+its place. Ctrl-C stops either. serving/README.md says how to serve in
+production.
 """
 
 import os
@@ -34,7 +35,7 @@ _MODELS_ROOT = flags.DEFINE_string(
 def main(argv: Sequence[str]) -> None:
     """Starts TensorFlow Serving, or the stand-in."""
     cli.no_arguments(argv)
-    # A port in use is said in a sentence; gRPC would print its own above it.
+    # A port in use is said in one sentence; gRPC would print its own above it.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from dfk.serving import launch
 

@@ -60,6 +60,11 @@ def save_run(detector: keras.Model, folder) -> None:
     detector.save(folder / "model.keras")
 
 
+# Each folder of tests that imports the fixtures has its own, so what takes
+# long is kept here for all of them.
+_shared = {}
+
+
 @pytest.fixture(scope="session")
 def detector():
     return build_tiny()
@@ -79,11 +84,13 @@ def run(detector, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def _exported_once(run, tmp_path_factory):
-    place = tmp_path_factory.mktemp("exported")
-    export_module.export(
-        run, place / "saved_models", config=place / "models.config"
-    )
-    return place
+    if "exported" not in _shared:
+        place = tmp_path_factory.mktemp("exported")
+        export_module.export(
+            run, place / "saved_models", config=place / "models.config"
+        )
+        _shared["exported"] = place
+    return _shared["exported"]
 
 
 @pytest.fixture(scope="module")

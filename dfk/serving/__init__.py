@@ -3,7 +3,7 @@
 Nothing is imported here, so that a client starts without TensorFlow:
 
 * `dfk.serving.export`: from a run to a versioned SavedModel.
-* `dfk.serving.server`: the local stand-in for TensorFlow Serving.
-* `dfk.serving.client`: asks a server over gRPC.
-* `dfk.prediction.detector`: the same answers without a server.
+* `dfk.serving.launch`: starts TensorFlow Serving, or the local stand-in.
+* `dfk.serving.server`: the stand-in.
+* `dfk.serving.client`: asks either of them over gRPC.
 """

@@ -4,8 +4,8 @@ import grpc
 
 from dfk.errors import UserError
 from dfk.prediction.predictions import Predictor, Score
-from dfk.serving import tensors
-from dfk.serving.stubs import (
+from dfk.serving import protobufs
+from dfk.serving.protobufs import (
     get_model_status_pb2,
     model_service_pb2_grpc,
     predict_pb2,
@@ -68,16 +68,18 @@ class Client(Predictor):
         if self._requested_version is not None:
             request.model_spec.version.value = self._requested_version
         request.inputs["image_bytes"].CopyFrom(
-            tensors.from_strings(image_bytes)
+            protobufs.from_strings(image_bytes)
         )
         try:
             response = self._prediction.Predict(request, self._timeout)
         except grpc.RpcError as error:
             raise self._explained(error) from error
         self.version = response.model_spec.version.value
-        probabilities = tensors.to_floats(response.outputs["fake_probability"])
+        probabilities = protobufs.to_floats(
+            response.outputs["fake_probability"]
+        )
         verdicts, reasons = (
-            tensors.to_strings(response.outputs[name])
+            protobufs.to_strings(response.outputs[name])
             for name in ("verdict", "reason")
         )
         return list(map(Score, probabilities, verdicts, reasons))

@@ -10,7 +10,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from dfk import FORMAT, models
+import dfk
+from dfk import models
 from dfk.errors import UserError
 from dfk.files import exclusive_lock, write_json
 from dfk.prediction import versions
@@ -19,7 +20,9 @@ from dfk.prediction.signatures import LABELS, signatures
 from dfk.runs import Run
 from dfk.serving import model_config, warmup
 from dfk.serving.model_card import write_card
-from dfk.serving.status import ServingError
+
+# What the exported detector is, for whoever loads it again.
+DESCRIPTION = Path("assets.extra", "detector.json")
 
 
 def export(
@@ -32,10 +35,10 @@ def export(
 
     The version's folder holds the SavedModel with the signatures of
     `dfk.prediction.signatures`, its labels (`assets/labels.txt`), warm-up
-    requests, `model.keras`, and a card that says what was measured. It is
-    written beside its place and renamed, so
-    that a running server sees all of it or nothing, and an export that fails
-    leaves nothing behind.
+    requests and a description (`assets.extra/`), `model.keras`, and a card
+    that says what was measured. It is written beside its place and renamed,
+    so that a running server sees all of it or nothing, and an export that
+    fails leaves nothing behind.
 
     Args:
         run_path: the folder of a finished run.
@@ -47,8 +50,8 @@ def export(
         `saved_models/<name>/<version>`.
 
     Raises:
-        UserError: no finished run, a name that is no folder's, or a
-            configuration that cannot be read.
+        UserError: no finished run, a name that cannot be a folder's, or a
+            `models.config` that cannot be read or written.
 
     Example:
         >>> export("runs/facenet")
@@ -64,6 +67,9 @@ def export(
     saved_models, config = (
         Path(path).expanduser() for path in (saved_models, config)
     )
+    if config.exists():
+        # Sooner said now than after a minute of work.
+        model_config.read(config)
     saved_models.mkdir(parents=True, exist_ok=True)
     detector = models.load(run.path)
     # Hidden and no number, so that no server takes it for a version.
@@ -79,17 +85,24 @@ def export(
 
 
 def _write(detector: keras.Model, version: Path, name: str) -> None:
-    """Writes the SavedModel and its warm-up requests."""
+    """Writes the SavedModel, its warm-up requests and its description."""
     labels = version.parent / "labels.txt"
     labels.write_text("".join(f"{label}\n" for label in LABELS))
     module = tf.Module()
-    # The weights alone: tracking the Keras model would export its own
+    # Only the weights: tracking the Keras model would export its own
     # functions as well.
     module.detector_weights = [v.value for v in detector.variables]
     module.labels = tf.saved_model.Asset(str(labels))
     tf.saved_model.save(module, str(version), signatures(detector))
-    warmup.write(version, name, detector.input_shape[1])
-    write_json(version / DESCRIPTION, {"format": FORMAT})
+    image_size = detector.input_shape[1]
+    warmup.write(version, name, image_size)
+    description = {
+        "format": dfk.FORMAT,
+        "dfk": dfk.__version__,
+        "name": name,
+        "image_size": image_size,
+    }
+    write_json(version / DESCRIPTION, description)
 
 
 def _publish(version: Path, base_path: Path, config: Path) -> Path:
@@ -103,10 +116,11 @@ def _publish(version: Path, base_path: Path, config: Path) -> Path:
             shutil.rmtree(final)
             # Other versions keep it.
             base_path.rmdir()
-        if isinstance(error, (ServingError, OSError)):
+        if isinstance(error, OSError):
             raise UserError(
-                f"Cannot list the model in {config} ({_reason(error)}): "
-                "correct that file, or name another one with --config."
+                f"Cannot list the model in {config} "
+                f"({error.strerror or error}): correct the rights to that "
+                "file, or name another one with --config."
             ) from error
         raise
     return final
@@ -124,9 +138,3 @@ def _place(version: Path, base_path: Path) -> Path:
     final = base_path / str(max(versions.scan(base_path), default=0) + 1)
     os.rename(version, final)
     return final
-
-
-def _reason(error: ServingError | OSError) -> str:
-    if isinstance(error, ServingError):
-        return error.message
-    return error.strerror or str(error)

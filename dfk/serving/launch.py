@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
-import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -15,10 +15,11 @@ from google.protobuf import text_format
 from dfk import cli
 from dfk.errors import UserError
 from dfk.serving import model_config
-from dfk.serving.status import ServingError
 
 MODEL_SERVER = "tensorflow_model_server"
 LAST_PORT = 65535
+# The longest time until a signal is handled.
+_SIGNAL_SECONDS = 0.2
 STAND_IN = (
     "This is dfk's local stand-in for TensorFlow Serving, for development; "
     f"{MODEL_SERVER} is not on PATH."
@@ -37,6 +38,12 @@ def serve(config: str, models_root: str, host: str, port: int) -> None:
 
     Raises:
         UserError: there is nothing to serve, or the port is in use.
+
+    Example:
+        >>> serve("serving/models.config", "saved_models", "127.0.0.1", 8500)
+        This is dfk's local stand-in for TensorFlow Serving, ...
+          facenet: version 3
+        Serving on localhost:8500
     """
     local = _local_config(config, models_root)
     model_server = shutil.which(MODEL_SERVER)
@@ -50,20 +57,12 @@ def _local_config(
     config: str, models_root: str
 ) -> model_config.ModelServerConfig:
     """The configuration with this machine's paths, which must exist."""
-    try:
-        read = model_config.read(config)
-        listed = model_config.validate(read)
-    except ServingError as error:
-        raise UserError(
-            f"{config} cannot be served ({error.message}): pass --config with "
-            "a models.config, or make one with `python -m dfk.export RUN`."
-        ) from error
-    if not listed:
+    local = model_config.read_local(config, models_root)
+    if not local.model_config_list.config:
         raise UserError(
             f"Nothing to serve, since {config} lists no model: export one "
             "with `python -m dfk.export RUN`."
         )
-    local = model_config.localise(read, models_root)
     for model in local.model_config_list.config:
         if not Path(model.base_path).is_dir():
             raise UserError(
@@ -127,16 +126,19 @@ def _stand_in(config: str, models_root: str, host: str, port: int) -> None:
         serving(config, models_root, host, port) as server,
     ):
         _on_signal(_stop)
-        for name, model in server.manager.models().items():
+        for name, model in server.manager.models.items():
             versions = ", ".join(map(str, model.available()))
             print(f"  {name}: version {versions}")
         print(f"Serving on {_name(host)}:{server.port}", flush=True)
-        threading.Event().wait()
+        # Short waits: a signal that another thread receives ends none, and
+        # is handled only after it.
+        while True:
+            time.sleep(_SIGNAL_SECONDS)
     print("Stopped.")
 
 
 class _Stopped(BaseException):
-    """SIGINT or SIGTERM; no `except Exception` may swallow it."""
+    """SIGINT or SIGTERM arrived; no `except Exception` may swallow it."""
 
 
 def _on_signal(handler: Callable) -> None:

@@ -1,4 +1,4 @@
-"""The card that travels with an export, rendered from what was measured."""
+"""The model card of an exported version, rendered from what was measured."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from dfk.runs import Run, provenance
 def write_card(path: Path, run: Run, detector: keras.Model, name: str) -> None:
     """Writes a model card in the format of the Hugging Face Hub.
 
-    No figure in it is typed: all come from the run's `results.json`, its
-    configuration and the detector's own calibration.
+    No figure in it is typed by hand: all come from the run's `results.json`,
+    its configuration and the detector's own calibration.
 
     Args:
         path: of the card.

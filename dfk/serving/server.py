@@ -1,7 +1,7 @@
 """The local stand-in for TensorFlow Serving, for development.
 
-It answers PredictionService and ModelService over gRPC with the official
-stubs, from the same `models.config` and version folders.
+It answers over gRPC with the official stubs, from the same `models.config`
+and folders of versions. `serving/README.md` says what it does not do.
 """
 
 import contextlib
@@ -17,20 +17,17 @@ import grpc
 from absl import logging
 
 from dfk.errors import UserError
-from dfk.serving import model_config
-from dfk.serving.manager import Manager
-from dfk.serving.model_service import ModelService
-from dfk.serving.prediction_service import PredictionService
-from dfk.serving.status import ServingError
-from dfk.serving.stubs import (
+from dfk.serving.model_manager import ModelManager
+from dfk.serving.protobufs import (
     model_service_pb2_grpc,
     prediction_service_pb2_grpc,
 )
+from dfk.serving.services import ModelService, PredictionService
 
 # The model server's own: how often it looks for versions, its threads.
 _POLL_SECONDS = 1.0
 _THREADS = 4 * (os.cpu_count() or 1)
-# How long requests that are being answered when it is told to stop may take.
+# How long unfinished requests may take once it is told to stop.
 _GRACE_SECONDS = 2.0
 
 
@@ -44,7 +41,7 @@ class Server:
     """
 
     port: int
-    manager: Manager
+    manager: ModelManager
 
 
 @contextlib.contextmanager
@@ -56,9 +53,9 @@ def serving(
 ) -> Iterator[Server]:
     """Serves the models of a `models.config` as long as the block runs.
 
-    Its port opens when all models are available. New versions are found
-    within a second. At the end of the block, requests that are being
-    answered get two seconds.
+    Its port opens when all models are available. New versions, and changes of
+    `models.config`, are found within a second. At the end of the block,
+    unfinished requests get two seconds.
 
     Args:
         config: a `models.config`; paths below `/models/` are looked up in
@@ -75,18 +72,16 @@ def serving(
 
     Example:
         >>> with serving("serving/models.config", "saved_models", port=0) as s:
-        ...     Client(f"localhost:{s.port}", "cnn").predict([image_bytes])
+        ...     Client(f"localhost:{s.port}", "cnn").predict(["face.jpg"])
     """
-    manager = Manager()
-    try:
-        configured = model_config.read(config)
-        manager.reload(model_config.localise(configured, models_root))
-    except ServingError as error:
+    manager = ModelManager(config, models_root)
+    problems = manager.refresh()
+    if problems:
         raise UserError(
-            f"The models of {config} cannot be served "
-            f"({error.code.name}: {error.message}): export them with `python "
-            "-m dfk.export RUN`, or correct that file."
-        ) from error
+            f"The models of {config} cannot be served: {' '.join(problems)} "
+            "Export them with `python -m dfk.export RUN`, or correct that "
+            "file."
+        )
     server = grpc.server(
         futures.ThreadPoolExecutor(_THREADS),
         # Images are large; a port in use must not be shared silently.
@@ -100,15 +95,14 @@ def serving(
         PredictionService(manager), server
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-        ModelService(manager, Path(models_root)), server
+        ModelService(manager), server
     )
     bound = _bind(server, host, port)
     stopped = threading.Event()
-    poller = threading.Thread(
-        target=_poll, args=(manager, stopped), name="poll", daemon=True
-    )
     server.start()
-    poller.start()
+    threading.Thread(
+        target=_poll, args=(manager, stopped), name="poll", daemon=True
+    ).start()
     try:
         yield Server(bound, manager)
     finally:
@@ -118,13 +112,12 @@ def serving(
 
 def _bind(server: grpc.Server, host: str, port: int) -> int:
     try:
-        bound = server.add_insecure_port(f"{_address(host)}:{port}")
+        return server.add_insecure_port(f"{_address(host)}:{port}")
     except RuntimeError as error:
         raise UserError(
             f"Cannot listen on {host}:{port}, which may be in use: stop what "
             "listens there, or pass another --port."
         ) from error
-    return bound
 
 
 def _address(host: str) -> str:
@@ -146,7 +139,15 @@ def _address(host: str) -> str:
     return next((a for a in addresses if ":" not in a), f"[{addresses[0]}]")
 
 
-def _poll(manager: Manager, stopped: threading.Event) -> None:
+def _poll(manager: ModelManager, stopped: threading.Event) -> None:
+    """Refreshes the models every second, and logs each new problem once."""
+    known = []
     while not stopped.wait(_POLL_SECONDS):
-        for problem in manager.poll():
-            logging.warning("%s: %s", problem.code.name, problem.message)
+        try:
+            problems = manager.refresh()
+        except UserError as error:
+            problems = [str(error)]
+        for problem in problems:
+            if problem not in known:
+                logging.error("%s", problem)
+        known = problems

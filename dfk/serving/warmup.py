@@ -1,23 +1,26 @@
 """Requests that are run before a model is called available.
 
-The first request to a fresh graph is slow; a model server runs the records
-in `assets.extra/tf_serving_warmup_requests` at load, so that no caller waits.
+The first request to a fresh graph is slow. A model server runs the records
+in `assets.extra/tf_serving_warmup_requests` when it loads a version, so that
+no caller waits for that.
 """
 
 from pathlib import Path
 
+import grpc
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from dfk.serving import classification, inference
-from dfk.serving.servable import Servable
-from dfk.serving.status import from_number, invalid
-from dfk.serving.stubs import classification_pb2, predict_pb2
-from dfk.serving.stubs import prediction_log_pb2 as log
+from dfk.serving.protobufs import classification_pb2, predict_pb2
+from dfk.serving.protobufs import prediction_log_pb2 as log
+from dfk.serving.servable import (
+    Servable,
+    ServingError,
+    from_tensorflow,
+    invalid,
+)
 
-FILE = Path("assets.extra") / "tf_serving_warmup_requests"
-_LIMIT = 1000
-_DATA_LOSS, _UNIMPLEMENTED = 15, 12
+FILE = Path("assets.extra", "tf_serving_warmup_requests")
 
 
 def write(saved_model: Path, name: str, image_size: int) -> None:
@@ -37,14 +40,14 @@ def write(saved_model: Path, name: str, image_size: int) -> None:
         _classify(name, images),
     ]
     file = saved_model / FILE
-    file.parent.mkdir()
+    file.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(file)) as writer:
         for record in records:
             writer.write(record.SerializeToString())
 
 
 def replay(servable: Servable) -> None:
-    """Runs a model's warm-up requests, if it has any.
+    """Runs a version's warm-up requests, if it has any.
 
     Raises:
         ServingError: a request fails, which makes the load fail.
@@ -53,42 +56,22 @@ def replay(servable: Servable) -> None:
     if not file.is_file():
         return
     try:
-        records = [
-            log.PredictionLog.FromString(record.numpy())
-            for record in tf.data.TFRecordDataset(str(file)).take(_LIMIT + 1)
-        ]
+        for serialized in tf.data.TFRecordDataset(str(file)):
+            record = log.PredictionLog.FromString(serialized.numpy())
+            match record.WhichOneof("log_type"):
+                case "predict_log":
+                    servable.predict(record.predict_log.request)
+                case "classify_log":
+                    servable.classify(record.classify_log.request)
+                case kind:
+                    raise ServingError(
+                        grpc.StatusCode.UNIMPLEMENTED,
+                        f"{file} holds a {kind}, which is not replayed here.",
+                    )
     except DecodeError as error:
-        raise invalid(f"Failed to parse warmup record from {file}") from error
+        raise invalid(f"{file} holds what is no PredictionLog.") from error
     except tf.errors.DataLossError as error:
-        raise from_number(
-            _DATA_LOSS,
-            f"{error.message}. Please verify your warmup data is in TFRecord "
-            "format.",
-        ) from error
-    if len(records) > _LIMIT:
-        raise invalid(
-            f"Number of warmup records exceeds the maximum ({_LIMIT}) at {file}"
-        )
-    for record in records:
-        _run(servable, record)
-
-
-def _run(servable: Servable, record: log.PredictionLog) -> None:
-    match record.WhichOneof("log_type"):
-        case "predict_log":
-            inference.predict(servable, record.predict_log.request)
-        case "classify_log":
-            classification.classify(servable, record.classify_log.request)
-        case "regress_log":
-            classification.regress(servable, record.regress_log.request)
-        case "multi_inference_log":
-            classification.multi_inference(
-                servable, record.multi_inference_log.request
-            )
-        case kind:
-            raise from_number(
-                _UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind}"
-            )
+        raise from_tensorflow(error) from error
 
 
 def _images(image_size: int) -> list[bytes]:

@@ -1,77 +1,53 @@
-"""What TensorFlow Serving says to a wrong models.config."""
+"""A models.config that TensorFlow Serving would not start with is refused."""
 
-import grpc
+from pathlib import Path
+
 import pytest
-from google.protobuf import text_format
 
+from dfk.errors import UserError
 from dfk.serving import model_config
-from dfk.serving.status import ServingError
 
 GOOD = (
     "config { name: 'm' base_path: '/models/m' model_platform: 'tensorflow' }"
 )
+REFUSED = {
+    "relative path": GOOD.replace("/models/m", "models/m"),
+    "a model listed twice": f"{GOOD} {GOOD}",
+    "no platform": "config { name: 'm' base_path: '/m' }",
+    "another platform": GOOD.replace("tensorflow", "torch"),
+}
 
 
-def parse(text):
-    return text_format.Parse(text, model_config.ModelServerConfig())
+def written(folder, content):
+    file = folder / "models.config"
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return file
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "model_config_list { config { name: 'm' base_path: 'models/m' "
-            "model_platform: 'tensorflow' } }",
-            "Expected model m to have an absolute path or URI; got "
-            "base_path()=models/m",
-        ),
-        (
-            f"model_config_list {{ {GOOD} {GOOD} }}",
-            "Illegal to list model m multiple times in config list",
-        ),
-        (
-            "model_config_list { config { name: 'm' base_path: '/m' } }",
-            "Illegal setting neither ModelServerConfig::model_type "
-            "(deprecated) nor ModelServerConfig::model_platform, model name "
-            "is m",
-        ),
-        (
-            "model_config_list { config { name: 'm' base_path: '/m' "
-            "model_platform: 'torch' } }",
-            "Model m requests unsupported platform torch",
-        ),
-        (
-            "",
-            "ServerModelConfig type not supported by "
-            "HandleReloadConfigRequest. Only ModelConfigList is currently "
-            "supported",
-        ),
-    ],
-)
-def test_a_wrong_configuration_is_refused(text, message):
-    with pytest.raises(ServingError) as caught:
-        model_config.validate(parse(text))
-    assert caught.value.message == message
-    assert caught.value.code == grpc.StatusCode.INVALID_ARGUMENT
-
-
-@pytest.mark.parametrize(
-    ("content", "code", "message"),
-    [
-        (None, "NOT_FOUND", "{}; No such file or directory"),
-        (b"", "INVALID_ARGUMENT", "{}; Invalid argument"),
-        (b"model_config_list {", "INVALID_ARGUMENT", "Invalid protobuf file"),
-        (b"\xff\xfe", "INVALID_ARGUMENT", "Invalid protobuf file: '{}'"),
-    ],
-)
-def test_a_file_that_is_no_configuration(tmp_path, content, code, message):
-    file = tmp_path / "models.config"
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(ServingError) as caught:
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_wrong_model_is_refused(tmp_path, what):
+    file = written(tmp_path, f"model_config_list {{ {REFUSED[what]} }}")
+    with pytest.raises(UserError, match=r"would be refused .*\bm\b"):
         model_config.read(file)
-    assert caught.value.code.name == code
-    assert caught.value.message.startswith(message.format(file))
+
+
+@pytest.mark.parametrize(
+    "content", [b"model_config_list {", b"what?", b"\xff\xfe"]
+)
+def test_a_file_of_another_format_is_refused(tmp_path, content):
+    file = written(tmp_path, content)
+    with pytest.raises(UserError, match=f"{file} is not a models.config"):
+        model_config.read(file)
+
+
+def test_a_configuration_without_a_list_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no model_config_list"):
+        model_config.read(written(tmp_path, "custom_model_config { }"))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="nowhere cannot be read"):
+        model_config.read(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -84,11 +60,14 @@ def test_a_file_that_is_no_configuration(tmp_path, content, code, message):
         ("gs://bucket/m", "gs://bucket/m"),
     ],
 )
-def test_the_containers_paths_are_looked_up_locally(base_path, local):
-    assert model_config.local_path(base_path, "/here") == local
+def test_the_containers_paths_are_looked_up_locally(tmp_path, base_path, local):
+    listed = GOOD.replace("/models/m", base_path)
+    file = written(tmp_path, f"model_config_list {{ {listed} }}")
+    (model,) = model_config.read_local(file, "/here").model_config_list.config
+    assert model.base_path == local
 
 
-def test_uris_are_absolute():
-    config = parse(f"model_config_list {{ {GOOD} }}")
-    config.model_config_list.config[0].base_path = "gs://bucket/m"
-    assert model_config.validate(config)
+def test_the_committed_file_lists_only_the_containers_paths():
+    file = Path(__file__).parents[2] / "serving/models.config"
+    for model in model_config.read(file).model_config_list.config:
+        assert model.base_path == f"/models/{model.name}"

@@ -1,8 +1,10 @@
-"""TensorFlow Serving's answers to right requests."""
+"""Right requests get answers of TensorFlow Serving's form."""
 
+import math
+
+import pytest
 import tensorflow as tf
-from calls import EXAMPLE, IMAGE, TASK, TINY
-from google.protobuf import text_format
+from calls import CLASSIFY, IMAGE, TINY
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
 
@@ -26,14 +28,14 @@ def test_only_the_outputs_asked_for_come(call):
     }
 
 
-def test_packed_pixels_are_accepted(call):
+def test_packed_pixels_are_accepted(send):
     pixels = tf.make_tensor_proto(tf.ones([2, 32, 32, 3]))
     assert pixels.tensor_content
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "tiny"
     request.model_spec.signature_name = "images"
     request.inputs["images"].CopyFrom(pixels)
-    answer = call("Predict", text_format.MessageToString(request))
+    answer = send("Predict", request)
     assert len(answer.outputs["fake_probability"].float_val) == 2
 
 
@@ -64,8 +66,26 @@ def test_status_ignores_labels_and_says_ok(call):
     assert status.status == type(status.status)()
 
 
-def test_multi_inference_answers_in_the_order_of_its_tasks(call):
-    (result,) = call("MultiInference", f"{TASK} {EXAMPLE}").results
-    (row,) = result.classification_result.classifications
-    assert [c.label for c in row.classes] == ["real", "fake"]
-    assert result.model_spec.signature_name == "classify"
+def test_classes_come_with_their_scores(call, images):
+    encoded = "".join(f"\\x{byte:02x}" for byte in images[0])
+    feature = (
+        f"feature {{ key: 'image/encoded' value {{ bytes_list {{ value: "
+        f"'{encoded}' }} }} }}"
+    )
+    one, broken = f"examples {{ features {{ {feature} }} }}", "examples { }"
+    answer = call(
+        "Classify", f"{CLASSIFY} input {{ example_list {{ {one} {broken} }} }}"
+    )
+    assert answer.model_spec.signature_name == "classify"
+    rows = [row.classes for row in answer.result.classifications]
+    assert [[c.label for c in row] for row in rows] == [["real", "fake"]] * 2
+    assert sum(c.score for c in rows[0]) == pytest.approx(1)
+    assert all(math.isnan(c.score) for c in rows[1])
+    # A context's features hold for every example that lacks them.
+    shared = f"context {{ features {{ {feature} }} }} {broken} {broken}"
+    answer = call(
+        "Classify",
+        f"{CLASSIFY} input {{ example_list_with_context {{ {shared} }} }}",
+    )
+    for row in answer.result.classifications:
+        assert row.classes == rows[0]

@@ -9,10 +9,10 @@ import tensorflow as tf
 
 import dfk
 from dfk.errors import UserError
-from dfk.serving import tensors
+from dfk.serving import protobufs
 from dfk.serving.client import Client
+from dfk.serving.protobufs import tensor_pb2
 from dfk.serving.server import serving
-from dfk.serving.stubs import tensor_pb2
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_packed_strings_are_read(texts):
     packed.tensor_content = content
     read = tf.io.parse_tensor(packed.SerializeToString(), tf.string).numpy()
     assert [text.decode() for text in read] == texts
-    assert tensors.to_strings(packed) == texts
+    assert protobufs.to_strings(packed) == texts
 
 
 def _varint(number):
@@ -133,7 +133,7 @@ def _varint(number):
 
 def test_packed_numbers_are_read():
     packed = tensor_pb2.TensorProto(tensor_content=b"\0\0\x80\x3f\0\0\0\x40")
-    assert tensors.to_floats(packed) == [1.0, 2.0]
+    assert protobufs.to_floats(packed) == [1.0, 2.0]
 
 
 def test_the_client_does_without_tensorflow_and_leaves_it_usable():
@@ -143,7 +143,7 @@ def test_the_client_does_without_tensorflow_and_leaves_it_usable():
             "-c",
             "import sys, dfk, dfk.prediction.table\n"
             "dfk.Client('localhost:1').predict(['/no/such/file'])\n"
-            "from dfk.serving.stubs import tensor_pb2\n"
+            "from dfk.serving.protobufs import tensor_pb2\n"
             "assert 'tensorflow' not in sys.modules\n"
             "assert 'numpy' not in sys.modules\n"
             "import tensorflow as tf\n"

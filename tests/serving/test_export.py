@@ -1,14 +1,10 @@
 import json
-import shutil
 from concurrent import futures
-from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from google.protobuf import text_format
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
-from tensorflow_serving.config import model_server_config_pb2
 from tiny import build_tiny
 
 import dfk
@@ -50,11 +46,6 @@ def meta_graph(saved_model):
     return saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs[
         0
     ]
-
-
-def read_config(file):
-    config = model_server_config_pb2.ModelServerConfig()
-    return text_format.Parse(Path(file).read_text(), config)
 
 
 def files_below(folder):
@@ -104,66 +95,83 @@ def test_folder_holds_labels_warm_up_and_the_keras_model(place, run):
     } == set(CONTRACT)
     original = (run / "model.keras").read_bytes()
     assert (version / "model.keras").read_bytes() == original
+    assert json.loads((version / "assets.extra/detector.json").read_text()) == {
+        "format": dfk.FORMAT,
+        "dfk": dfk.__version__,
+        "name": "tiny",
+        "image_size": 32,
+    }
 
 
-def test_each_export_is_the_next_version(run, tmp_path):
+def test_an_export_is_the_next_version_and_listed(run, tmp_path):
     config = tmp_path / "serving/models.config"
-    (tmp_path / "saved_models/mine/v9").mkdir(parents=True)
-    (tmp_path / "saved_models/mine/0007").mkdir()
-    path = export(run, tmp_path / "saved_models", "mine", config)
-    assert path == tmp_path / "saved_models/mine/8"
-    listed = read_config(config).model_config_list.config
-    assert [(m.name, m.base_path, m.model_platform) for m in listed] == [
-        ("mine", "/models/mine", "tensorflow")
-    ]
-
-
-def test_other_models_and_the_header_stay_in_the_config(run, tmp_path):
-    config = tmp_path / "models.config"
+    config.parent.mkdir()
     config.write_text(
         "# Ours.\n\nmodel_config_list { config { name: 'other' "
         "base_path: '/models/other' model_platform: 'tensorflow' "
         "model_version_policy { specific { versions: 4 } } "
         "version_labels { key: 'stable' value: 4 } } }\n"
     )
-    export(run, tmp_path / "saved_models", config=config)
+    (tmp_path / "saved_models/mine/v9").mkdir(parents=True)
+    (tmp_path / "saved_models/mine/0007").mkdir()
+    path = export(run, tmp_path / "saved_models", "mine", config)
+    assert path == tmp_path / "saved_models/mine/8"
     assert config.read_text().startswith("# Ours.\n\nmodel_config_list {")
-    other, tiny = read_config(config).model_config_list.config
+    other, mine = model_config.read(config).model_config_list.config
     assert list(other.model_version_policy.specific.versions) == [4]
     assert other.version_labels["stable"] == 4
-    assert tiny.name == "tiny"
+    assert (mine.name, mine.base_path) == ("mine", "/models/mine")
+    assert mine.model_platform == "tensorflow"
 
 
-def test_a_listed_model_leaves_the_config_untouched(place, run):
-    before = (place / "models.config").read_text()
-    export(run, place / "saved_models", config=place / "models.config")
-    assert (place / "models.config").read_text() == before
-    shutil.rmtree(place / "saved_models/tiny/2")
+def test_a_listed_model_leaves_the_config_untouched(tmp_path):
+    config = tmp_path / "models.config"
+    model_config.add(config, "mine")
+    assert config.read_text().startswith(model_config.HEADER)
+    text = config.read_text().replace("\n", "\n\n") + "# Kept.\n"
+    config.write_text(text)
+    model_config.add(config, "mine")
+    assert config.read_text() == text
 
 
-@pytest.mark.parametrize("stage", ["_write", "_publish"])
+@pytest.mark.parametrize("stage", ["write_card", "_publish"])
 def test_an_interrupted_export_leaves_nothing_behind(
     run, tmp_path, monkeypatch, stage
 ):
-    real = getattr(export_module, stage)
-
-    def interrupted(*args):
-        if stage == "_write":
-            real(*args)
+    def interrupted(*_):
         raise KeyboardInterrupt
 
+    if stage == "_publish":
+        monkeypatch.setattr(export_module, "_write", write_little)
     monkeypatch.setattr(export_module, stage, interrupted)
     with pytest.raises(KeyboardInterrupt):
         export(run, tmp_path / "models", config=tmp_path / "models.config")
     assert files_below(tmp_path) == ["models"]
 
 
-def test_an_unreadable_config_leaves_nothing_behind(run, tmp_path):
+def write_little(_, version, __):
+    """In place of the graph, where only what surrounds it matters."""
+    version.mkdir()
+    (version / "saved_model.pb").touch()
+
+
+def test_a_config_that_cannot_be_written_leaves_nothing_behind(
+    run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(export_module, "_write", write_little)
+    (tmp_path / "file").touch()
+    config = tmp_path / "file/models.config"
+    with pytest.raises(UserError, match="Cannot list the model in"):
+        export(run, tmp_path / "saved_models", config=config)
+    assert files_below(tmp_path) == ["file", "saved_models"]
+
+
+def test_an_unreadable_config_is_said_before_anything_is_done(run, tmp_path):
     config = tmp_path / "models.config"
     config.write_text("model_config_list { nonsense }")
-    with pytest.raises(UserError, match="Invalid protobuf file"):
+    with pytest.raises(UserError, match=r"is not a models.config"):
         export(run, tmp_path / "saved_models", config=config)
-    assert files_below(tmp_path) == ["models.config", "saved_models"]
+    assert files_below(tmp_path) == ["models.config"]
 
 
 def test_exports_at_the_same_time_lose_nothing(tmp_path):
@@ -186,10 +194,11 @@ def test_exports_at_the_same_time_lose_nothing(tmp_path):
     ]
     listed = model_config.read(config).model_config_list.config
     assert sorted(m.name for m in listed) == [f"model-{n}" for n in range(4)]
-    assert not list(tmp_path.glob("*.partial"))
+    assert files_below(tmp_path)[0] == "models.config"
 
 
-def test_a_file_in_the_place_of_versions_is_named(run, tmp_path):
+def test_a_file_in_the_place_of_versions_is_named(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_module, "_write", write_little)
     models = tmp_path / "saved_models"
     models.mkdir()
     (models / "tiny").touch()

@@ -31,7 +31,7 @@ def evaluated(detector, folder):
         "threshold": 0.5,
         "metrics": dict.fromkeys(names, metric),
         "verdicts": dict.fromkeys(("real", "fake", "all"), verdict),
-        "operating_points": [{"rate": 0.01, "threshold": None, "needed": 99}],
+        "operating_points": [{"rate": 0.01, "threshold": None, "required": 99}],
         "reliability": {"error": 0.0321, "error_by_chance": {"mean": 0.0222}},
         "command": "python -m dfk.evaluate mine",
         "machine": "a machine",
@@ -66,13 +66,11 @@ def test_a_card_without_measurements_says_so(run, detector, tmp_path):
     assert "Do not deploy what nobody has measured" in body
 
 
-def test_a_promise_that_validation_is_too_small_for_is_none(
-    run, detector, tmp_path
-):
+def test_a_card_says_that_validation_was_too_small(run, detector, tmp_path):
     _, body = card_of(Run(run), detector, tmp_path)
     assert models.score_layer(detector).calibration.images == (0, 0)
-    assert "too few for the promise" in body
-    assert "it needs 19 of each" in body
+    assert "too few for a guarantee" in body
+    assert "it takes 19 of each" in body
 
 
 def test_an_export_has_its_card(place):
