@@ -21,9 +21,6 @@ from dfk.runs import Run
 from dfk.serving import model_config, warmup
 from dfk.serving.model_card import write_card
 
-# What the exported detector is, for whoever loads it again.
-DESCRIPTION = Path("assets.extra", "detector.json")
-
 
 def export(
     run_path: str | Path,
