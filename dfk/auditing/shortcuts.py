@@ -8,7 +8,6 @@ from scipy.stats import rankdata
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -91,7 +90,7 @@ def predictability(
     interval = bootstrap(
         lambda weights: {"auc": float(areas(weights)[0])}, groups, seed=seed
     )["auc"]
-    return Auc(float(roc_auc_score(labels, scores)), *interval)
+    return Auc(float(areas(np.ones(len(labels)))[0]), *interval)
 
 
 def too_few(labels: np.ndarray, groups: np.ndarray) -> bool:
@@ -133,18 +132,18 @@ def check_encoding(
     features = np.stack(list(varied.values()), axis=1)
     auc = predictability(model, features, labels, groups)
     verdict = auc_verdict(auc.value, auc.low, ENCODING_DANGER)
-    best = sorted(
-        (
-            {
-                "name": name,
-                "auc": float(roc_auc_score(labels, codes)),
-                "real": _typical(columns[name][labels == 0]),
-                "fake": _typical(columns[name][labels == 1]),
-            }
-            for name, codes in varied.items()
-        ),
-        key=lambda column: -abs(column["auc"] - 0.5),
-    )[:_COLUMNS_SHOWN]
+    names = list(varied)
+    aucs = weighted_auc(labels, features.T)(np.ones(len(labels)))
+    clearest = np.argsort(-np.abs(aucs - 0.5), kind="stable")
+    best = [
+        {
+            "name": names[index],
+            "auc": float(aucs[index]),
+            "real": _typical(columns[names[index]][labels == 0]),
+            "fake": _typical(columns[names[index]][labels == 1]),
+        }
+        for index in clearest[:_COLUMNS_SHOWN]
+    ]
     return Check(
         signal,
         verdict,
