@@ -1,16 +1,16 @@
-r"""Looks for what would make the numbers of a data set lie.
+"""Finds what in a data set would make a detector's numbers misleading.
 
   python -m dfk.audit DATASET [--output=PAGE.html]
 
 DATASET is a folder {train,valid,test}/{real,fake}/*, or the name of a TFDS
 data set. Checks for unreadable files, unequal classes, and groups,
-near-duplicates and people that lie in two splits; and how well image size,
-file size, JPEG encoding, format, metadata and an 8x8 thumbnail alone tell fake
-from real. Prints a verdict for each, and writes a page with the closest pairs
-as pictures, and beside it the same as JSON.
+near-duplicates and people that are in two splits. Measures how well image size,
+file size, JPEG encoding, format, metadata and an 8x8 thumbnail tell fake from
+real. Prints a verdict for each, and writes a page that shows the closest pairs,
+and beside it the same as JSON.
 
-The verdicts are ok, look (a person should), danger (numbers measured on this
-data set will mislead) and not checked.
+The verdicts are ok, warning (a person should look at it), danger (numbers
+measured on this data set will mislead) and not checked.
 
 Examples:
   python -m dfk.audit faces
@@ -33,11 +33,11 @@ _OUTPUT = flags.DEFINE_string(
 _PEOPLE = flags.DEFINE_bool(
     "people",
     True,
-    "Look for people in two splits. It runs FaceNet over every picture, and "
-    "keeps what that gave.",
+    "Search for people who are in two splits. It runs FaceNet over every "
+    "picture, and keeps the embeddings for the next time.",
 )
 
-_STYLES = {"ok": "green", "look": "yellow", "danger": "bold red"}
+_STYLES = {"ok": "green", "warning": "yellow", "danger": "bold red"}
 
 
 def main(argv: Sequence[str]) -> None:

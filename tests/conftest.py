@@ -36,7 +36,7 @@ def _write_faces(folder, counts, size=40, seed=0):
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """Keeps what the tests compute away from the user's own cache."""
+    """Keeps the tests out of the user's own cache."""
     os.environ["DFK_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
@@ -50,5 +50,5 @@ def faces_dir(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def write_faces():
-    """Writes a folder data set of one's own: see `_write_faces`."""
+    """Gives `_write_faces`, for a test that needs a data set of its own."""
     return _write_faces

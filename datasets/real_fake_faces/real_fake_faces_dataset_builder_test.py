@@ -1,4 +1,4 @@
-"""Builds both kinds of configuration from images that the tests make."""
+"""Builds both kinds of configurations from images that the tests make."""
 
 import hashlib
 import io
@@ -76,7 +76,7 @@ def test_the_recorded_checksum_is_the_one_that_is_checked():
 
 
 def write_kaggle_archive(folder: Path, per_class: int) -> None:
-    """Writes an archive in Kaggle's nesting, of noise."""
+    """Writes an archive of noise in the folders of Kaggle's."""
     rng = np.random.default_rng(0)
     for split in ("train", "valid", "test"):
         for label in ("real", "fake"):

@@ -1,1 +1,1 @@
-"""What in a data set would make a detector's numbers lie."""
+"""What in a data set would make a detector's numbers misleading."""

@@ -1,22 +1,21 @@
-"""Runs every check on a data set, and writes down what came out."""
+"""Runs every check on a data set, and writes a page and a record."""
 
-import itertools
 import re
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dfk.auditing import balance, encoding, leaks, page, shortcuts, verdicts
+from dfk import pages
+from dfk.auditing import checks, encoding, leaks, shortcuts
+from dfk.auditing.checks import NOT_CHECKED, Check
 from dfk.auditing.images import ImageTable, Source, look, open_source
-from dfk.auditing.pairs import Pairs
-from dfk.auditing.verdicts import Check
+from dfk.auditing.leaks import Pairs
 from dfk.download import UnavailableError
 from dfk.errors import UserError
 from dfk.evaluation import metrics
-from dfk.files import write_json
+from dfk.files import write_json, write_text
 from dfk.models.extractors import extractor
 from dfk.models.features import features
 from dfk.runs import provenance
@@ -33,8 +32,8 @@ def audit(
         dataset: a folder `{train,valid,test}/{real,fake}/*` or a TFDS name.
         output: the page; by default `audit-<name>.html`. The record lies
             beside it, with the suffix `.json`.
-        people: whether to look for the same person in two splits, which runs
-            FaceNet over every image.
+        people: whether to search for the same person in two splits, which
+            runs FaceNet over every image.
 
     Returns:
         The record: `checks` with their verdicts, the closest `pairs`, what was
@@ -54,22 +53,21 @@ def audit(
             f"No picture of {dataset} can be decoded: pass a folder of JPEG, "
             "PNG, WebP, BMP or GIF files."
         )
-    output = output or Path(f"audit-{_plain(dataset)}.html")
-    checks, pairs = _run_checks(source, images, people)
+    output = output or Path(f"audit-{_file_name(dataset)}.html")
+    found, pairs = _run_checks(source, images, people)
     record = {
         "dataset": dataset,
         "images": {
             name: int((images.splits == name).sum()) for name in source.splits
         },
         **provenance(),
-        "checks": [asdict(check) for check in checks],
+        "checks": [asdict(check) for check in found],
         "pairs": {
-            name: list(itertools.islice(_rows(found, images), PAIRS_SHOWN))
-            for name, found in pairs.items()
+            name: _closest(closest, images) for name, closest in pairs.items()
         },
         "files": [str(output), str(output.with_suffix(".json"))],
     }
-    page.write(output, record, source)
+    _write_page(output, record, source)
     write_json(output.with_suffix(".json"), record)
     return record
 
@@ -79,23 +77,16 @@ def _run_checks(
 ) -> tuple[list[Check], dict[str, Pairs]]:
     duplicates, duplicate_pairs = leaks.near_duplicates(images)
     person, person_pairs = _same_person(source, images, people)
-    checks = [
-        _unreadable(source, images),
-        balance.class_balance(images),
+    found = [
+        checks.unreadable_files(source.files, images),
+        checks.class_balance(images),
         leaks.crossing_groups(images),
         duplicates,
         person,
         *_shortcuts(source, images),
     ]
     pairs = {duplicates.name: duplicate_pairs, person.name: person_pairs}
-    return checks, {name: found for name, found in pairs.items() if found}
-
-
-def _unreadable(source: Source, images: ImageTable) -> Check:
-    if source.files is None:
-        return balance.unreadable(None, 0)
-    broken = sorted(set(source.files) - set(images.ids))
-    return balance.unreadable(broken, len(source.files))
+    return found, {name: closest for name, closest in pairs.items() if closest}
 
 
 def _same_person(
@@ -103,14 +94,16 @@ def _same_person(
 ) -> tuple[Check, Pairs | None]:
     name = "same person"
     if not people:
-        return Check(name, verdicts.NOT_CHECKED, "Not asked for."), None
-    # Without a second split there is nothing to run a network for.
+        return Check(name, NOT_CHECKED, "Not asked for."), None
+    # Without a second split there is no need to run a network.
     if len(np.unique(images.splits)) < 2:
-        return Check(name, verdicts.NOT_CHECKED, leaks.NEEDS_TWO), None
+        return Check(name, NOT_CHECKED, leaks.NEEDS_TWO), None
+    split = next(iter(source.splits.values()))
+    image_size = split.examples.element_spec["image"].shape[1]
     try:
-        network = extractor("facenet", _image_size(source))
+        network = extractor("facenet", image_size)
     except UnavailableError as error:
-        return Check(name, verdicts.NOT_CHECKED, str(error)), None
+        return Check(name, NOT_CHECKED, str(error)), None
     embeddings = [
         features(network, split).values
         for split in source.splits.values()
@@ -119,13 +112,8 @@ def _same_person(
     return leaks.same_person(images, np.concatenate(embeddings))
 
 
-def _image_size(source: Source) -> int:
-    split = next(iter(source.splits.values()))
-    return split.examples.element_spec["image"].shape[1]
-
-
 def _shortcuts(source: Source, images: ImageTable) -> list[Check]:
-    """The checks of what alone may tell fake from real, on training data."""
+    """Checks what else tells fake from real, on the training split."""
     train = images.splits == "train"
     labels, groups = images.labels[train], images.groups[train]
     if shortcuts.too_few(labels, groups):
@@ -134,42 +122,32 @@ def _shortcuts(source: Source, images: ImageTable) -> list[Check]:
             "split."
         )
         names = (*encoding.SIGNALS, shortcuts.THUMBNAIL)
-        return [Check(name, verdicts.NOT_CHECKED, reason) for name in names]
-    return [
-        *_encoding(source, images.ids[train], labels, groups),
-        shortcuts.check_thumbnail(images.thumbnails[train], labels, groups),
-    ]
-
-
-def _encoding(
-    source: Source, ids: np.ndarray, labels: np.ndarray, groups: np.ndarray
-) -> list[Check]:
+        return [Check(name, NOT_CHECKED, reason) for name in names]
     if source.files is None:
-        reason = "A TFDS data set has records, not files."
-        return [
-            Check(name, verdicts.NOT_CHECKED, reason)
+        found = [
+            Check(name, NOT_CHECKED, checks.NO_FILES)
             for name in encoding.SIGNALS
         ]
-    columns = encoding.columns([source.files[id].path for id in ids])
-    return [
-        shortcuts.check_encoding(name, columns[name], labels, groups)
-        for name in encoding.SIGNALS
-    ]
+    else:
+        paths = [source.files[id].path for id in images.ids[train]]
+        found = [
+            shortcuts.check_encoding(name, columns, labels, groups)
+            for name, columns in encoding.columns(paths).items()
+        ]
+    thumbnails = images.thumbnails[train]
+    return [*found, shortcuts.check_thumbnail(thumbnails, labels, groups)]
 
 
-def _rows(found: Pairs, images: ImageTable) -> Iterator[dict[str, Any]]:
-    """The closest pairs by name, one for any two groups of images."""
-    seen = set()
-    for sides, similarity in zip(
-        zip(found.held_out, found.closest, strict=True),
-        found.similarity,
-        strict=True,
+def _closest(pairs: Pairs, images: ImageTable) -> list[dict[str, Any]]:
+    """The closest pairs to show, one for any two groups of images."""
+    by_groups = {}
+    for *rows, similarity in zip(
+        pairs.held_out, pairs.closest, pairs.similarity, strict=True
     ):
-        groups = tuple(images.groups[list(sides)])
-        if groups in seen:
-            continue
-        seen.add(groups)
-        yield {
+        groups = tuple(images.groups[rows])
+        by_groups.setdefault(groups, (rows, similarity))
+    return [
+        {
             "similarity": round(float(similarity), 3),
             "images": [
                 {
@@ -177,13 +155,29 @@ def _rows(found: Pairs, images: ImageTable) -> Iterator[dict[str, Any]]:
                     "split": str(images.splits[row]),
                     "label": metrics.CLASSES[images.labels[row]],
                 }
-                for row in sides
+                for row in rows
             ],
         }
+        for rows, similarity in list(by_groups.values())[:PAIRS_SHOWN]
+    ]
 
 
-def _plain(dataset: str) -> str:
-    """A data set's name without what has no place in a file's name."""
+def _write_page(path: Path, record: dict[str, Any], source: Source) -> None:
+    """Writes the record as a page, with the images of its pairs."""
+    ids = {
+        image["id"]
+        for pairs in record["pairs"].values()
+        for pair in pairs
+        for image in pair["images"]
+    }
+    images = {
+        id: pages.data_url(pixels) for id, pixels in source.images(ids).items()
+    }
+    write_text(path, pages.render("audit.html", record=record, images=images))
+
+
+def _file_name(dataset: str) -> str:
+    """A data set's name without characters that do not fit a file's name."""
     folder = Path(dataset).expanduser()
     name = folder.resolve().name if folder.is_dir() else dataset
     return re.sub(r"[^\w.-]+", "-", name) or "faces"

@@ -1,4 +1,4 @@
-"""What an image file says about how it was written, not what it shows."""
+"""How an image file was written: size, JPEG tables, format, metadata."""
 
 import math
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from PIL import Image, JpegImagePlugin
 
 from dfk.images.headers import opened
 
-# The luminance table of the JPEG standard (ITU-T T.81, table K.1) sums to
-# this; encoders scale it by their quality.
+# The sum of the luminance table of the JPEG standard (ITU-T T.81, table K.1);
+# encoders scale it by their quality.
 _STANDARD_SUM = 3689
 
 SIGNALS = ("image size", "file size", "JPEG encoding", "format", "metadata")
@@ -25,8 +25,8 @@ def columns(paths: Sequence[Path]) -> dict[str, Columns]:
         paths: readable images.
 
     Returns:
-        For each of `SIGNALS` its columns `[N]`: numbers, NaN where a file has
-        no such thing, or strings, `none` there.
+        For each of `SIGNALS` its columns `[N]`: numbers, or strings. Where a
+        file has no such value, it is NaN or `none`.
 
     Example:
         >>> columns([Path("face.jpg")])["JPEG encoding"]["quality"]
@@ -89,7 +89,7 @@ def _jpeg(image: Image.Image) -> dict[str, float]:
 
 
 def _quality(luminance: Sequence[int]) -> float:
-    """The quality that libjpeg would be asked for to get such a table."""
+    """The quality setting with which libjpeg writes such a table."""
     scale = 100 * sum(luminance) / _STANDARD_SUM
     if not scale:
         return math.nan

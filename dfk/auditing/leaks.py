@@ -1,29 +1,56 @@
 """What the held-out splits share with the images a detector trains on."""
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
 from scipy.stats import poisson
 
-from dfk.auditing import pairs, verdicts
+from dfk.auditing.checks import (
+    LEAK_DANGER,
+    NOT_CHECKED,
+    OK,
+    PEOPLE_DANGER,
+    Check,
+    leak_verdict,
+)
 from dfk.auditing.images import ImageTable
-from dfk.auditing.pairs import Pairs
-from dfk.auditing.verdicts import Check
+from dfk.data import SPLITS
 
 # Of 256 bits. Measured on 1,800 faces of Kaggle's set and 2,600 of DFDC:
 # saved again as JPEG of quality 20, shrunk to 64 pixels, 20 % brighter or
-# grey, 99 % of the images stay within 22; cut by 2 % on every side, half do.
-# Among the 1.6 million pairs of different images of Kaggle's set, of which
-# all faces are aligned alike, only one is this close (38): two fakes that are
+# grey, 99 % of the images stay within 22; cropped by 2 % on every side, half
+# do. Of the 1.6 million pairs of different images of Kaggle's set, whose faces
+# are all aligned alike, only one is this close (38): two fakes that are
 # practically the same image. The first two different people are at 42.
 HAMMING_LIMIT = 40
 
-# A held-out image of a stranger is taken for someone at most this often.
-# Stricter, FaceNet would find nearly none of the pairs that there are.
+# How often a held-out image of a stranger may be taken for someone. With a
+# stricter limit FaceNet would find almost none of the true pairs.
 FALSE_MATCHES = 0.05
 
 NEEDS_TWO = "Needs pictures in at least two splits."
+
+# Bounds the product of a block and a split to tens of megabytes.
+_ROWS_AT_ONCE = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """Held-out images with their closest ones in another split.
+
+    Args:
+        held_out: int `[P]`, rows of images in the later split.
+        closest: int `[P]`, rows of their closest ones in an earlier split.
+        similarity: float `[P]`, 1 for equal vectors; falling.
+        compared: how many pairs of images were compared.
+    """
+
+    held_out: np.ndarray
+    closest: np.ndarray
+    similarity: np.ndarray
+    compared: int
 
 
 def near_duplicates(images: ImageTable) -> tuple[Check, Pairs | None]:
@@ -31,9 +58,9 @@ def near_duplicates(images: ImageTable) -> tuple[Check, Pairs | None]:
     name = "near-duplicates"
     held_out = _held_out(images.splits)
     if not held_out:
-        return Check(name, verdicts.NOT_CHECKED, NEEDS_TWO), None
+        return Check(name, NOT_CHECKED, NEEDS_TWO), None
     bits = images.hashes.shape[1]
-    found = pairs.across(
+    found = closest_pairs(
         _signs(images.hashes),
         images.splits,
         1 - 2 * HAMMING_LIMIT / bits - 1e-6,
@@ -55,17 +82,17 @@ def near_duplicates(images: ImageTable) -> tuple[Check, Pairs | None]:
         "bits": bits,
         "compared": found.compared,
     }
-    verdict = verdicts.leak(share, verdicts.LEAK_DANGER)
+    verdict = leak_verdict(share, LEAK_DANGER)
     return Check(name, verdict, sentence, numbers), found
 
 
 def same_person(
     images: ImageTable, embeddings: np.ndarray
 ) -> tuple[Check, Pairs | None]:
-    """Checks for people whose photographs lie in two splits.
+    """Checks for people who have photographs in two splits.
 
-    Real images are compared with real ones: the face of a generated fake is
-    nobody's, and a swapped one has its real counterpart in the data.
+    Only real images are compared: the face of a generated fake is nobody's,
+    and a swapped one has its real counterpart in the data.
 
     Args:
         images: of the data set.
@@ -76,9 +103,9 @@ def same_person(
     held_out = _held_out(images.splits[real])
     if not held_out:
         sentence = "Needs real pictures in at least two splits."
-        return Check(name, verdicts.NOT_CHECKED, sentence), None
+        return Check(name, NOT_CHECKED, sentence), None
     limit = person_similarity(len(real))
-    among = pairs.across(embeddings[real], images.splits[real], limit)
+    among = closest_pairs(embeddings[real], images.splits[real], limit)
     found = dataclasses.replace(
         among, held_out=real[among.held_out], closest=real[among.closest]
     )
@@ -103,17 +130,17 @@ def same_person(
 def person_similarity(gallery: int) -> float:
     """How alike two FaceNet embeddings must be to be called one person.
 
-    The more faces a stranger is compared with, the closer the closest one.
+    The more faces a stranger is compared with, the closer the closest one is.
     Of the 404,550 pairs of FFHQ faces in Kaggle's set, 1 in 10,000 has a
-    cosine above .843 and 1 in 100,000 above .886: .043 for each tenth. (The
-    six closest pairs that were looked at are all of small children.) The limit
-    makes the expected false matches of an image `FALSE_MATCHES`.
+    cosine above 0.843 and 1 in 100,000 above 0.886: 0.043 more for a tenth of
+    the pairs. (The six closest pairs are all of small children.) At the limit,
+    `FALSE_MATCHES` false matches of an image are expected.
 
     Args:
-        gallery: how many faces each is compared with.
+        gallery: how many faces each face is compared with.
 
     Returns:
-        The least cosine.
+        The lowest cosine that counts as the same person.
 
     Reference:
         Grother, Ngan and Hanaoka, "Face Recognition Vendor Test, Part 2:
@@ -128,24 +155,71 @@ def person_similarity(gallery: int) -> float:
     return 0.886 - 0.043 * (math.log10(rate) + 5)
 
 
+def closest_pairs(
+    vectors: np.ndarray,
+    splits: np.ndarray,
+    limit: float,
+    mirrored: np.ndarray | None = None,
+) -> Pairs:
+    """Finds the images whose closest one in an earlier split is too close.
+
+    Args:
+        vectors: float32 `[N, D]`, rows of length 1.
+        splits: str `[N]`, of `SPLITS`.
+        limit: the lowest inner product of two rows that counts.
+        mirrored: float32 `[N, D]`, the same of the mirror images; the closer of
+            both counts.
+
+    Returns:
+        At most one pair for each held-out image and earlier split.
+
+    Example:
+        >>> equal = np.ones((2, 1), "float32")
+        >>> closest_pairs(equal, np.array(["train", "test"]), 0.9)
+        Pairs(held_out=array([1]), closest=array([0]), ...)
+    """
+    views = [vectors] if mirrored is None else [vectors, mirrored]
+    rows = {name: np.flatnonzero(splits == name) for name in SPLITS}
+    # Begins with no pairs, so that there is something to concatenate.
+    found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
+    compared = 0
+    for earlier, later in itertools.combinations(SPLITS, 2):
+        if not len(rows[earlier]):
+            continue
+        compared += len(rows[earlier]) * len(rows[later])
+        keys = vectors[rows[earlier]]
+        for start in range(0, len(rows[later]), _ROWS_AT_ONCE):
+            block = rows[later][start : start + _ROWS_AT_ONCE]
+            products = np.max([view[block] @ keys.T for view in views], axis=0)
+            best = products.argmax(axis=1)
+            value = products[np.arange(len(block)), best]
+            near = value >= limit
+            found.append((block[near], rows[earlier][best[near]], value[near]))
+    held_out, closest, similarity = map(
+        np.concatenate, zip(*found, strict=True)
+    )
+    order = np.argsort(-similarity, kind="stable")
+    return Pairs(held_out[order], closest[order], similarity[order], compared)
+
+
 def crossing_groups(images: ImageTable) -> Check:
     """Checks for groups, such as a video or a person, in two splits."""
     name = "groups"
     if (images.groups == images.ids).all():
         return Check(
             name,
-            verdicts.NOT_CHECKED,
+            NOT_CHECKED,
             "Nothing says which pictures belong together (a groups.csv with "
             "path,group would).",
         )
     if len(np.unique(images.splits)) < 2:
-        return Check(name, verdicts.NOT_CHECKED, NEEDS_TWO)
+        return Check(name, NOT_CHECKED, NEEDS_TWO)
     leaked, held_out, crossing = _crossing(images)
     share = leaked / max(held_out, 1)
     total = len(np.unique(images.groups))
     return Check(
         name,
-        verdicts.leak(share, verdicts.LEAK_DANGER),
+        leak_verdict(share, LEAK_DANGER),
         f"In more than one split: {crossing:,} of {total:,} groups, with "
         f"{share:.1%} of the held-out pictures."
         if crossing
@@ -160,11 +234,11 @@ def crossing_groups(images: ImageTable) -> Check:
 
 
 def _crossing(images: ImageTable) -> tuple[int, int, int]:
-    """Leaked and all held-out images, and the groups in several splits."""
+    """Counts leaked and all held-out images, and groups in several splits."""
     seen: set[str] = set()
     crossing: set[str] = set()
     leaked = held_out = 0
-    for name in pairs.ORDER:
+    for name in SPLITS:
         groups = images.groups[images.splits == name]
         crossing |= seen & set(groups)
         leaked += int(np.isin(groups, list(seen)).sum())
@@ -174,18 +248,18 @@ def _crossing(images: ImageTable) -> tuple[int, int, int]:
 
 
 def _people_verdict(count: int, chance: float, held_out: int) -> str:
-    """What cannot be chance, and how much of it there is."""
+    """The verdict on the matches that chance does not explain."""
     if count <= poisson.ppf(0.975, chance):
-        return verdicts.OK
-    return verdicts.leak((count - chance) / held_out, verdicts.PEOPLE_DANGER)
+        return OK
+    return leak_verdict((count - chance) / held_out, PEOPLE_DANGER)
 
 
 def _held_out(splits: np.ndarray) -> int:
     """How many images have an earlier split to be compared with."""
-    first = next((name for name in pairs.ORDER if name in splits), None)
+    first = next((name for name in SPLITS if name in splits), None)
     return int((splits != first).sum())
 
 
 def _signs(bits: np.ndarray) -> np.ndarray:
-    """Bits as rows of length 1: a product of 1 - 2 h / B for h of B unlike."""
+    """Makes rows of length 1: h of B bits differ at a product of 1 - 2 h/B."""
     return (2 * bits.astype("float32") - 1) / bits.shape[1] ** 0.5

@@ -93,7 +93,7 @@ def _box(
     height, width = pixels.shape[:2]
     if isinstance(part, FacePrediction):
         face = faces.Face(part.box, part.confidence, ())
-        return faces.square(face, height, width)
+        return faces.crop_square(face, height, width)
     side = min(height, width)
     return (width - side) // 2, (height - side) // 2, side
 

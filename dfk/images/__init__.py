@@ -1,1 +1,1 @@
-"""Images: bytes to pixels, faces, augmentation and self-blending."""
+"""Images: bytes to pixels, faces, augmentation, corruptions, self-blending."""

@@ -1,16 +1,17 @@
-"""What happens to training images on their way to the detector."""
+"""Random changes of training images, before the detector sees them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
 
-# In shares of full light, of the colour, of JPEG's quality, of the area.
-_LIGHT = 0.1
+# Shares of full brightness, of the saturation and of the area; JPEG qualities;
+# shares of the side.
+_BRIGHTNESS = 0.1
 _SATURATION = (0.9, 1.1)
+_ERASED = (0.05, 0.3)
 _QUALITY = (30, 100)
 _SHRINK = (0.4, 1.0)
-_ERASED = (0.05, 0.3)
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,13 @@ class Augmentation:
     """How much training images are changed.
 
     Args:
-        degraded: how often an image is made small and large again, and how
-            often it is stored again as JPEG, in 0..1.
-        erased: how often a square of 5 to 30 % of its area is filled with
-            its mean colour, in 0..1 (Zhong et al., "Random Erasing Data
-            Augmentation", AAAI 2020): no single place gives the answer away,
-            and an image is harder to learn by heart.
-        shift: how far it is shifted at most, in shares of its side.
+        degraded: the probability that an image is shrunk and enlarged again,
+            and, drawn separately, that it is compressed again as JPEG; 0..1.
+        erased: the probability that a square of 5 to 30 % of its area is
+            filled with its mean colour, 0..1. No single place gives the
+            answer away then, and an image is harder to memorise (Zhong et
+            al., "Random Erasing Data Augmentation", AAAI 2020).
+        shift: the largest shift, as a share of the image's side.
 
     Example:
         >>> Augmentation(degraded=0.25)
@@ -40,18 +41,19 @@ def augment(
     seed: tf.Tensor,
     strength: Augmentation = Augmentation(),
 ) -> tf.Tensor:
-    """A random change of an image that leaves its label true.
+    """Changes an image at random, so that its label stays true.
 
-    Mirrored, shifted, given another light, and sometimes resized or stored
-    again as JPEG: what happens to honest images on their way to a user. All
-    of it is mild, since a strong change wipes out the traces that the detector
-    is to learn. Where that is asked for, a part of some images is erased.
+    It is mirrored, shifted, made lighter or darker and more or less saturated,
+    and sometimes resized or compressed again as JPEG, as images are on their
+    way to a user. The changes are mild, since strong ones would wipe out the
+    traces that the detector is to learn. With `strength.erased`, a part of some
+    images is erased.
 
     Args:
         image: uint8 `[S, S, 3]`.
-        seed: int64 `[2]`; equal seeds make equal changes, in whatever order
-            and on however many threads the images come.
-        strength: how much is changed.
+        seed: int64 `[2]`. Equal seeds make equal changes, in any order and on
+            any number of threads.
+        strength: how much images are changed.
 
     Returns:
         float32 `[S, S, 3]` in 0..255.
@@ -65,11 +67,11 @@ def augment(
     x = tf.image.convert_image_dtype(image, tf.float32)
     x = tf.image.stateless_random_flip_left_right(x, mirror)
     x = _shifted(x, shift, strength.shift)
-    x = tf.image.stateless_random_brightness(x, _LIGHT, light)
+    x = tf.image.stateless_random_brightness(x, _BRIGHTNESS, light)
     x = tf.clip_by_value(x, 0.0, 1.0)
     x = tf.image.stateless_random_saturation(x, *_SATURATION, colour)
     x = _sometimes(strength.degraded, _resized, x, shrink)
-    x = _sometimes(strength.degraded, _stored, x, store)
+    x = _sometimes(strength.degraded, _recompressed, x, store)
     x = _sometimes(strength.erased, _erased, x, erase)
     return tf.clip_by_value(x, 0.0, 1.0) * 255.0
 
@@ -89,7 +91,7 @@ def _resized(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.image.resize(shrunk, [side, side], method="bicubic")
 
 
-def _stored(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def _recompressed(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     image = tf.clip_by_value(image, 0.0, 1.0)
     stored = tf.image.stateless_random_jpeg_quality(image, *_QUALITY, seed)
     return tf.ensure_shape(stored, image.shape)

@@ -1,16 +1,17 @@
-"""What happens to images in the world, at fixed and seeded severities.
+"""Corruptions of images as they happen in the world, at fixed severities.
 
-An image is harmed as the detector gets it: after decoding and fitting to the
-detector's size. It is the hardest place, since no later shrinking hides the
-harm, and the one definition that a folder of large files and a data set of
-stored squares share. Numbers are thus only comparable between detectors of
-one image size.
+An image is corrupted as the detector gets it: after decoding, cropping and
+resizing to the detector's size. This is the hardest case, since no later
+shrinking hides the corruption. It is also the only definition that works the
+same for a folder of large files and for a data set of small squares. Numbers
+are therefore only comparable between detectors of one image size.
 
 Reference:
     Hendrycks & Dietterich, "Benchmarking Neural Network Robustness to Common
     Corruptions and Perturbations", ICLR 2019: noises, blur, contrast and
-    JPEG follow its types, at levels such as their CIFAR-10-C has for small
-    images. The others are ours, after what happens to shared portraits.
+    JPEG follow its types, at levels like those of their CIFAR-10-C for small
+    images. The others are ours, after what happens to portraits that people
+    share.
 """
 
 import hashlib
@@ -21,12 +22,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-# How far a screenshot enlarges an image, how much of its side the hand that
-# cuts it out loses at each end, and how the phone stores it.
+# How far a screenshot enlarges an image, how much of its side is lost at each
+# end when it is cropped by hand, and the JPEG quality of the result.
 _ZOOM = (1.1, 2.0)
-_SLIP = 0.03
+_CROP_LOSS = 0.03
 _SCREENSHOT_QUALITY = 80
-# Each social network keeps this share of the side it was given.
+# Each social network shrinks an image to this share of its side.
 _SOCIAL_SCALE = 0.8
 
 _Change = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
@@ -34,14 +35,14 @@ _Change = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
 @dataclass(frozen=True)
 class Corruption:
-    """One way in which images get worse, and how far it goes.
+    """One way in which images get worse, and its severities.
 
     Args:
         name: such as `jpeg`.
-        unit: what a level counts.
+        unit: of the levels.
         levels: from mild to severe.
-        change: from pixels uint8 `[S, S, 3]`, a level and a random generator
-            to pixels of the same shape and type.
+        change: takes pixels uint8 `[S, S, 3]`, a level and a random generator;
+            returns pixels of the same shape and type.
     """
 
     name: str
@@ -50,16 +51,16 @@ class Corruption:
     change: _Change
 
     def apply(self, pixels: np.ndarray, level: float, image: str) -> np.ndarray:
-        """Harms one image.
+        """Corrupts one image.
 
-        Chance depends on the image and the corruption alone: neither order
-        nor threads matter, and a higher level is more of the same noise, the
-        same way to turn, and so on.
+        Randomness depends only on the image's id and the corruption. So
+        neither order nor threads matter, and a higher level is more of the
+        same noise, the same direction of rotation, and so on.
 
         Args:
             pixels: uint8 `[S, S, 3]`, RGB in 0..255.
             level: in `unit`, usually one of `levels`.
-            image: the image's id, which seeds what is random.
+            image: the image's id, which seeds the random generator.
 
         Returns:
             uint8 `[S, S, 3]`.
@@ -74,17 +75,17 @@ class Corruption:
 
 
 def _jpeg(pixels, quality, _):
-    """Stored again as JPEG with coarse colour (4:2:0), as most programs do."""
-    return _stored(pixels, "JPEG", quality)
+    """Compressed as JPEG with 4:2:0 chroma subsampling, as is usual."""
+    return _compressed(pixels, "JPEG", quality)
 
 
 def _webp(pixels, quality, _):
-    """Stored again as lossy WebP, as websites and messengers do."""
-    return _stored(pixels, "WEBP", quality)
+    """Compressed as lossy WebP, as websites and messengers do."""
+    return _compressed(pixels, "WEBP", quality)
 
 
 def _resize(pixels, scale, _):
-    """Made small for a page or a chat, and enlarged again by who saves it."""
+    """Shrunk for a page or a chat, and enlarged again by whoever saves it."""
     return _resized(_resized(pixels, scale * len(pixels)), len(pixels))
 
 
@@ -97,16 +98,16 @@ def _blur(pixels, deviation, _):
 def _gaussian_noise(pixels, deviation, generator):
     """The electronic noise of a sensor in poor light."""
     noise = generator.normal(0, deviation, pixels.shape)
-    return _whole(pixels / 255 + noise)
+    return _to_uint8(pixels / 255 + noise)
 
 
 def _shot_noise(pixels, photons, generator):
-    """The grain that light itself has where a sensor catches little of it."""
-    return _whole(generator.poisson(pixels / 255 * photons) / photons)
+    """The grain of light itself where a sensor catches little of it."""
+    return _to_uint8(generator.poisson(pixels / 255 * photons) / photons)
 
 
 def _brightness(pixels, gain, _):
-    """Under- or overexposed, or so edited; what exceeds white is lost."""
+    """Under- or overexposed, or edited so; what exceeds white is lost."""
     enhanced = ImageEnhance.Brightness(Image.fromarray(pixels)).enhance(gain)
     return np.asarray(enhanced)
 
@@ -118,7 +119,7 @@ def _contrast(pixels, gain, _):
 
 
 def _crop(pixels, share, generator):
-    """Framed anew: a square from anywhere in the image, enlarged."""
+    """Cropped to a square anywhere in the image, and enlarged."""
     side = len(pixels)
     left, top = generator.uniform(0, side * (1 - share), 2)
     box = (left, top, left + share * side, top + share * side)
@@ -126,10 +127,10 @@ def _crop(pixels, share, generator):
 
 
 def _rotation(pixels, degrees, generator):
-    """Held askew, or levelled by hand.
+    """Taken with a tilted camera, or levelled by hand.
 
-    What comes in at the corners is mirrored: no program leaves them black,
-    and cutting them off would be a crop as well.
+    The corners are filled by mirroring: no program leaves them black, and
+    removing them would be a crop as well.
     """
     margin = len(pixels) // 4
     edges = ((margin, margin), (margin, margin), (0, 0))
@@ -140,28 +141,30 @@ def _rotation(pixels, degrees, generator):
 
 
 def _screenshot(pixels, times, generator):
-    """Shown enlarged on a screen, cut out by hand, stored as JPEG."""
+    """Shown enlarged on a screen, cropped by hand, saved as JPEG."""
     side = len(pixels)
     for _ in range(times):
         shown = _resized(pixels, side * generator.uniform(*_ZOOM))
         left, top, right, bottom = np.round(
-            generator.uniform(0, _SLIP, 4) * len(shown)
+            generator.uniform(0, _CROP_LOSS, 4) * len(shown)
         ).astype(int)
-        cut = shown[top : len(shown) - bottom, left : len(shown) - right]
-        pixels = _resized(_stored(cut, "JPEG", _SCREENSHOT_QUALITY), side)
+        cropped = shown[top : len(shown) - bottom, left : len(shown) - right]
+        pixels = _resized(
+            _compressed(cropped, "JPEG", _SCREENSHOT_QUALITY), side
+        )
     return pixels
 
 
 def _social(pixels, quality, _):
-    """Passed through two social networks: each makes it smaller, then JPEG."""
+    """Shared on two social networks: each shrinks it and saves it as JPEG."""
     side = small = len(pixels)
     for _ in range(2):
         small *= _SOCIAL_SCALE
-        pixels = _stored(_resized(pixels, small), "JPEG", quality)
+        pixels = _compressed(_resized(pixels, small), "JPEG", quality)
     return _resized(pixels, side)
 
 
-def _stored(pixels: np.ndarray, form: str, quality: int) -> np.ndarray:
+def _compressed(pixels: np.ndarray, form: str, quality: int) -> np.ndarray:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, form, quality=quality)
     return np.asarray(Image.open(file))
@@ -172,13 +175,13 @@ def _resized(
     side: float,
     box: tuple[float, float, float, float] | None = None,
 ) -> np.ndarray:
-    """Resizes to a square, antialiased, as Pillow always does."""
+    """Resizes to a square; Pillow's filters are antialiased."""
     size = (max(1, round(side)),) * 2
     image = Image.fromarray(pixels)
     return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box))
 
 
-def _whole(light: np.ndarray) -> np.ndarray:
+def _to_uint8(light: np.ndarray) -> np.ndarray:
     return np.round(np.clip(light, 0, 1) * 255).astype(np.uint8)
 
 

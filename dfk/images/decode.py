@@ -1,26 +1,26 @@
-"""The one road from an image's bytes to the pixels a detector sees.
+"""The one path from an image's bytes to the pixels that a detector sees.
 
-Everything that scores an image goes through `decode`: the TFDS builder, a
-folder of files, `dfk.predict` and the served graph. Pixels are rounded to
-whole numbers at its end, so that an image stored losslessly after this road
-and one that has just come over the wire are the same tensor.
+Everything that scores an image uses `decode`: the TFDS builder, a folder of
+files, `dfk.predict` and the served graph. It rounds pixels to whole numbers.
+So an image that was decoded and stored losslessly, and the same image that
+comes over the network, are the same tensor.
 """
 
 import tensorflow as tf
 
 from dfk.images.orientation import upright
 
-# A small file can claim an image that would fill a server's memory: 67
-# million pixels are three times what a professional camera takes.
+# A small file can claim to hold an image that would fill a server's memory.
+# 67 million pixels are three times what a professional camera takes.
 MAX_PIXELS = 1 << 26
-# Bytes: the longest header of a BMP, and a palette of 256 colours.
+# In bytes: the longest header of a BMP, and a palette of 256 colours.
 _HEADER = 14 + 124 + 1024
 
 
 def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Decodes one image and fits it to a square of `image_size` pixels.
+    """Decodes one image to a square of `image_size` pixels.
 
-    The largest centred square of what `read` gives is kept and resized with
+    The largest centred square of what `read` returns is resized with
     antialiasing.
 
     Args:
@@ -31,7 +31,7 @@ def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
         uint8 `[image_size, image_size, 3]`, RGB in 0..255.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are no image, or one of
+        tf.errors.InvalidArgumentError: the bytes are not an image, or one of
             more than `MAX_PIXELS` pixels.
 
     Example:
@@ -44,9 +44,9 @@ def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
 def read(image_bytes: tf.Tensor) -> tf.Tensor:
     """Decodes one image and turns it upright.
 
-    Reads JPEG, PNG, still WebP, BMP and GIF (the first frame), whether grey,
-    with a palette or with an alpha channel; but no BMP with a palette of
-    colours, since TensorFlow does not look them up.
+    Reads JPEG, PNG, still WebP, BMP and GIF (the first frame), also grey, with
+    a palette or with an alpha channel. A BMP with a palette of colours is
+    refused, since TensorFlow ignores the palette.
 
     Args:
         image_bytes: string scalar, an encoded image.
@@ -55,7 +55,7 @@ def read(image_bytes: tf.Tensor) -> tf.Tensor:
         uint8 `[H, W, 3]`, RGB in 0..255.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are no image, a BMP with
+        tf.errors.InvalidArgumentError: the bytes are not an image, a BMP with
             a palette of colours, or an image of more than `MAX_PIXELS`
             pixels.
 
@@ -64,11 +64,11 @@ def read(image_bytes: tf.Tensor) -> tf.Tensor:
         TensorShape([1080, 1920, 3])
     """
     claimed = tf.reduce_prod(_claimed_shape(image_bytes))
-    # The bare operation: the one in tf.debugging adds a branch.
+    # The raw operation, since tf.debugging.Assert adds a branch.
     small_enough = tf.raw_ops.Assert(
         condition=claimed <= MAX_PIXELS, data=["too many pixels", claimed]
     )
-    # Outside of a graph there is nothing to wait for.
+    # In eager mode the assertion has run already, and returns None.
     with tf.control_dependencies([small_enough] if small_enough else []):
         pixels = tf.io.decode_image(
             image_bytes, channels=3, expand_animations=False
@@ -77,14 +77,14 @@ def read(image_bytes: tf.Tensor) -> tf.Tensor:
 
 
 def _claimed_shape(image_bytes: tf.Tensor) -> tf.Tensor:
-    """The height and width in an image's header, int64, read without decoding.
+    """Reads the sides in an image's header, int64 `[2]`, without decoding.
 
-    Zeros for BMP, whose files are as large as their images; but far too much
-    for one with a palette of colours.
+    They are zeros for a BMP, whose file is as large as its image; but a BMP
+    with a palette of colours gets far too many pixels, so that it is refused.
     """
-    # Branches cost more than all else here, so that the most usual format has
-    # the only one, and the other one is not inlined: a single operation to pass
-    # over.
+    # Branches cost more than everything else here. So there is only one, for
+    # JPEG, the most usual format. The other side is not inlined, so that a
+    # JPEG skips a single operation.
     return tf.cond(
         tf.equal(tf.strings.substr(image_bytes, 0, 3), b"\xff\xd8\xff"),
         lambda: tf.cast(tf.io.extract_jpeg_shape(image_bytes)[:2], tf.int64),
@@ -94,13 +94,13 @@ def _claimed_shape(image_bytes: tf.Tensor) -> tf.Tensor:
 
 @tf.function(autograph=False, experimental_attributes={"_noinline": True})
 def _claimed_by_header(image_bytes: tf.Tensor) -> tf.Tensor:
-    # Padded, since of a file that ends early nothing could be read.
+    # Padded, since nothing could be read of a file that is shorter.
     start = tf.strings.substr(image_bytes, 0, _HEADER)
     start = tf.strings.substr(start + b"\0" * _HEADER, 0, _HEADER)
     header = tf.cast(tf.io.decode_raw(start, tf.uint8), tf.int64)
 
     def sides(first: int, weights: list[int]) -> tf.Tensor:
-        """Two numbers whose bytes have these weights."""
+        """Reads two numbers whose bytes have these weights."""
         two = header[first : first + 2 * len(weights)]
         return tf.reduce_sum(tf.reshape(two, [2, -1]) * weights, axis=1)
 
@@ -126,7 +126,7 @@ def _has_greys(bmp: tf.Tensor) -> tf.Tensor:
 
 
 def _sides_of_webp(header: tf.Tensor) -> tf.Tensor:
-    """As the first chunk has them: lossy, lossless, or extended (RFC 9649)."""
+    """Reads the first chunk: lossy, lossless, or extended (RFC 9649)."""
 
     def number(first: int, count: int) -> tf.Tensor:
         weights = [1 << 8 * place for place in range(count)]
@@ -146,10 +146,10 @@ def _sides_of_webp(header: tf.Tensor) -> tf.Tensor:
 
 
 def center_crop_resize(pixels: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Cuts the centred square out of an image and resizes it, antialiased.
+    """Crops the centred square of an image and resizes it, antialiased.
 
-    Larger squares are averaged over areas, smaller ones interpolated
-    bilinearly.
+    A square that is too large is averaged over areas, one that is too small is
+    interpolated bilinearly.
 
     Args:
         pixels: uint8 `[H, W, 3]`.
@@ -163,8 +163,8 @@ def center_crop_resize(pixels: tf.Tensor, image_size: int) -> tf.Tensor:
     side = tf.minimum(shape[0], shape[1])
     top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
     square = pixels[top : top + side, left : left + side]
-    # Averaging over areas lets no pixel go uncounted, as the antialiased
-    # bilinear filter, in a quarter of its time; enlarging it gives blocks.
+    # Averaging over areas counts every pixel, like the antialiased bilinear
+    # filter, in a quarter of its time. When enlarging, it would give blocks.
     resized = tf.cond(
         side > image_size,
         lambda: tf.image.resize(square, [image_size] * 2, method="area"),
@@ -176,10 +176,10 @@ def center_crop_resize(pixels: tf.Tensor, image_size: int) -> tf.Tensor:
 def decode_batch(
     image_bytes: tf.Tensor, image_size: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes a batch in which some entries may be no images.
+    """Decodes a batch in which some entries may not be images.
 
-    It works inside a served graph: `tf.map_fn` would fail the whole batch on
-    one broken image, so a `tf.data` pipeline drops the broken ones and the
+    It works inside a served graph. `tf.map_fn` would fail the whole batch on
+    one broken image; so a `tf.data` pipeline drops the broken ones, and the
     others are scattered back to their places.
 
     Args:
@@ -192,8 +192,8 @@ def decode_batch(
     """
     count = tf.shape(image_bytes, out_type=tf.int64)[0]
     shape = (image_size, image_size, 3)
-    # One extra row, which is dropped again: a batch needs an element even
-    # when no image of it is readable.
+    # One extra row, which is dropped again: there must be a batch even when no
+    # image is readable.
     last = tf.data.Dataset.from_tensors(
         (tf.expand_dims(count, 0)[0], tf.zeros(shape, tf.uint8))
     )

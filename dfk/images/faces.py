@@ -1,4 +1,4 @@
-"""Faces in an image: where they are, and crops that a detector can judge."""
+"""Faces in an image: where they are, and their crops for a detector."""
 
 import dataclasses
 import functools
@@ -13,10 +13,10 @@ from dfk.images import decode
 # 0.73 of the height and its centre lies 0.05 below the image's.
 MARGIN = 0.36
 _RISE = 0.05
-# Below this the image is smaller than what MTCNN's first stage looks at.
+# The side of the window of MTCNN's first stage, in pixels.
 _SMALLEST = 12
-# The search takes time and memory by the pixel; faces that fill less than a
-# fiftieth of so large an image are not what anybody asks about.
+# Larger images are shrunk to this side first, since the search takes time and
+# memory by the pixel. Faces that fill less than a fiftieth of it are lost.
 _LARGEST = 1600
 
 
@@ -26,9 +26,9 @@ class Face:
 
     Args:
         box: `(x, y, width, height)` in pixels; `x, y` is the upper left.
-        confidence: MTCNN's probability that it is a face, 0..1.
+        confidence: MTCNN's probability that this is a face, 0..1.
         keypoints: `(x, y)` in pixels of the left eye, right eye, nose, left
-            and right corner of the mouth; left and right as seen.
+            and right corner of the mouth; left and right as the viewer sees.
     """
 
     box: tuple[int, int, int, int]
@@ -36,7 +36,7 @@ class Face:
     keypoints: tuple[tuple[float, float], ...]
 
     def moved(self, x: int, y: int) -> "Face":
-        """The same face in an image whose origin lies at `-x, -y`."""
+        """The same face in an image whose origin is at `-x, -y`."""
         left, top, width, height = self.box
         return dataclasses.replace(
             self,
@@ -76,26 +76,26 @@ def find_faces(pixels: np.ndarray) -> list[Face]:
 def crop_face(
     pixels: np.ndarray, face: Face, margin: float = MARGIN
 ) -> np.ndarray:
-    """Cuts a square with the whole head out of an image.
+    """Crops a square with the whole head from an image.
 
     Args:
         pixels: uint8 `[H, W, 3]`.
         face: a face in it.
-        margin: what the square's side has beyond the longer side of the
-            face's box, as a part of the latter; the default makes crops like
-            those of FFHQ.
+        margin: how much longer the square's side is than the longer side of
+            the face's box, as a share of the latter. The default makes crops
+            like those of FFHQ.
 
     Returns:
         uint8 `[S, S, 3]` at the image's own resolution.
     """
-    left, top, side = square(face, *pixels.shape[:2], margin)
+    left, top, side = crop_square(face, *pixels.shape[:2], margin)
     return pixels[top : top + side, left : left + side]
 
 
-def square(
+def crop_square(
     face: Face, height: int, width: int, margin: float = MARGIN
 ) -> tuple[int, int, int]:
-    """The square around a face that `cut` cuts, inside the image.
+    """The square around a face that `crop_face` crops, inside the image.
 
     At a border it is moved inwards, and it is never larger than the image.
 
@@ -103,7 +103,7 @@ def square(
         face: a face.
         height: the image's height in pixels.
         width: the image's width in pixels.
-        margin: as for `cut`.
+        margin: as for `crop_face`.
 
     Returns:
         `(left, top, side)` in pixels.
@@ -120,17 +120,17 @@ def square(
 
 
 def face_crops(image_bytes: bytes) -> list[tuple[Face, bytes]]:
-    """Finds the faces of an encoded image and cuts them out.
+    """Finds the faces of an encoded image and crops them.
 
     Args:
         image_bytes: the image, in a format that `dfk.images.decode` reads.
 
     Returns:
-        For each face, the most certain first, where it is and its crop as a
-        PNG, so that no second compression touches its pixels.
+        Each face and its crop, the most certain face first. Crops are PNGs,
+        so that no second lossy compression changes the pixels.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are no image.
+        tf.errors.InvalidArgumentError: the bytes are not an image.
     """
     pixels = decode.read(image_bytes).numpy()
     return [

@@ -1,4 +1,4 @@
-"""What Pillow reads of an image's file without decoding its pixels."""
+"""Headers of image files, read by Pillow without decoding the pixels."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ def opened(path: Path) -> Image.Image | None:
     """Opens an image's file with Pillow.
 
     Args:
-        path: the file, to be closed by whoever uses it.
+        path: the file.
 
     Returns:
-        The image, not yet decoded; None for what Pillow refuses: it is
-        stricter, with texts and checksums, than the decoder that all
-        detectors share.
+        The image, not yet decoded; the caller closes it. None for a file that
+        Pillow refuses: it is stricter than TensorFlow's decoder, for example
+        with texts and checksums in a PNG.
 
     Example:
         >>> with opened(Path("face.jpg")) as image:

@@ -1,8 +1,8 @@
-"""How a camera was held, as its JPEG says, in TensorFlow operations.
+"""The Exif orientation of a JPEG, read and applied in TensorFlow operations.
 
-A telephone stores most portraits lying on their side, with a note that says how
-to turn them. Whoever looks at such an image sees it upright, and so must a
-detector, which has never seen a face that lies.
+A phone stores most portraits lying on their side, with a tag that says how to
+turn them. Viewers show such an image upright. A detector must see it upright
+too, since it was trained on upright faces.
 
 Reference:
     "Exchangeable image file format for digital still cameras: Exif Version
@@ -11,21 +11,21 @@ Reference:
 
 import tensorflow as tf
 
-# How a JPEG begins, and the segments that are looked at: JFIF's, which comes
-# first where there is one, and the one with the note.
+# How a JPEG begins, and the markers of the segments that are read: JFIF, which
+# comes first where there is one, and Exif.
 _START, _JFIF, _EXIF = b"\xff\xd8", b"\xff\xe0", b"\xff\xe1"
 _NAME = b"Exif\0\0"
-# No segment is longer.
+# No segment is longer, in bytes.
 _LONGEST = 1 << 16
-# Bytes of an entry: a tag and a type of two each, a count and a value of four.
+# Bytes of an entry: two each for tag and type, four each for count and value.
 _ENTRY = 12
-# Cameras write a dozen; a file may claim 65,535.
+# Cameras write a dozen entries; a file may claim 65,535.
 _MOST_ENTRIES = 64
 _TAG, _SHORT = 0x0112, 3
 
 
 def upright(pixels: tf.Tensor, image_bytes: tf.Tensor) -> tf.Tensor:
-    """Turns and mirrors a decoded image as its file asks.
+    """Turns and mirrors a decoded image as its Exif orientation says.
 
     Args:
         pixels: `[H, W, 3]`.
@@ -35,24 +35,24 @@ def upright(pixels: tf.Tensor, image_bytes: tf.Tensor) -> tf.Tensor:
         The pixels, `[H, W, 3]` or `[W, H, 3]`.
 
     Example:
-        >>> upright(pixels, tf.io.read_file("telephone.jpg")).shape
+        >>> upright(pixels, tf.io.read_file("phone.jpg")).shape
         TensorShape([4032, 3024, 3])
     """
-    # The only branch: without a note, this is all that an image pays, since
-    # what is not inlined is a single operation to pass over.
-    may_have_note = tf.strings.regex_full_match(
+    # The only branch. Without Exif, this test is all that an image costs, since
+    # the function that is not inlined is a single operation to skip.
+    may_have_exif = tf.strings.regex_full_match(
         tf.strings.substr(image_bytes, 0, _LONGEST), r"\C*Exif\C*"
     )
     turned = tf.cond(
-        may_have_note,
-        lambda: _turn_as_noted(pixels, image_bytes),
+        may_have_exif,
+        lambda: _turn_as_tagged(pixels, image_bytes),
         lambda: pixels,
     )
     return tf.ensure_shape(turned, [None, None, 3])
 
 
 @tf.function(autograph=False, experimental_attributes={"_noinline": True})
-def _turn_as_noted(pixels: tf.Tensor, image_bytes: tf.Tensor) -> tf.Tensor:
+def _turn_as_tagged(pixels: tf.Tensor, image_bytes: tf.Tensor) -> tf.Tensor:
     return turn(pixels, orientation(image_bytes))
 
 
@@ -81,23 +81,23 @@ def _step(orientation: tf.Tensor, backwards: tuple[int, ...]) -> tf.Tensor:
 
 
 def orientation(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Reads the note that says how a JPEG must be turned.
+    """Reads the Exif tag that says how a JPEG must be turned.
 
     Args:
         image_bytes: string scalar, an encoded image.
 
     Returns:
-        int32 scalar in 1..8; 1, upright as stored, where the image is no
-        JPEG or has no such note, or one that makes no sense.
+        int32 scalar in 1..8. It is 1, upright as stored, where the image is
+        no JPEG, or has no such tag, or an invalid one.
 
     Example:
-        >>> int(orientation(tf.io.read_file("telephone.jpg")))
+        >>> int(orientation(tf.io.read_file("phone.jpg")))
         6
     """
     tiff = tf.cast(tf.io.decode_raw(_exif(image_bytes), tf.uint8), tf.int32)
 
     def at(positions: tf.Tensor) -> tf.Tensor:
-        """Bytes, which are 0 outside of the segment."""
+        """Reads bytes, which are 0 outside of the segment."""
         inside = (positions >= 0) & (positions < _LONGEST)
         return tf.where(
             inside, tf.gather(tiff, tf.where(inside, positions, 0)), 0
@@ -108,12 +108,12 @@ def orientation(image_bytes: tf.Tensor) -> tf.Tensor:
     big = tf.reduce_all(start == list(b"MM\0*"))
 
     def number(numbers: tf.Tensor) -> tf.Tensor:
-        """Numbers of the bytes on the last axis."""
+        """Reads the bytes on the last axis as numbers."""
         weights = [1 << 8 * byte for byte in range(numbers.shape[-1])]
         weights = tf.where(little, weights, weights[::-1])
         return tf.reduce_sum(numbers * weights, axis=-1)
 
-    # Offsets of 2 GiB come out negative, which is outside as well.
+    # Offsets from 2 GiB become negative, which is outside as well.
     directory = number(at(tf.range(4, 8)))
     count = number(at(directory + tf.range(2)))
     index = tf.range(_MOST_ENTRIES)
@@ -134,11 +134,11 @@ def orientation(image_bytes: tf.Tensor) -> tf.Tensor:
 
 def _exif(image_bytes: tf.Tensor) -> tf.Tensor:
     """The `_LONGEST` bytes of a JPEG's Exif segment; zeros if there is none."""
-    # Whatever a file claims, it does not end within what is read.
+    # Padded, so that no read goes past the end, whatever lengths a file claims.
     data = image_bytes + b"\0" * (3 * _LONGEST)
     is_jpeg = tf.strings.substr(data, 0, 2) == _START
     has_jfif = tf.strings.substr(data, 2, 2) == _JFIF
-    # Numbers in a JPEG begin with their larger byte.
+    # Numbers in a JPEG are big-endian.
     length = tf.io.decode_raw(
         tf.strings.substr(data, 4, 2), tf.uint16, little_endian=False
     )[0]

@@ -1,8 +1,8 @@
-"""Self-blending: fakes that are made from one genuine photograph.
+"""Self-blending: fakes that are made from a single genuine photograph.
 
-A face is put back onto itself after small changes. What is left to be seen is
-what every face swap leaves: two statistics in one image and a seam between
-them, but no trace of one particular generator.
+A face is blended onto itself after small changes. The result shows what every
+face swap shows: two different image statistics with a seam between them, but no
+trace of a particular generator.
 """
 
 import dataclasses
@@ -22,9 +22,9 @@ class Blend:
 
     Args:
         image: uint8 `[H, W, 3]`, the fake.
-        target: uint8 `[H, W, 3]`, the image that the face was put into:
-            outside the mask it equals `image`.
-        mask: float32 `[H, W]`, how much of the other face each pixel has,
+        target: uint8 `[H, W, 3]`, the image into which the face was blended;
+            it equals `image` outside the mask.
+        mask: float32 `[H, W]`, the weight of the other face at each pixel,
             0..1.
     """
 
@@ -38,15 +38,15 @@ def self_blend(
 ) -> Blend:
     """Blends a face with a slightly changed copy of itself.
 
-    One of two copies, the one that gives the face or the one that receives
-    it, is recoloured and sharpened or reduced; the giving one is moved and
-    rescaled; a soft mask of the face, deformed elastically, joins them.
+    There are two copies: the source gives the face, the target receives it.
+    One of them is recoloured, and sharpened or reduced. The source is moved and
+    rescaled. A soft mask of the face, deformed elastically, joins both.
     Lengths are relative to the face, so that its resolution does not matter.
 
     Args:
         pixels: uint8 `[H, W, 3]`, RGB, a genuine photograph.
         face: the face in it.
-        rng: where every choice comes from; equal seeds give equal blends.
+        rng: the source of all randomness; equal seeds give equal blends.
 
     Returns:
         The fake, the image it was blended into, and the mask.
@@ -167,7 +167,7 @@ def _deform(
 def _soften(
     mask: np.ndarray, face: Face, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draws a mask's edge inwards and blurs it, each by a random width."""
+    """Moves a mask's edge inwards and blurs it, each by a random width."""
     length = max(1, *face.box[2:])
     inner = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.01, 0.03) * length)
     inner = (inner > 0.99).astype(np.float32)

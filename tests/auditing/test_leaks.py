@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dfk.auditing import leaks, pairs
+from dfk.auditing import leaks
 from dfk.auditing.images import ImageTable
 
 SPLITS = np.repeat(["train", "validation", "test"], (40, 20, 20))
@@ -11,7 +11,7 @@ SPLITS = np.repeat(["train", "validation", "test"], (40, 20, 20))
 
 @pytest.fixture
 def images():
-    """Eighty unlike images in three splits, real and fake by turns."""
+    """Eighty unlike images in three splits, every second one fake."""
     rng = np.random.default_rng(0)
     hashes = rng.random((80, 256)) < 0.5
     ids = np.array([f"{split}/{i}" for i, split in enumerate(SPLITS)])
@@ -34,7 +34,7 @@ def strangers(count=80):
 def test_the_closest_of_every_earlier_split_is_found_once():
     vectors = np.eye(4, dtype="f4")[[0, 0, 1, 0, 1, 2]]
     splits = np.repeat(["train", "validation", "test"], 2)
-    found = pairs.across(vectors[[0, 2, 3, 5, 1, 4]], splits, 0.9)
+    found = leaks.closest_pairs(vectors[[0, 2, 3, 5, 1, 4]], splits, 0.9)
     assert list(zip(found.held_out, found.closest, strict=True)) == [
         (2, 0),
         (4, 0),
@@ -46,7 +46,7 @@ def test_the_closest_of_every_earlier_split_is_found_once():
 
 def test_images_of_one_split_are_not_compared():
     same = np.ones((5, 1), "f4")
-    found = pairs.across(same, np.array(["train"] * 5), 0.9)
+    found = leaks.closest_pairs(same, np.array(["train"] * 5), 0.9)
     assert len(found.held_out) == found.compared == 0
 
 

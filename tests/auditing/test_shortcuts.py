@@ -34,7 +34,7 @@ def test_a_thing_that_only_fakes_have_is_a_danger():
     assert found.numbers["columns"][0]["real"] == "none"
 
 
-def test_words_count_as_well():
+def test_strings_count_as_well():
     found = check({"mode": np.array(["RGB", "L"])[LABELS]})
     assert found.verdict == "danger"
     assert found.numbers["columns"][0]["fake"] == "L"
@@ -46,12 +46,12 @@ def test_chance_is_no_signal():
 
 
 def test_a_group_tells_nothing_about_other_groups():
-    # Each group has a place of its own, and its label: known groups would be
-    # recognised, unknown ones cannot be.
+    # Each group has its own value and label: a group that is known could be
+    # recognised, an unknown one cannot.
     groups = np.repeat(np.arange(40), 10)
     labels = np.random.default_rng(1).permutation(np.arange(40) % 2)[groups]
-    place = np.random.default_rng(0).permutation(40)[groups]
-    found = check({"bytes": place.astype(float)}, labels, groups)
+    value = np.random.default_rng(0).permutation(40)[groups]
+    found = check({"bytes": value.astype(float)}, labels, groups)
     assert found.verdict == "ok"
 
 

@@ -68,7 +68,7 @@ def test_what_else_was_measured_is_shown(make_run, face_folder, tmp_path):
             {
                 "dataset": str(faces),
                 "checks": [
-                    {"name": "a check", "verdict": "look", "sentence": "Hm."}
+                    {"name": "a check", "verdict": "warning", "sentence": "Hm."}
                 ],
             }
         )

@@ -1,4 +1,6 @@
-"""What training images go through."""
+"""Augmentation of training images."""
+
+import functools
 
 import numpy as np
 import pytest
@@ -14,30 +16,39 @@ def images():
     return (smooth + rng.normal(0, 12, (64, 40, 40, 3))).astype(np.uint8)
 
 
+@functools.cache
+def _traced(strength):
+    """Traces the changes of a strength once for all tests."""
+    return tf.function(lambda image, seed: augment(image, seed, strength))
+
+
 def _augmented(images, epoch, parallel=1, **strength):
     numbered = tf.data.Dataset.from_tensor_slices(images).enumerate()
-
-    def change(index, image):
-        seed = tf.stack([tf.constant(epoch, "int64"), index])
-        return augment(image, seed, Augmentation(**strength))
-
-    changed = numbered.map(change, num_parallel_calls=parallel)
+    change = _traced(Augmentation(**strength))
+    changed = numbered.map(
+        lambda index, image: change(
+            image, tf.stack([tf.constant(epoch, "int64"), index])
+        ),
+        num_parallel_calls=parallel,
+    )
     return np.stack(list(changed.as_numpy_iterator()))
 
 
-def test_images_keep_their_shape_and_range(images):
-    changed = _augmented(images, epoch=1)
+@pytest.fixture(scope="module")
+def changed(images):
+    return _augmented(images, epoch=1)
+
+
+def test_images_keep_their_shape_and_range(images, changed):
     assert changed.shape == images.shape
     assert changed.dtype == np.float32
     assert changed.min() >= 0
     assert changed.max() <= 255
 
 
-def test_equal_seeds_change_alike_on_any_number_of_threads(images):
-    np.testing.assert_array_equal(
-        _augmented(images, epoch=1, parallel=1),
-        _augmented(images, epoch=1, parallel=8),
-    )
+def test_equal_seeds_change_alike_on_any_number_of_threads(images, changed):
+    again = _augmented(images, epoch=1, parallel=8)
+    np.testing.assert_array_equal(again, changed)
 
 
 def test_every_image_and_every_epoch_is_changed_differently(images):
@@ -46,8 +57,7 @@ def test_every_image_and_every_epoch_is_changed_differently(images):
     assert len(np.unique(changed, axis=0)) == 16
 
 
-def test_changes_are_mild(images):
-    changed = _augmented(images, epoch=1)
+def test_changes_are_mild(images, changed):
     means = changed.mean(axis=(1, 2, 3)) - images.mean(axis=(1, 2, 3))
     assert 2 < np.abs(means).max() < 30
 
@@ -75,14 +85,15 @@ def test_about_half_of_the_images_are_mirrored():
     assert 35 <= mirrored.sum() <= 65
 
 
-def test_as_many_as_asked_for_lose_a_square_to_their_mean_colour(images):
-    plain = _augmented(images, epoch=1)
-    changed = _augmented(images, epoch=1, erased=0.5)
-    erased = (changed != plain).any(-1)
+def test_as_many_as_asked_for_lose_a_square_to_their_mean_colour(
+    images, changed
+):
+    with_squares = _augmented(images, epoch=1, erased=0.5)
+    erased = (with_squares != changed).any(-1)
     touched = erased.any((1, 2))
     assert 0.3 < touched.mean() < 0.7
     for before, after, where in zip(
-        plain[touched], changed[touched], erased[touched], strict=True
+        changed[touched], with_squares[touched], erased[touched], strict=True
     ):
         rows, columns = np.nonzero(where)
         height, width = np.ptp(rows) + 1, np.ptp(columns) + 1

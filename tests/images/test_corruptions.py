@@ -1,4 +1,4 @@
-"""What happens to images in the world, level by level."""
+"""Corruptions, level by level."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ def image():
     return np.asarray(flower.crop((100, 0, 527, 427)).resize((96, 96)))
 
 
-def test_the_grid_has_its_size_and_its_bounds():
+def test_the_grid_has_its_size_and_its_ends():
     levels = {name: c.levels for name, c in CORRUPTIONS.items()}
     assert all(3 <= len(row) <= 5 for row in levels.values())
     assert sum(map(len, levels.values())) == 42
@@ -29,13 +29,13 @@ def test_the_grid_has_its_size_and_its_bounds():
 
 
 @NAMES
-def test_every_level_does_more_harm_than_the_one_before(name, image):
+def test_every_level_changes_more_than_the_one_before(name, image):
     corruption = CORRUPTIONS[name]
     errors = [0.0]
     for level in corruption.levels:
-        harmed = corruption.apply(image, level, "flower")
-        assert (harmed.shape, harmed.dtype) == (image.shape, np.uint8)
-        errors.append(np.mean((harmed.astype(float) - image) ** 2))
+        corrupted = corruption.apply(image, level, "flower")
+        assert (corrupted.shape, corrupted.dtype) == (image.shape, np.uint8)
+        errors.append(np.mean((corrupted.astype(float) - image) ** 2))
     assert np.all(np.diff(errors) > 0), errors
 
 
@@ -44,12 +44,12 @@ def test_neither_order_nor_threads_change_what_happens(name, image):
     corruption = CORRUPTIONS[name]
     ids = [f"test/fake/{number}.png" for number in range(12)]
 
-    def harm(id):
+    def corrupt(id):
         return corruption.apply(image, corruption.levels[-1], id)
 
     with ThreadPoolExecutor(4) as threads:
-        backwards = list(threads.map(harm, reversed(ids)))
-    np.testing.assert_array_equal(backwards[::-1], [harm(id) for id in ids])
+        backwards = list(threads.map(corrupt, reversed(ids)))
+    np.testing.assert_array_equal(backwards[::-1], [corrupt(id) for id in ids])
     different = len(np.unique(backwards, axis=0))
     if name == "rotation":
         assert different == 2

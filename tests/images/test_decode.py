@@ -68,7 +68,7 @@ def test_the_first_frame_of_an_animation_counts(image):
 
 
 @pytest.mark.parametrize("size", [(90, 30), (30, 90)])
-def test_the_centred_square_of_a_image_is_kept(size):
+def test_the_centred_square_of_an_image_is_kept(size):
     image = Image.new("RGB", size, "red")
     left, top = (size[0] - 30) // 2, (size[1] - 30) // 2
     image.paste("blue", (left, top, left + 30, top + 30))
@@ -148,11 +148,29 @@ def test_a_batch_without_a_readable_image_is_no_error(data):
     assert not readable.numpy().any()
 
 
+def claiming(data, kind, width, height):
+    """An encoded image whose header claims another size."""
+    place, form, sides = {
+        "PNG": (16, ">II", (width, height)),
+        "GIF": (6, "<HH", (width, height)),
+        "JPEG": (data.find(b"\xff\xc0") + 5, ">HH", (height, width)),
+    }[kind]
+    header = struct.pack(form, *sides)
+    return data[:place] + header + data[place + len(header) :]
+
+
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "JPEG"])
-def test_a_image_of_too_many_pixels_is_refused_undecoded(kind):
-    # Just over 2 ** 26 pixels of one colour: a few hundred kilobytes.
-    bomb = encoded(Image.new("L", (8192, 8193)), kind)
+def test_an_image_of_too_many_pixels_is_refused_undecoded(image, kind):
+    data = encoded(image.convert("L"), kind)
+    assert decode.decode(claiming(data, kind, 50, 40), 32).shape == (32, 32, 3)
+    # Just over 2 ** 26 pixels.
+    bomb = claiming(data, kind, 8192, 8193)
     with pytest.raises(tf.errors.InvalidArgumentError, match="too many"):
         decode.decode(bomb, 32)
+
+
+def test_a_whole_image_of_too_many_pixels_is_unreadable_in_a_batch():
+    # Of one colour, and so a few hundred kilobytes.
+    bomb = encoded(Image.new("L", (8192, 8193)), "PNG", compress_level=1)
     _, readable = decode.decode_batch(tf.constant([bomb]), 32)
     assert not readable.numpy().any()

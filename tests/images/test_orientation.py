@@ -26,7 +26,7 @@ def make_image(kind="JPEG", value=None, **options):
     return buffer.getvalue()
 
 
-def noted(tiff):
+def with_exif(tiff):
     """A JPEG with this Exif segment."""
     segment = b"Exif\0\0" + tiff
     start, rest = (data := make_image())[:2], data[2:]
@@ -63,7 +63,7 @@ def test_an_image_is_seen_as_a_viewer_shows_it(value):
 @pytest.mark.parametrize("order", [b"II*\0", b"MM\0*"])
 def test_either_order_of_bytes_is_read(order):
     entries = [(0x0100, 3, 1, 40), (ORIENTATION, 3, 1, 6)]
-    assert int(orientation(noted(tiff(order, entries)))) == 6
+    assert int(orientation(with_exif(tiff(order, entries)))) == 6
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "BMP"])
@@ -72,7 +72,7 @@ def test_other_formats_are_upright(kind):
 
 
 @pytest.mark.parametrize(
-    "note",
+    "exif",
     [
         b"",
         b"II*\0",
@@ -88,16 +88,16 @@ def test_other_formats_are_upright(kind):
         tiff(b"MM\0*", [], count=65_535),
     ],
 )
-def test_a_note_without_sense_is_ignored(note):
-    data = noted(note)
+def test_an_invalid_tag_is_ignored(exif):
+    data = with_exif(exif)
     assert int(orientation(data)) == 1
     expected = decode.read(make_image()).numpy()
     np.testing.assert_array_equal(decode.read(data), expected)
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 12, 20, 30])
-def test_a_image_that_ends_early_has_no_note(length):
-    data = noted(tiff(b"II*\0", [(ORIENTATION, 3, 1, 6)]))[:length]
+def test_an_image_that_ends_early_has_no_orientation(length):
+    data = with_exif(tiff(b"II*\0", [(ORIENTATION, 3, 1, 6)]))[:length]
     assert int(orientation(data)) == 1
 
 
