@@ -135,6 +135,17 @@ def test_the_flags_of_shown_commands_are_the_commands_own(module):
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
 
 
+def test_detectors_to_be_trained_are_called_so():
+    from dfk import models
+
+    for page in PAGES:
+        for module, *arguments in shown(page):
+            for argument in arguments:
+                flag, _, value = argument.partition("=")
+                if (module, flag) == ("dfk.train", "--model"):
+                    assert value in models.names()
+
+
 # -- README's sequence, small -----------------------------------------------
 
 SIZE = 40
