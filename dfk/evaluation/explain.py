@@ -92,7 +92,7 @@ def _box(pixels: np.ndarray, record: Record) -> tuple[int, int, int]:
     height, width = pixels.shape[:2]
     if record.face:
         face = faces.Face(tuple(record.face["box"]), 1.0, ())
-        return faces.square(face, height, width)
+        return faces.crop_square(face, height, width)
     side = min(height, width)
     return (width - side) // 2, (height - side) // 2, side
 

@@ -88,14 +88,14 @@ def crop_face(
     Returns:
         uint8 `[S, S, 3]` at the image's own resolution.
     """
-    left, top, side = square(face, *pixels.shape[:2], margin)
+    left, top, side = crop_square(face, *pixels.shape[:2], margin)
     return pixels[top : top + side, left : left + side]
 
 
-def square(
+def crop_square(
     face: Face, height: int, width: int, margin: float = MARGIN
 ) -> tuple[int, int, int]:
-    """The square around a face that `cut` cuts, inside the image.
+    """The square around a face that `crop_face` crops, inside the image.
 
     At a border it is moved inwards, and it is never larger than the image.
 
@@ -103,7 +103,7 @@ def square(
         face: a face.
         height: the image's height in pixels.
         width: the image's width in pixels.
-        margin: as for `cut`.
+        margin: as for `crop_face`.
 
     Returns:
         `(left, top, side)` in pixels.

@@ -223,7 +223,7 @@ def small_kaggle(folder, monkeypatch):
                 (folder / split / label / f"{label}{index}.jpg").unlink()
     numbers = {"train": 2, "validation": 2, "test": 2}
     config = package.real_fake_faces_dataset_builder.KaggleConfig(
-        name="kaggle", image_size=16, found=numbers, locked=numbers
+        name="kaggle", image_size=16, found=numbers, taken=numbers
     )
     configs = package.Builder.builder_configs
     monkeypatch.setitem(configs, "kaggle", config)

@@ -85,7 +85,7 @@ def test_a_crop_holds_the_whole_head(pixels):
     ],
 )
 def test_a_crop_is_square_and_inside_the_image(pixels, box):
-    left, top, side = faces.square(face(*box), 600, 512)
+    left, top, side = faces.crop_square(face(*box), 600, 512)
     assert 0 <= left <= 512 - side
     assert 0 <= top <= 600 - side
     assert faces.crop_face(pixels, face(*box)).shape == (side, side, 3)
@@ -94,7 +94,7 @@ def test_a_crop_is_square_and_inside_the_image(pixels, box):
 
 def test_a_wider_margin_cuts_more():
     sides = [
-        faces.square(face(200, 200, 80, 100), 600, 600, margin)[2]
+        faces.crop_square(face(200, 200, 80, 100), 600, 600, margin)[2]
         for margin in (0.0, 0.5, 1.0)
     ]
     assert sides == [100, 150, 200]
