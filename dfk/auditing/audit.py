@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 
 from dfk.auditing import balance, encoding, leaks, page, shortcuts, verdicts
-from dfk.auditing.images import ImageTable, Source, look, open_source
+from dfk.auditing.images import (
+    ImageTable,
+    Source,
+    image_table,
+    open_source,
+)
 from dfk.auditing.pairs import Pairs
 from dfk.auditing.verdicts import Check
 from dfk.download import UnavailableError
@@ -48,7 +53,7 @@ def audit(
         'ok'
     """
     source = open_source(dataset)
-    images = look(source)
+    images = image_table(source)
     if not len(images.ids):
         raise UserError(
             f"No picture of {dataset} can be decoded: pass a folder of JPEG, "

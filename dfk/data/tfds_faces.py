@@ -1,4 +1,4 @@
-"""Loads a data set that TFDS has built, and builds it first if need be."""
+"""Loads a data set of TFDS, and builds it first where that is needed."""
 
 import contextlib
 import difflib
@@ -34,7 +34,7 @@ def load(
 
 
 def _built(dataset: str, manual_dir: str | None):
-    """The TFDS builder of a data set, which it builds if need be."""
+    """The TFDS builder of a data set, which is built where that is needed."""
     import tensorflow_datasets as tfds
 
     from dfk.datasets.real_fake_faces import Builder
@@ -52,7 +52,7 @@ def _built(dataset: str, manual_dir: str | None):
             "real_vs_fake/real-vs-fake/{train,valid,test}/{real,fake}."
         )
     with _quiet():
-        # TFDS itself reads the variable once, when it is imported.
+        # TFDS itself reads this variable only once, when it is imported.
         builder = tfds.builder(
             dataset, data_dir=os.environ.get("TFDS_DATA_DIR")
         )
@@ -81,7 +81,7 @@ def _quiet() -> Iterator[None]:
 def _split(builder, name: str, image_size: int, limit: int | None) -> FaceSplit:
     import tensorflow_datasets as tfds
 
-    # Labels are looked at before any image is decoded.
+    # Labels are compared before any image is decoded.
     stored = builder.as_dataset(
         split=name, decoders={"image": tfds.decode.SkipDecoding()}
     )

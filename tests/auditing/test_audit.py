@@ -11,7 +11,6 @@ import tensorflow as tf
 from PIL import Image
 
 from dfk.auditing import audit as audit_module
-from dfk.auditing import files
 from dfk.auditing.audit import audit
 from dfk.errors import UserError
 
@@ -213,13 +212,3 @@ def test_wrong_input_is_answered_with_a_sentence(arguments, message):
     assert result.stderr.startswith("error: ")
     assert message in result.stderr
     assert "Traceback" not in result.stderr
-
-
-def test_a_file_that_became_unreadable_makes_the_split_another(
-    faces, monkeypatch
-):
-    found = files.listing(faces)["test"]
-    before = files.face_split("test", found, 32).version
-    assert files.face_split("test", found, 32).version == before
-    monkeypatch.setattr(os, "access", lambda path, mode: path != found[0].path)
-    assert files.face_split("test", found, 32).version != before
