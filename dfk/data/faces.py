@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -64,14 +65,14 @@ def _without_autotuning() -> tf.data.Options:
     return options
 
 
-def version(files: Iterable[Path], *settings: str | int) -> str:
+def version(files: Iterable[Path], settings: Any) -> str:
     """A digest of what a split's examples come from.
 
     Sizes and times stand for contents, as in make: to read them is quick.
 
     Args:
         files: where the images lie.
-        settings: what else decides what the examples are.
+        settings: what else decides what the examples are; its `repr` counts.
 
     Returns:
         64 hexadecimal digits.

@@ -136,13 +136,9 @@ def face_split(
         examples = _complete(readable, [str(file.path) for file in files])
     else:
         examples = readable.map(lambda number, example: example)
-    digest = version(
-        [file.path for file in files],
-        *(image_size, on_broken),
-        *columns["id"],
-        *columns["group"],
-        *(hashlib.sha256(encoded).hexdigest() for encoded in contents or ()),
-    )
+    hashes = [hashlib.sha256(each).hexdigest() for each in contents or ()]
+    settings = image_size, on_broken, columns["id"], columns["group"], hashes
+    digest = version([file.path for file in files], settings)
     return FaceSplit(name, len(files), examples, digest)
 
 

@@ -1,18 +1,18 @@
-"""Which images a folder holds. All that read folders list them with this.
+"""Lists the images of folders. Training, auditing and embedding all use it.
 
-The rules, for folder data sets `{train,valid,test}/{real,fake}/*` and for any
-other tree of folders:
+The rules are the same for folder data sets `{train,valid,test}/{real,fake}/*`
+and for any other tree of folders:
 
-- An image is what is named `.bmp`, `.gif`, `.jpeg`, `.jpg`, `.png` or `.webp`,
-  in upper or lower case. Other files are ignored.
+- An image is what has the suffix `.bmp`, `.gif`, `.jpeg`, `.jpg`, `.png` or
+  `.webp`, in upper or lower case. Other files are ignored.
 - Hidden files and folders, whose names begin with a dot, are ignored.
 - A link stands for the file that it leads to.
 - Images come in the order of their names.
 - A name that is not in UTF-8 is an error.
 
-Whether an image can be read is found out when it is read. So broken files,
-links that lead nowhere and folders named like images are listed;
-`dfk.data.folder_faces.face_split` says what becomes of them.
+Listing opens no file. So broken files, links that lead nowhere and folders
+named like images are listed too; what becomes of them is for
+`dfk.data.folder_faces.face_split` to say.
 """
 
 import csv
@@ -68,7 +68,8 @@ class ImageFolder:
         folder: a folder data set, an archive that holds one, or any folder.
 
     Raises:
-        UserError: `groups.csv` is wrong; the methods, a name is not in UTF-8.
+        UserError: `groups.csv` is wrong. From the methods: a name is not in
+            UTF-8.
 
     Example:
         >>> ImageFolder(Path("faces")).tree()[0]
@@ -108,7 +109,7 @@ class ImageFolder:
         """The images of the folder and of all folders below it.
 
         Args:
-            leave_out: a folder not to look into.
+            leave_out: a folder whose images are left out.
         """
         left_out = leave_out and leave_out.resolve()
         found = []

@@ -1,4 +1,4 @@
-"""The sample: genuine photographs and self-blended fakes, with pip alone.
+"""The sample: photographs of a PyPI archive, and self-blended fakes of them.
 
 Each photograph's face is cropped a few times, with different margins. Each
 crop gives one fake, and the image that this fake was blended into is the

@@ -97,16 +97,14 @@ def _split(builder, name: str, image_size: int, limit: int | None) -> FaceSplit:
         )
         .take(size)
         .map(
-            lambda example: {
-                "image": decode.decode(example["image"], image_size),
-                "label": example["label"],
-                "id": example["id"],
-                "group": example["group"],
-            },
+            lambda example: (
+                example | {"image": decode.decode(example["image"], image_size)}
+            ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         .apply(tf.data.experimental.assert_cardinality(size))
     )
     records = map(Path, builder.info.splits[name].filepaths)
-    digest = version(records, image_size, builder.info.full_name, size)
+    settings = image_size, builder.info.full_name, size
+    digest = version(records, settings)
     return FaceSplit(name, size, examples, digest)

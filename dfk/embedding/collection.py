@@ -1,4 +1,4 @@
-"""Which images a user means, read and made ready for a network."""
+"""Finds the images that a command line names, and reads them."""
 
 import os
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from dfk.data import FaceSplit, folders
 from dfk.data.folder_faces import face_split, what_is_wrong
 from dfk.data.folders import ImageFile, ImageFolder
 from dfk.embedding.arguments import check
+from dfk.embedding.store import TEXTS
 from dfk.errors import UserError
 from dfk.images.decode import decode
 from dfk.images.faces import face_crops
@@ -48,20 +49,20 @@ def find(
 ) -> list[ImageFile]:
     """Lists the images that files and folders stand for.
 
-    A folder stands for all images in it and below it; what their label, split
-    and group is, `dfk.data.folders.ImageFolder` says.
+    A folder stands for all images in it and below it. Their labels, splits
+    and groups are those of `dfk.data.folders.ImageFolder`.
 
     Args:
         arguments: paths of files and folders. Files that are named
             themselves may have any suffix.
         split: leaves only the images of that split, except with `all`.
-        leave_out: a folder not to look into.
+        leave_out: a folder whose images are left out.
 
     Returns:
         The images, each file once.
 
     Raises:
-        UserError: nothing is at a path, or no image is left.
+        UserError: a path leads to nothing, or no image is left.
 
     Example:
         >>> find(["photographs"])[0]
@@ -126,15 +127,9 @@ def from_files(
         raise UserError(
             f"None of {total} files could be used; the first: {skipped[0]}."
         )
-    columns = {
-        "id": [file.id for file in kept],
-        "path": [str(file.path) for file in kept],
-        "label": [file.label for file in kept],
-        "identity": [file.group for file in kept],
-        "split": [file.split for file in kept],
-    }
+    rows = [(f.id, str(f.path), f.label, f.group, f.split) for f in kept]
     return Collection(
-        {name: np.array(texts) for name, texts in columns.items()},
+        _columns(rows),
         np.stack(list(thumbnails.values())),
         [face_split("images", kept, image_size, "strict", crops)],
         skipped,
@@ -158,25 +153,32 @@ def from_dataset(name: str, image_size: int, split: str = "all") -> Collection:
     """
     wanted = data.SPLITS if split == "all" else (split,)
     faces = data.load(name, image_size=image_size, splits=wanted)
-    columns = {"id": [], "path": [], "label": [], "identity": [], "split": []}
-    thumbnails = []
+    rows, thumbnails = [], []
     for part in faces.splits.values():
         examples = part.examples.map(_shrink).as_numpy_iterator()
         for example in track(examples, f"reading {part.name}", part.size):
-            columns["id"].append(example["id"].decode())
-            columns["path"].append("")
-            columns["label"].append(folders.LABELS[example["label"]])
-            columns["identity"].append(example["group"].decode())
-            columns["split"].append(part.name)
+            id, group = example["id"].decode(), example["group"].decode()
+            label = folders.LABELS[example["label"]]
+            rows.append((id, "", label, group, part.name))
             thumbnails.append(example["image"])
-    if len(set(columns["identity"])) == len(thumbnails):
-        columns["identity"] = [""] * len(thumbnails)
+    columns = _columns(rows)
+    if len(set(columns["identity"])) == len(rows):
+        columns["identity"] = np.full(len(rows), "")
     return Collection(
-        {name: np.array(texts) for name, texts in columns.items()},
+        columns,
         np.stack(thumbnails),
         list(faces.splits.values()),
         skipped=[],
     )
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> dict[str, np.ndarray]:
+    """Rows with a text for each of `TEXTS`, as columns."""
+    columns = zip(*rows, strict=True)
+    return {
+        name: np.array(column)
+        for name, column in zip(TEXTS, columns, strict=True)
+    }
 
 
 def _largest_faces(

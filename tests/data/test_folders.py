@@ -28,7 +28,7 @@ def draw_a_locked_one(path):
     path.chmod(0)
 
 
-def cut_off(path):
+def truncated(path):
     draw(path)
     path.write_bytes(path.read_bytes()[:60])
 
@@ -53,7 +53,7 @@ RULES = {
     "notes.txt": (lambda path: path.write_text("hello"), IGNORED),
     "a.tiff": (draw, IGNORED),
     ".hidden.jpg": (draw, IGNORED),
-    "cut_off.png": (cut_off, NO_PICTURE),
+    "truncated.png": (truncated, NO_PICTURE),
     "text.png": (lambda path: path.write_text("hello"), NO_PICTURE),
     "dangling.png": (lambda path: path.symlink_to("nowhere"), GONE),
     "folder.png": (lambda path: path.mkdir(), FOLDER),
@@ -171,7 +171,7 @@ def test_a_tree_tells_labels_splits_and_groups(tmp_path):
     ]
 
 
-def test_hidden_and_left_out_folders_are_not_looked_into(tmp_path):
+def test_hidden_and_left_out_folders_are_ignored(tmp_path):
     draw(tmp_path / "a.png")
     draw(tmp_path / ".thumbs" / "below" / "a.png")
     draw(tmp_path / "embeddings" / "clusters" / "map.png")
