@@ -142,7 +142,6 @@ def test_merged_data_change_with_their_parts(folder, smaller):
         return sources.load(names, splits=["test"]).splits["test"].version
 
     before = version(f"{folder},{smaller}")
-    assert version(f"{folder},{smaller}") == before
     (smaller / "test" / "real" / "0.jpg").touch()
     assert version(f"{folder},{smaller}") != before
 
@@ -205,10 +204,14 @@ def small_kaggle(folder, monkeypatch):
 
 
 def test_a_tfds_data_set_is_built_once(small_kaggle, capsys):
-    first = sources.load("real_fake_faces/kaggle", manual_dir=small_kaggle)
+    first = sources.load(
+        "real_fake_faces/kaggle", splits=["train"], manual_dir=small_kaggle
+    )
     assert capsys.readouterr().out == ""
     shutil.rmtree(f"{small_kaggle}/train")
-    second = sources.load("real_fake_faces/kaggle", limit=3, image_size=8)
+    second = sources.load(
+        "real_fake_faces/kaggle", splits=["train"], limit=3, image_size=8
+    )
     assert first.image_size == 16
     assert second.image_size == 8
     train, part = first.splits["train"], second.splits["train"]
