@@ -15,12 +15,12 @@ from dfk.data import folders, kaggle, sample
 
 @dataclasses.dataclass(eq=False)
 class KaggleConfig(tfds.core.BuilderConfig):
-    """A selection from Kaggle's 140k real and fake faces.
+    """A part of Kaggle's 140k real and fake faces.
 
     Args:
         image_size: the side of the stored images, in pixels.
-        found: how many images each class has in each split of the archive.
-        taken: how many of these are used.
+        found: the number of images of each class in each split of the archive.
+        taken: how many of those become examples.
     """
 
     image_size: int = 128
@@ -40,10 +40,10 @@ class SampleConfig(tfds.core.BuilderConfig):
         image_size: the side of the stored images, in pixels.
         requirement: the archive, pinned.
         digest: its SHA-256.
-        photographs: how many photographs it holds.
-        faceless: how many of them MTCNN finds no face in.
-        held_out: how many photographs validation and test each have at least.
-        crops: how many crops, each with its fake, a photograph gives.
+        photographs: the number of photographs in it.
+        faceless: the number of those on which MTCNN finds no face.
+        held_out: the least number of photographs in validation and in test.
+        crops: the number of crops, each with its fake, of a photograph.
     """
 
     image_size: int = 160
@@ -56,10 +56,10 @@ class SampleConfig(tfds.core.BuilderConfig):
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """Real and fake faces; `sample` needs only pip."""
+    """Real and fake faces. The configuration `sample` needs only pip."""
 
-    # TFDS would search below the folder of `dfk`, where an editable install has
-    # no `datasets`; for that it also needs a package that it does not declare
+    # TFDS would search the folder of `dfk`, where an editable install has no
+    # `datasets`, and for that it needs a package that it does not declare
     # (https://github.com/tensorflow/datasets/issues/11212).
     code_path = tfds.core.Path(__file__)
     pkg_dir_path = code_path.parent

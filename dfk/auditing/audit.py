@@ -10,7 +10,7 @@ import numpy as np
 from dfk import pages
 from dfk.auditing import checks, encoding, leaks, shortcuts
 from dfk.auditing.checks import NOT_CHECKED, Check
-from dfk.auditing.images import ImageTable, Source, look, open_source
+from dfk.auditing.images import ImageTable, Source, image_table, open_source
 from dfk.auditing.leaks import Pairs
 from dfk.download import UnavailableError
 from dfk.errors import UserError
@@ -47,7 +47,7 @@ def audit(
         'ok'
     """
     source = open_source(dataset)
-    images = look(source)
+    images = image_table(source)
     if not len(images.ids):
         raise UserError(
             f"No picture of {dataset} can be decoded: pass a folder of JPEG, "

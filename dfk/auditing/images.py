@@ -1,7 +1,7 @@
-"""Everything the checks compare, from one pass over a data set."""
+"""What the checks of an audit compare, from one pass over a data set."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import imagehash
@@ -10,7 +10,10 @@ import tensorflow as tf
 from PIL import Image
 
 from dfk import data
-from dfk.auditing import files
+from dfk.data import FaceSplit
+from dfk.data.folder_faces import face_split
+from dfk.data.folders import ImageFile, ImageFolder
+from dfk.errors import UserError
 from dfk.images import decode
 from dfk.models import facenet
 from dfk.progress import track
@@ -27,7 +30,7 @@ class ImageTable:
         splits: str `[N]`.
         labels: int64 `[N]`, 0 for real and 1 for fake.
         ids: str `[N]`.
-        groups: str `[N]`, images of one group are not independent.
+        groups: str `[N]`. Images of one group are not independent.
         hashes: bool `[N, 256]`, perceptual hashes.
         mirrored: bool `[N, 256]`, those of the mirror images.
         thumbnails: uint8 `[N, 8, 8, 3]`.
@@ -47,20 +50,23 @@ class Source:
     """An opened data set.
 
     Args:
-        name: its TFDS name, or its folder.
         splits: its splits by name.
         files: its files by the images' ids; None where a TFDS data set has
             only records.
     """
 
-    name: str
-    splits: dict[str, data.FaceSplit]
-    files: dict[str, files.File] | None
+    splits: dict[str, FaceSplit]
+    files: dict[str, ImageFile] | None
 
     def images(self, ids: set[str]) -> dict[str, np.ndarray]:
         """Reads some images, uint8 `[S, S, 3]`, by their ids."""
+        if not ids:
+            return {}
+        splits = self.splits.values()
+        if self.files is not None:
+            splits = [_split("chosen", [self.files[id] for id in sorted(ids)])]
         found = {}
-        for split in self._holding(ids):
+        for split in splits:
             for example in split.examples.as_numpy_iterator():
                 id = example["id"].decode()
                 if id in ids:
@@ -68,13 +74,6 @@ class Source:
                 if len(found) == len(ids):
                     return found
         return found
-
-    def _holding(self, ids: set[str]) -> list[data.FaceSplit]:
-        if self.files is None:
-            return list(self.splits.values())
-        wanted = [self.files[id] for id in sorted(ids)]
-        size = facenet.NATIVE_SIZE
-        return [files.face_split("chosen", wanted, size)] if wanted else []
 
 
 def open_source(dataset: str) -> Source:
@@ -93,20 +92,26 @@ def open_source(dataset: str) -> Source:
     """
     folder = Path(dataset).expanduser()
     if not folder.is_dir():
-        return Source(dataset, data.load(dataset).splits, None)
-    listing = files.listing(folder)
+        return Source(data.load(dataset).splits, None)
+    listed = ImageFolder(folder).splits()
+    if not listed:
+        raise UserError(
+            f"{folder} holds no pictures in {{train,valid,test}}/{{real,fake}}"
+            ": pass a folder with that layout, or the name of a data set such "
+            "as real_fake_faces/sample."
+        )
     return Source(
-        dataset,
-        {
-            # FaceNet's own size loses least of what it needs.
-            name: files.face_split(name, found, facenet.NATIVE_SIZE)
-            for name, found in listing.items()
-        },
-        {file.id: file for found in listing.values() for file in found},
+        {name: _split(name, files) for name, files in listed.items()},
+        {file.id: file for files in listed.values() for file in files},
     )
 
 
-def look(source: Source) -> ImageTable:
+def _split(name: str, files: Sequence[ImageFile]) -> FaceSplit:
+    # FaceNet's own size loses least of what it needs.
+    return face_split(name, files, facenet.NATIVE_SIZE, on_broken="skip")
+
+
+def image_table(source: Source) -> ImageTable:
     """Hashes and shrinks every readable image, with a progress bar.
 
     The perceptual hash is Zauner's, "Implementation and Benchmarking of
@@ -120,7 +125,7 @@ def look(source: Source) -> ImageTable:
         The images, split by split.
 
     Example:
-        >>> look(open_source("faces")).hashes.shape
+        >>> image_table(open_source("faces")).hashes.shape
         (1800, 256)
     """
     rows = {field.name: [] for field in dataclasses.fields(ImageTable)}
@@ -138,19 +143,15 @@ def look(source: Source) -> ImageTable:
     return ImageTable(**{name: np.array(row) for name, row in rows.items()})
 
 
-def _examples(split: data.FaceSplit) -> Iterator[dict]:
+def _examples(split: FaceSplit) -> Iterator[dict]:
+    def shrink(example):
+        small = decode.center_crop_resize(example["image"], THUMBNAIL_SIDE)
+        return example | {"thumbnail": small}
+
     examples = split.examples.map(
-        lambda example: (
-            example
-            | {
-                "thumbnail": decode.center_crop_resize(
-                    example["image"], THUMBNAIL_SIDE
-                )
-            }
-        ),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        shrink, num_parallel_calls=tf.data.AUTOTUNE
     ).prefetch(tf.data.AUTOTUNE)
-    title = f"looking at {split.name}"
+    title = f"reading {split.name}"
     yield from track(examples.as_numpy_iterator(), title, split.size)
 
 

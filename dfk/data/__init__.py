@@ -1,4 +1,4 @@
-"""Data sets of faces, as the splits that training and evaluation read.
+"""Data sets of faces, as splits of decoded and labelled images.
 
 Example:
     >>> from dfk import data

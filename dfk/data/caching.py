@@ -20,16 +20,16 @@ def decoded(split: FaceSplit, scratch: Path) -> tf.data.Dataset:
     """A split's images and labels, decoded in the first epoch only.
 
     Args:
-        split: what to keep in memory, if it fits there.
-        scratch: the folder where to keep it otherwise. It should be of this
-            process alone: what another left half written would be in the way.
+        split: is kept in memory if it fits there.
+        scratch: the folder that keeps it otherwise. No other process should
+            use it: a cache that one left half written would be an error.
 
     Returns:
         `(image, label)`, uint8 `[S, S, 3]` and int64, in the split's order.
         The first pass must run to its end.
 
     Example:
-        >>> pairs = decoded(faces.splits["train"], Path("/tmp/mine"))
+        >>> pairs = decoded(faces.splits["train"], Path("/tmp/scratch"))
     """
     pairs = split.examples.map(lambda e: (e["image"], e["label"]))
     return pairs.cache("" if fits(split) else str(scratch / split.name))

@@ -2,8 +2,10 @@
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -18,10 +20,10 @@ class FaceSplit:
         name: `train`, `validation` or `test`.
         size: the number of images.
         examples: dictionaries with `image` (uint8 `[S, S, 3]`), `label`
-            (int64, 0 is real and 1 is fake), `id` and `group` (strings), by
-            turns real and fake and always in the same order.
-        version: changes when what `examples` gives changes: a digest of the
-            files' names, sizes and times, the image size and the limit.
+            (int64, 0 is real and 1 is fake), `id` and `group` (strings),
+            alternating real and fake and always in the same order.
+        version: a digest that changes when the examples change: of the files'
+            names, sizes and times, the image size and the limit.
     """
 
     name: str
@@ -30,7 +32,7 @@ class FaceSplit:
     version: str
 
     def __post_init__(self):
-        # What is built on the examples inherits their options.
+        # Whatever pipeline is built on the examples inherits their options.
         untuned = self.examples.with_options(_without_autotuning())
         object.__setattr__(self, "examples", untuned)
 
@@ -51,26 +53,26 @@ class FaceData:
 
 
 def _without_autotuning() -> tf.data.Options:
-    """Options against waiting up to a minute at the end of a pass.
+    """Options that avoid a wait of up to a minute at the end of a pass.
 
-    The thread that tunes a pipeline can miss that its iterator ends, and then
+    The thread that tunes a pipeline can miss that its iterator ends. It then
     sleeps on while the iterator waits for it, often on one CPU (TensorFlow
     2.21: `Model::OptimizeLoop` is woken before `IsCancelled` tells it why).
-    Without it, parallel steps use a thread for each CPU.
+    Without tuning, parallel steps use one thread for each CPU.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
     return options
 
 
-def version(files: Iterable[Path], *settings: str | int) -> str:
+def version(files: Iterable[Path], settings: Any) -> str:
     """A digest of what a split's examples come from.
 
-    Times stand for contents, as in make: reading them is quick.
+    Sizes and times stand for contents, as in make: to read them is quick.
 
     Args:
         files: where the images lie.
-        settings: what else decides what the examples are.
+        settings: what else decides what the examples are; its `repr` counts.
 
     Returns:
         64 hexadecimal digits.
@@ -80,8 +82,10 @@ def version(files: Iterable[Path], *settings: str | int) -> str:
 
 
 def _state(file: Path) -> tuple[str | int, ...]:
-    # A link may lead nowhere; that is for whoever reads it to complain about.
+    # A link may lead nowhere; whoever reads it says so.
     if not file.exists():
         return (file.name,)
     state = file.stat()
-    return file.name, state.st_size, state.st_mtime_ns
+    # A change of permissions leaves no trace in the time.
+    readable = os.access(file, os.R_OK)
+    return file.name, state.st_size, state.st_mtime_ns, readable

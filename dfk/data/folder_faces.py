@@ -1,20 +1,25 @@
-"""Loads a folder of images as a data set."""
+"""Reads the images of folders, as splits of a data set."""
 
 import contextlib
+import hashlib
+import itertools
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import tensorflow as tf
 
 from dfk.data import folders
 from dfk.data.faces import FaceData, FaceSplit, version
+from dfk.data.folders import ImageFile, ImageFolder
 from dfk.errors import UserError
 from dfk.images import decode
 
 _IMAGE_SIZE = 128
 _UNREADABLE = "dfk cannot decode"
+_LABELS = {"": -1} | {name: label for label, name in enumerate(folders.LABELS)}
 
 
 def load(
@@ -31,99 +36,117 @@ def load(
             "each with folders real and fake."
         )
     image_size = image_size or _IMAGE_SIZE
-    root = folders.root(folder) or folder
-    groups = folders.groups(root)
-    return FaceData(
-        str(folder),
-        image_size,
-        {
-            name: _split(
-                root,
-                name,
-                _classes(root, name, one_class),
-                groups,
-                image_size,
-                limit,
-            )
-            for name in splits
-        },
-    )
+    listed = ImageFolder(folder)
+    loaded = {}
+    for name in splits:
+        real, fake = _classes(listed, name, one_class)
+        files = _alternating(real, fake)[:limit]
+        loaded[name] = face_split(name, files, image_size, "strict")
+    return FaceData(str(folder), image_size, loaded)
 
 
-def _split(
-    root: Path,
-    name: str,
-    classes: list[list[Path]],
-    groups: dict[str, str],
-    image_size: int,
-    limit: int | None,
-) -> FaceSplit:
-    paths, labels = _by_turns(*classes, limit)
-    ids = [path.relative_to(root).as_posix() for path in paths]
-    files = {
-        "image": [str(path) for path in paths],
-        "label": tf.constant(labels, tf.int64),
-        "id": ids,
-        "group": [groups.get(id, id) for id in ids],
-    }
-    examples = _decoded(files, image_size).apply(
-        tf.data.experimental.assert_cardinality(len(paths))
-    )
-    digest = version(paths, image_size, *ids, *files["group"])
-    return FaceSplit(name, len(paths), examples, digest)
-
-
-def _classes(root: Path, name: str, one_class: bool) -> list[list[Path]]:
-    """The files of the real and of the fake images of one split."""
-    folder = folders.split_folder(root, name)
-    if folder is None and one_class and not folders.root(root):
+def _classes(
+    listed: ImageFolder, split: str, one_class: bool
+) -> list[list[ImageFile]]:
+    """The real and the fake images of one split."""
+    folder = folders.split_folder(listed.root, split)
+    if folder is None and one_class and not folders.root(listed.root):
         # Images to test on need no splits.
-        folder = root
+        folder = listed.root
     if folder is None:
         raise UserError(
-            f"{root} has no split {name}: it needs a folder "
-            f"{' or '.join(folders.SPLITS[name])} that holds folders real and "
-            "fake."
+            f"{listed.root} has no split {split}: it needs a folder "
+            f"{' or '.join(folders.SPLITS[split])} that holds folders real "
+            "and fake."
         )
-    classes = []
-    for label in folders.LABELS:
-        files = folders.images(folder / label)
+    classes = listed.classes(folder)
+    for label, files in classes.items():
         if not files and not one_class:
             raise UserError(
                 f"{folder / label} holds no pictures: put the {label} images "
-                f"of the {name} split there (JPEG, PNG, WebP, BMP or GIF)."
+                f"of the {split} split there (JPEG, PNG, WebP, BMP or GIF)."
             )
-        classes.append(files)
-    if not any(classes):
+    if not any(classes.values()):
         raise UserError(
             f"{folder} holds no pictures: put them into folders real and fake "
             "there, or into one of the two (JPEG, PNG, WebP, BMP or GIF)."
         )
-    return classes
+    return list(classes.values())
 
 
-def _by_turns(
-    real: list[Path], fake: list[Path], limit: int | None
-) -> tuple[list[Path], list[int]]:
+def _alternating(
+    real: list[ImageFile], fake: list[ImageFile]
+) -> list[ImageFile]:
     """Real, fake, real, fake, ..., then what one class has more."""
-    labelled = [(i, 0, path) for i, path in enumerate(real)]
-    labelled += [(i, 1, path) for i, path in enumerate(fake)]
-    labelled = sorted(labelled, key=lambda row: row[:2])[:limit]
-    return [row[2] for row in labelled], [row[1] for row in labelled]
+    pairs = itertools.zip_longest(real, fake)
+    return [file for pair in pairs for file in pair if file]
 
 
-def _decoded(files: dict[str, Any], image_size: int) -> tf.data.Dataset:
-    """Decodes files in parallel; a broken one is an error that names it.
+def face_split(
+    name: str,
+    files: Sequence[ImageFile],
+    image_size: int,
+    on_broken: Literal["strict", "skip"],
+    contents: Sequence[bytes] | None = None,
+) -> FaceSplit:
+    """Makes a split of image files, which are decoded in parallel.
 
-    What decodes has no name to put into its error. So broken files are
-    dropped, and the gap in the numbers of the others tells which one it was.
+    Args:
+        name: of the split.
+        files: at least one. Those without a label get -1, and those without a
+            group are each its own.
+        image_size: the side of the images, in pixels.
+        on_broken: what to do when a file cannot be read or decoded. `strict`
+            stops there, and `unreadable_files` names the file. `skip` goes on
+            to the next one; the files whose ids do not come out are the
+            broken ones, and `what_is_wrong` says why.
+        contents: encoded images to take instead of what is in the files, such
+            as crops of them.
+
+    Returns:
+        The split, in the order of the files. Its size counts all of them.
+
+    Example:
+        >>> files = ImageFolder(Path("faces")).splits()["test"]
+        >>> split = face_split("test", files, 128, on_broken="skip")
+        >>> read = {row["id"] for row in split.examples.as_numpy_iterator()}
+        >>> [file.id for file in files if file.id.encode() not in read]
+        ['test/fake/truncated.jpg']
     """
-    paths = tf.constant(files["image"])
-    count = len(files["image"])
+    columns = {
+        "image": contents or [str(file.path) for file in files],
+        "label": tf.constant([_LABELS[file.label] for file in files], tf.int64),
+        "id": [file.id for file in files],
+        "group": [file.group or file.id for file in files],
+    }
 
-    def decode_one(number, file):
-        contents = tf.io.read_file(file["image"])
-        return number, file | {"image": decode.decode(contents, image_size)}
+    def read(number, row):
+        encoded = row["image"] if contents else tf.io.read_file(row["image"])
+        return number, row | {"image": decode.decode(encoded, image_size)}
+
+    # What decodes has no name of a file to put into its error, so that each
+    # policy begins with the readable files and their numbers.
+    readable = (
+        tf.data.Dataset.from_tensor_slices(columns)
+        .enumerate()
+        .map(read, num_parallel_calls=tf.data.AUTOTUNE)
+        .ignore_errors()
+    )
+    if on_broken == "strict":
+        examples = _complete(readable, [str(file.path) for file in files])
+    else:
+        examples = readable.map(lambda number, example: example)
+    hashes = [hashlib.sha256(each).hexdigest() for each in contents or ()]
+    settings = image_size, on_broken, columns["id"], columns["group"], hashes
+    digest = version([file.path for file in files], settings)
+    return FaceSplit(name, len(files), examples, digest)
+
+
+def _complete(
+    readable: tf.data.Dataset, files: Sequence[str]
+) -> tf.data.Dataset:
+    """Fails where the numbers of readable files have a gap, naming the file."""
+    paths, count = tf.constant(files), len(files)
 
     def check(expected, numbered):
         number, example = numbered
@@ -134,12 +157,6 @@ def _decoded(files: dict[str, Any], image_size: int) -> tf.data.Dataset:
         with tf.control_dependencies([unbroken]):
             return expected + 1, tf.nest.map_structure(tf.identity, example)
 
-    readable = (
-        tf.data.Dataset.from_tensor_slices(files)
-        .enumerate()
-        .map(decode_one, num_parallel_calls=tf.data.AUTOTUNE)
-        .ignore_errors()
-    )
     # Behind the last file, so that a gap is seen even there.
     end = tf.nest.map_structure(
         lambda spec: tf.zeros(spec.shape, spec.dtype), readable.element_spec[1]
@@ -150,14 +167,15 @@ def _decoded(files: dict[str, Any], image_size: int) -> tf.data.Dataset:
         )
         .scan(tf.constant(0, tf.int64), check)
         .take(count)
+        .apply(tf.data.experimental.assert_cardinality(count))
     )
 
 
 @contextlib.contextmanager
 def unreadable_files() -> Iterator[None]:
-    """Turns the failure to read or decode a folder's file into a sentence.
+    """Turns the failure of a `strict` split into a sentence.
 
-    Files are decoded when their turn comes, so a broken one is met far from
+    A file is decoded when it is its turn, so a broken one is met far from
     `load`, as an error of the pipeline. What iterates over examples, in
     `fit` as well, belongs inside this.
 
@@ -172,18 +190,25 @@ def unreadable_files() -> Iterator[None]:
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        path = re.search(rf"\[{_UNREADABLE}\] \[(.*)\]", str(error))
-        if path is None:
+        named = re.search(rf"\[{_UNREADABLE}\] \[(.*)\]", str(error))
+        if named is None:
             raise
-        raise UserError(_what_is_wrong(Path(path[1]))) from error
+        path = Path(named[1])
+        remedy = "put it back, or make it readable"
+        if os.access(path, os.R_OK):
+            remedy = "replace or remove it"
+        raise UserError(f"{path} {what_is_wrong(path)}: {remedy}.") from error
 
 
-def _what_is_wrong(path: Path) -> str:
+def what_is_wrong(path: Path) -> str:
+    """Why a file is no example, as the end of a sentence about it.
+
+    Example:
+        >>> what_is_wrong(Path("notes.jpg"))
+        'is no picture that can be decoded'
+    """
     try:
         path.read_bytes()
     except OSError as error:
-        return (
-            f"{path} cannot be read ({error.strerror}): put it back, or make "
-            "it readable."
-        )
-    return f"{path} is no picture that can be decoded: replace or remove it."
+        return f"cannot be read ({error.strerror})"
+    return "is no picture that can be decoded"

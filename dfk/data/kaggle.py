@@ -1,4 +1,4 @@
-"""Kaggle's 140k real and fake faces: FFHQ photographs and StyleGAN faces."""
+"""Kaggle's "140k Real and Fake Faces": FFHQ photographs, StyleGAN faces."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ PUBLISHED = {"train": 50_000, "validation": 10_000, "test": 10_000}
 
 
 def find(manual_dir: Path | None) -> Path:
-    """Takes the archive from a folder, or downloads it with kagglehub.
+    """Finds the archive in a folder, or downloads it with kagglehub.
 
     Args:
         manual_dir: where the unpacked archive may already lie.
@@ -25,7 +25,7 @@ def find(manual_dir: Path | None) -> Path:
         The folder that holds `train`, `valid` and `test`.
 
     Raises:
-        UserError: it is not there and could not be downloaded.
+        UserError: it is not there and cannot be downloaded.
     """
     root = manual_dir and folders.root(manual_dir)
     if root:
@@ -74,10 +74,10 @@ def check_found(root: Path, published: Mapping[str, int]) -> None:
 def examples(
     root: Path, split: str, per_class: int, image_size: int
 ) -> Iterator[dict]:
-    """Chooses, decodes and fits the images of one split, by turns real, fake.
+    """Chooses and decodes the images of one split, alternating real and fake.
 
-    The images whose names have the smallest SHA-256 are taken, so that the
-    choice depends neither on the listing's order nor on the other images.
+    Those whose names have the smallest SHA-256 are taken. So the choice
+    depends neither on the order of the listing nor on the other images.
 
     Args:
         root: the folder that holds the splits.

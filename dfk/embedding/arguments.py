@@ -1,4 +1,4 @@
-"""What a command line may name; looked at before TensorFlow is imported."""
+"""Checks what a command line names, before TensorFlow is imported."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ def is_dataset(arguments: Sequence[str]) -> bool:
     """Whether arguments are the TFDS name of a data set rather than paths.
 
     Args:
-        arguments: what the command line has beside flags.
+        arguments: the command line without its flags.
 
     Returns:
-        True for one name such as `real_fake_faces/sample`, unless something
-        has that path.
+        True for one name such as `real_fake_faces/sample`, unless that is
+        also the path of something.
     """
     return (
         len(arguments) == 1
@@ -26,13 +26,13 @@ def is_dataset(arguments: Sequence[str]) -> bool:
 
 
 def check(arguments: Sequence[str]) -> None:
-    """Refuses paths where nothing is.
+    """Refuses paths that lead to nothing.
 
     Args:
         arguments: paths of files and folders, or one data set.
 
     Raises:
-        UserError: there are none, or nothing is at one of them.
+        UserError: there are none, or one of them leads to nothing.
 
     Example:
         >>> check(["photographs", "photo.jpg"])

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from dfk import data
 from dfk.embedding import (
     clustering,
     collection,
     contact_sheets,
-    listing,
     maps,
     output,
     projector,
@@ -81,7 +81,7 @@ def embed(
     folder = Path(output_dir).expanduser()
     output.check(folder)
     collected, values = _values(arguments, model, split, faces, folder)
-    made = store.Embeddings(values, _columns(collected.images), model)
+    made = store.Embeddings(values, collected.columns, model)
     found = None
     if algorithm:
         identities = made.columns["identity"]
@@ -107,7 +107,7 @@ def _values(
 ) -> tuple[collection.Collection, np.ndarray]:
     """Reads the images, and runs the network over them."""
     if not is_dataset(arguments):
-        listed = listing.find(arguments, split, leave_out=folder)
+        listed = collection.find(arguments, split, leave_out=folder)
     elif faces:
         raise UserError(
             f"{arguments[0]} holds faces that are cut out already: leave out "
@@ -119,15 +119,9 @@ def _values(
         collected = collection.from_dataset(arguments[0], size, split)
     else:
         collected = collection.from_files(listed, size, faces)
-    parts = [features(network, part).values for part in collected.splits]
+    with data.unreadable_files():
+        parts = [features(network, part).values for part in collected.splits]
     return collected, np.concatenate(parts)
-
-
-def _columns(listed: Sequence[listing.ListedImage]) -> dict[str, np.ndarray]:
-    return {
-        name: np.array([getattr(image, name) for image in listed], str)
-        for name in store.TEXTS
-    }
 
 
 def _truths(made: store.Embeddings) -> dict[str, np.ndarray]:

@@ -59,7 +59,7 @@ def test_the_choice_is_by_hash_and_balanced(archive):
     ]
 
 
-def test_images_go_down_the_one_road(archive):
+def test_images_are_decoded_as_everywhere(archive):
     root = kaggle.find(archive)
     for row in kaggle.examples(root, "train", 6, 16):
         label = ("real", "fake")[row["label"]]

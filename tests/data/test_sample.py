@@ -31,7 +31,7 @@ def jpeg(image):
     return buffer.getvalue()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def files():
     with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
         hopper = Image.open(file).crop((100, 20, 420, 420))
@@ -40,6 +40,11 @@ def files():
         "b/plain.jpg": jpeg(hopper),
         "b/small.jpg": jpeg(ImageOps.mirror(hopper).resize((240, 300))),
     }
+
+
+@pytest.fixture(scope="module")
+def found(files):
+    return list(sample.photographs(files, expected=3, faceless=1))
 
 
 def test_photographs_are_read_from_the_archive(tmp_path, files):
@@ -55,20 +60,19 @@ def test_photographs_are_read_from_the_archive(tmp_path, files):
     assert sample.read(path) == files
 
 
-def test_photographs_without_a_face_are_skipped(files):
-    found = list(sample.photographs(files, expected=3, faceless=1))
+def test_photographs_without_a_face_are_skipped(files, found):
     assert [photograph.name for photograph in found] == list(files)[1:]
 
 
 def test_other_numbers_than_the_known_ones_are_refused(files):
     with pytest.raises(UserError, match=r"Found 3 photographs .* 118"):
         list(sample.photographs(files, expected=118, faceless=1))
+    nobody = {"a/nobody.jpg": files["a/nobody.jpg"]}
     with pytest.raises(UserError, match=r"Skipped 1 photographs .* 0 were"):
-        list(sample.photographs(files, expected=3, faceless=0))
+        list(sample.photographs(nobody, expected=1, faceless=0))
 
 
-def test_two_versions_of_a_photograph_share_a_group(files):
-    found = list(sample.photographs(files, expected=3, faceless=1))
+def test_two_versions_of_a_photograph_share_a_group(found):
     assert {p.group for p in sample.group(found)} == {"b/plain.jpg"}
 
 

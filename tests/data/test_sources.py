@@ -1,4 +1,3 @@
-import os
 import shutil
 import subprocess
 import sys
@@ -23,19 +22,19 @@ def test_a_folder_has_its_splits(folder):
         "test": 5,
     }
     for split in data.splits.values():
-        assert len(read(split)) == len(split.examples) == split.size
+        assert len(split.examples) == split.size
         spec = split.examples.element_spec
         assert spec["image"] == tf.TensorSpec([128, 128, 3], tf.uint8)
         assert spec["label"] == tf.TensorSpec([], tf.int64)
 
 
-def test_real_and_fake_images_take_turns(folder):
+def test_real_and_fake_images_alternate(folder):
     data = sources.load(data_dir=str(folder), image_size=8)
     assert column(data.splits["train"], "label") == [0, 1, 0, 1, 0, 1, 0, 0]
     assert column(data.splits["test"], "label") == [0, 1, 0, 1, 1]
 
 
-def test_images_go_down_the_one_road(folder):
+def test_images_are_decoded_as_everywhere(folder):
     data = sources.load(data_dir=str(folder), image_size=24, splits=["test"])
     for row in read(data.splits["test"]):
         file = tf.io.read_file(str(folder / row["id"].decode()))
@@ -43,22 +42,29 @@ def test_images_go_down_the_one_road(folder):
 
 
 def test_a_limit_takes_the_first_and_keeps_the_balance(folder):
-    whole = sources.load(data_dir=str(folder), image_size=8)
-    part = sources.load(data_dir=str(folder), image_size=8, limit=4)
-    assert {split.size for split in part.splits.values()} == {4}
-    assert column(part.splits["train"], "label") == [0, 1, 0, 1]
-    assert (
-        column(part.splits["train"], "id")
-        == column(whole.splits["train"], "id")[:4]
+    data = sources.load(
+        data_dir=str(folder), image_size=8, splits=["train"], limit=4
     )
+    assert data.splits["train"].size == 4
+    assert column(data.splits["train"], "id") == [
+        *(b"train/real/0.jpg", b"train/fake/0.jpg"),
+        *(b"train/real/1.jpg", b"train/fake/1.jpg"),
+    ]
 
 
 def test_the_kaggle_nesting_is_accepted(folder, tmp_path_factory):
     outer = tmp_path_factory.mktemp("archive")
     shutil.copytree(folder, outer / "real_vs_fake" / "real-vs-fake")
-    data = sources.load(str(outer), image_size=8)
-    assert data.splits["validation"].size == 4
-    assert column(data.splits["test"], "id")[0] == b"test/real/0.jpg"
+    data = sources.load(str(outer), image_size=8, splits=["validation"])
+    ids = column(data.splits["validation"], "id")
+    assert ids[:2] == [b"valid/real/0.jpg", b"valid/fake/0.jpg"]
+
+
+def test_groups_come_from_the_table(folder):
+    (folder / "groups.csv").write_text("path,group\ntest/fake/0.jpg,a\n")
+    data = sources.load(str(folder), image_size=8, splits=["test"])
+    ids, groups = (column(data.splits["test"], c) for c in ("id", "group"))
+    assert groups == [b"a" if id == b"test/fake/0.jpg" else id for id in ids]
 
 
 def test_a_split_may_be_called_validation(folder):
@@ -67,35 +73,19 @@ def test_a_split_may_be_called_validation(folder):
     assert data.splits["validation"].size == 4
 
 
-def test_a_name_that_is_not_in_utf_8_is_shown(folder):
-    shutil.copy(
-        folder / "test/fake/0.jpg", os.fsencode(folder) + b"/test/fake/\xe9.jpg"
-    )
-    with pytest.raises(UserError, match=r"udce9\.jpg' is not in UTF-8: rename"):
-        sources.load(str(folder))
-
-
-def test_other_files_are_left_alone(folder):
-    (folder / "test" / "real" / "notes.txt").write_text("no picture")
-    (folder / "test" / "real" / ".hidden.jpg").write_text("no picture")
-    data = sources.load(str(folder), splits=["test"])
-    assert data.splits["test"].size == 5
-
-
 def test_a_missing_split_is_named(folder):
     shutil.rmtree(folder / "valid")
     with pytest.raises(UserError, match="no split validation"):
-        sources.load(str(folder))
-    assert sources.load(str(folder), splits=["test"]).splits["test"].size == 5
+        sources.load(str(folder), splits=["validation"])
 
 
 def test_a_missing_or_empty_class_is_named(folder):
     shutil.rmtree(folder / "test" / "fake")
     with pytest.raises(UserError, match="test/fake holds no pictures"):
-        sources.load(str(folder))
+        sources.load(str(folder), splits=["test"])
     (folder / "test" / "fake").mkdir()
     with pytest.raises(UserError, match="test/fake holds no pictures"):
-        sources.load(str(folder))
+        sources.load(str(folder), splits=["test"])
 
 
 def test_one_class_is_enough_to_test_on(folder):
@@ -151,8 +141,9 @@ def test_merged_data_change_with_their_parts(folder, smaller):
     def version(names):
         return sources.load(names, splits=["test"]).splits["test"].version
 
-    assert version(f"{folder},{smaller}") != version(f"{smaller},{folder}")
-    assert version(f"{folder},{smaller}") == version(f"{folder},{smaller}")
+    before = version(f"{folder},{smaller}")
+    (smaller / "test" / "real" / "0.jpg").touch()
+    assert version(f"{folder},{smaller}") != before
 
 
 def test_a_folder_may_have_a_comma_in_its_name(folder, tmp_path_factory):
@@ -162,34 +153,15 @@ def test_a_folder_may_have_a_comma_in_its_name(folder, tmp_path_factory):
     assert sources.load(str(odd), splits=["test"]).splits["test"].size == 5
 
 
-def test_a_broken_file_is_named_when_its_turn_comes(folder):
-    broken = folder / "test" / "fake" / "1.jpg"
-    broken.write_bytes(b"no picture")
-    data = sources.load(str(folder), splits=["test"])
-    with (
-        pytest.raises(UserError, match=f"^{broken} is no picture"),
-        dfk_data.unreadable_files(),
-    ):
-        read(data.splits["test"])
-
-
 def test_a_file_that_vanished_is_not_called_broken(folder):
-    data = sources.load(str(folder), splits=["test"])
+    data = sources.load(str(folder), image_size=8, splits=["test"])
     gone = folder / "test" / "fake" / "1.jpg"
     gone.unlink()
     with (
-        pytest.raises(UserError, match=f"^{gone} cannot be read .No such file"),
+        pytest.raises(UserError, match=f"^{gone} cannot be .* put it back"),
         dfk_data.unreadable_files(),
     ):
         read(data.splits["test"])
-
-
-def test_other_failures_of_a_pipeline_stay_what_they_are():
-    with (
-        pytest.raises(tf.errors.InvalidArgumentError),
-        dfk_data.unreadable_files(),
-    ):
-        tf.io.decode_image(b"no picture")
 
 
 @pytest.mark.parametrize("dataset", ["./nowhere", "~/nowhere", "/nowhere"])
@@ -232,10 +204,14 @@ def small_kaggle(folder, monkeypatch):
 
 
 def test_a_tfds_data_set_is_built_once(small_kaggle, capsys):
-    first = sources.load("real_fake_faces/kaggle", manual_dir=small_kaggle)
+    first = sources.load(
+        "real_fake_faces/kaggle", splits=["train"], manual_dir=small_kaggle
+    )
     assert capsys.readouterr().out == ""
     shutil.rmtree(f"{small_kaggle}/train")
-    second = sources.load("real_fake_faces/kaggle", limit=3, image_size=8)
+    second = sources.load(
+        "real_fake_faces/kaggle", splits=["train"], limit=3, image_size=8
+    )
     assert first.image_size == 16
     assert second.image_size == 8
     train, part = first.splits["train"], second.splits["train"]

@@ -1,0 +1,233 @@
+"""The rules by which folders are listed, and what becomes of broken files."""
+
+import os
+
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from dfk import data
+from dfk.data import folders
+from dfk.data.folder_faces import face_split, what_is_wrong
+from dfk.data.folders import ImageFolder
+from dfk.errors import UserError
+
+
+def draw(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (20, 20)).save(path)
+
+
+def draw_a_png(path):
+    with path.open("wb") as file:
+        Image.new("RGB", (20, 20)).save(file, "PNG")
+
+
+def draw_a_locked_one(path):
+    draw(path)
+    path.chmod(0)
+
+
+def truncated(path):
+    draw(path)
+    path.write_bytes(path.read_bytes()[:60])
+
+
+READ, IGNORED = "read", "ignored"
+NO_PICTURE = "is no picture that can be decoded"
+GONE = "cannot be read (No such file or directory)"
+FOLDER = "cannot be read (Is a directory)"
+# The superuser may read everything.
+LOCKED = "cannot be read (Permission denied)" if os.geteuid() else READ
+
+# What may lie in a folder of images, how it comes about, and whether it is
+# read, ignored, or listed and then broken.
+RULES = {
+    "a.JPG": (draw, READ),
+    "b.jpeg": (draw, READ),
+    "c.webp": (draw, READ),
+    "d.bmp": (draw, READ),
+    "e.gif": (draw, READ),
+    "misnamed.jpg": (draw_a_png, READ),
+    "link.png": (lambda path: path.symlink_to("a.JPG"), READ),
+    "notes.txt": (lambda path: path.write_text("hello"), IGNORED),
+    "a.tiff": (draw, IGNORED),
+    ".hidden.jpg": (draw, IGNORED),
+    "truncated.png": (truncated, NO_PICTURE),
+    "text.png": (lambda path: path.write_text("hello"), NO_PICTURE),
+    "dangling.png": (lambda path: path.symlink_to("nowhere"), GONE),
+    "folder.png": (lambda path: path.mkdir(), FOLDER),
+    "locked.png": (draw_a_locked_one, LOCKED),
+}
+LISTED = sorted(name for name, rule in RULES.items() if rule[1] != IGNORED)
+BROKEN = [name for name in LISTED if RULES[name][1] != READ]
+
+
+@pytest.fixture
+def everything(tmp_path):
+    """The root of a data set of which `test/fake` has all that is in RULES."""
+    (tmp_path / "test" / "fake").mkdir(parents=True)
+    for name, (make, _) in RULES.items():
+        make(tmp_path / "test" / "fake" / name)
+    return tmp_path
+
+
+def names(files):
+    return [file.path.name for file in files]
+
+
+def test_images_are_listed_by_the_rules(everything):
+    listed = ImageFolder(everything)
+    assert names(listed.splits()["test"]) == LISTED
+    assert names(listed.tree()) == LISTED
+
+
+def test_broken_files_are_skipped_and_told_apart(everything):
+    files = ImageFolder(everything).splits()["test"]
+    split = face_split("test", files, 8, on_broken="skip")
+    rows = list(split.examples.as_numpy_iterator())
+    read = [row["id"].decode() for row in rows]
+    assert read == [
+        f"test/fake/{name}" for name in LISTED if name not in BROKEN
+    ]
+    assert {row["label"] for row in rows} == {1}
+    reasons = {
+        file.path.name: what_is_wrong(file.path)
+        for file in files
+        if file.id not in read
+    }
+    assert reasons == {name: RULES[name][1] for name in BROKEN}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_file_is_named_when_it_is_strict(everything, broken):
+    files = [
+        file
+        for file in ImageFolder(everything).splits()["test"]
+        if file.path.name in ("a.JPG", broken, "misnamed.jpg")
+    ]
+    examples = face_split("test", files, 8, on_broken="strict").examples
+    path = everything / "test" / "fake" / broken
+    with pytest.raises(UserError) as raised, data.unreadable_files():
+        list(examples)
+    assert str(raised.value).startswith(f"{path} {RULES[broken][1]}: ")
+
+
+def test_the_last_file_may_be_the_broken_one(tmp_path):
+    draw(tmp_path / "real" / "a.png")
+    (tmp_path / "real" / "b.png").write_text("hello")
+    split = face_split("all", ImageFolder(tmp_path).tree(), 8, "strict")
+    with pytest.raises(UserError, match=r"b\.png"), data.unreadable_files():
+        list(split.examples)
+
+
+def test_other_failures_of_a_pipeline_stay_what_they_are():
+    with (
+        pytest.raises(tf.errors.InvalidArgumentError),
+        data.unreadable_files(),
+    ):
+        tf.io.decode_image(b"no picture")
+
+
+def test_a_name_that_is_not_in_utf_8_is_shown(tmp_path):
+    os.mkdir(os.fsencode(tmp_path) + b"/\xe9")
+    draw(tmp_path / os.fsdecode(b"\xe9") / "a.png")
+    with pytest.raises(UserError, match=r"udce9/a\.png' is not in UTF-8: ren"):
+        ImageFolder(tmp_path).tree()
+
+
+def test_a_file_that_became_unreadable_makes_the_split_another(
+    tmp_path, monkeypatch
+):
+    draw(tmp_path / "a.png")
+    files = ImageFolder(tmp_path).tree()
+
+    def version(on_broken="skip"):
+        return face_split("all", files, 8, on_broken).version
+
+    before = version()
+    assert version() == before
+    assert version("strict") != before
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert version() != before
+
+
+def test_a_tree_tells_labels_splits_and_groups(tmp_path):
+    places = (
+        *("top.png", "ann/a.png", "album/ann/b.png"),
+        *("train/real/c.png", "valid/fake/d.png", "train/ann/e.png"),
+    )
+    for place in places:
+        draw(tmp_path / place)
+    (tmp_path / "groups.csv").write_text("path,group\ntrain/real/c.png,7\n")
+    found = ImageFolder(tmp_path).tree()
+    assert [(f.id, f.label, f.group, f.split) for f in found] == [
+        ("top.png", "", "", ""),
+        ("album/ann/b.png", "", "ann", ""),
+        ("ann/a.png", "", "ann", ""),
+        ("train/ann/e.png", "", "ann", "train"),
+        ("train/real/c.png", "real", "7", "train"),
+        ("valid/fake/d.png", "fake", "", "validation"),
+    ]
+
+
+def test_hidden_and_left_out_folders_are_ignored(tmp_path):
+    draw(tmp_path / "a.png")
+    draw(tmp_path / ".thumbs" / "below" / "a.png")
+    draw(tmp_path / "embeddings" / "clusters" / "map.png")
+    found = ImageFolder(tmp_path).tree(leave_out=tmp_path / "embeddings")
+    assert [file.id for file in found] == ["a.png"]
+
+
+def test_a_split_lists_real_before_fake_images_of_its_own_folders(tmp_path):
+    for place in ("fake/a.png", "real/b.png", "real/below/c.png", "d.png"):
+        draw(tmp_path / "real_vs_fake/real-vs-fake/validation" / place)
+    splits = ImageFolder(tmp_path).splits()
+    assert [file.id for file in splits["validation"]] == [
+        "validation/real/b.png",
+        "validation/fake/a.png",
+    ]
+    assert list(splits) == ["validation"]
+
+
+@pytest.fixture
+def write_groups(tmp_path):
+    """Writes `groups.csv` beside two images, and reads it."""
+    for name in ("0.png", "1.png"):
+        draw(tmp_path / name)
+
+    def write(table):
+        contents = table.encode() if isinstance(table, str) else table
+        (tmp_path / "groups.csv").write_bytes(contents)
+        return folders.groups(tmp_path)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("table", "groups"),
+    [
+        ("path,group\n0.png,a\n1.png,a\n", {"0.png": "a", "1.png": "a"}),
+        ("group,path,url\na,0.png,x\n", {"0.png": "a"}),
+        # Without a group an image is one of its own, also in a row that ends
+        # early; and Excel puts a mark in front.
+        ("\ufeffpath,group\n0.png,\n1.png\n", {}),
+        ("group,path\nb\na,0.png\n", {"0.png": "a"}),
+    ],
+)
+def test_groups_are_read_from_the_table(write_groups, table, groups):
+    assert write_groups(table) == groups
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("file;video\n", r"groups\.csv.*path,group"),
+        ("path,group\na,André\n".encode("cp1252"), "is no UTF-8 text"),
+        # Its images would silently count as independent.
+        ("path,group\nother/0.png,a\n", r"no file .* such as 'other/0\.png'"),
+    ],
+)
+def test_a_wrong_table_of_groups_is_refused(write_groups, table, message):
+    with pytest.raises(UserError, match=message):
+        write_groups(table)
