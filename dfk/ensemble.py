@@ -71,9 +71,7 @@ def _source(runs: Sequence[Run]) -> dict[str, Any]:
         name = run.config["data_dir"] or run.config["dataset"]
         sources.setdefault(name, run.path)
     if len(sources) > 1:
-        named = ", ".join(
-            f"{path}: {name}" for name, path in sources.items()
-        )
+        named = ", ".join(f"{path}: {name}" for name, path in sources.items())
         raise UserError(
             "The runs were trained on different data: say with --dataset or "
             "--data_dir whose validation pictures decide, which must be new to "

@@ -7,13 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from dfk.embedding import (
+    cluster_plots,
     clustering,
     collection,
-    contact_sheets,
     listing,
-    maps,
-    output,
-    projector,
     store,
 )
 from dfk.embedding.arguments import is_dataset
@@ -31,8 +28,8 @@ class Result:
         embeddings: the table that was written.
         skipped: sentences about files that were left out.
         clusters: a row a cluster; empty if none were made.
-        chosen: how the number of clusters came about, in words.
-        agreements: how far clusters are the true ones.
+        chosen: how the number of clusters was chosen, in words.
+        agreements: how well clusters and true classes agree.
     """
 
     embeddings: store.Embeddings
@@ -62,7 +59,7 @@ def embed(
         arguments: files and folders, or the TFDS name of one data set.
         model: as for `dfk.models.extractors.extractor`.
         split: leaves only that split of a data set, except with `all`.
-        faces: cuts out the largest face of each file first.
+        faces: crops each file to its largest face first.
         output_dir: a folder that is empty or was written by this.
         file_format: `parquet` or `npz`.
         algorithm: one of `dfk.embedding.clustering.ALGORITHMS`, or None.
@@ -79,21 +76,29 @@ def embed(
         ['photographs/tree.jpg shows no face']
     """
     folder = Path(output_dir).expanduser()
-    output.check(folder)
+    store.require_own(folder)
     collected, values = _values(arguments, model, split, faces, folder)
-    made = store.Embeddings(values, _columns(collected.images), model)
+    columns = {
+        name: np.array(
+            [getattr(image, name) for image in collected.images], str
+        )
+        for name in store.TEXTS
+    }
+    made = store.Embeddings(values, columns, model)
+    result = Result(made, collected.skipped, [], "", [])
     found = None
     if algorithm:
-        identities = made.columns["identity"]
+        identities = columns["identity"]
         found = clustering.cluster(values, algorithm, count, identities)
-        made = dataclasses.replace(made, clusters=found.assignments)
-    result = _result(made, collected.skipped, found)
-    with output.replaced(folder) as new:
-        store.write(made, new / f"{output.TABLE}.{file_format}")
-        projector.write(new / output.PROJECTOR, made, collected.thumbnails)
+        result = _compared(made, collected.skipped, found)
+    with store.replaced(folder) as new:
+        store.write(result.embeddings, new / f"{store.TABLE}.{file_format}")
+        store.write_projector(
+            new / store.PROJECTOR, result.embeddings, collected.thumbnails
+        )
         if found:
             _write_clusters(
-                new / output.CLUSTERS, collected.thumbnails, found, result
+                new / store.CLUSTERS, collected.thumbnails, found, result
             )
     return result
 
@@ -110,7 +115,7 @@ def _values(
         listed = listing.find(arguments, split, leave_out=folder)
     elif faces:
         raise UserError(
-            f"{arguments[0]} holds faces that are cut out already: leave out "
+            f"{arguments[0]} holds faces that are cropped already: leave out "
             "--faces."
         )
     network = extractor(model)
@@ -123,24 +128,15 @@ def _values(
     return collected, np.concatenate(parts)
 
 
-def _columns(listed: Sequence[listing.ListedImage]) -> dict[str, np.ndarray]:
-    return {
-        name: np.array([getattr(image, name) for image in listed], str)
-        for name in store.TEXTS
-    }
-
-
 def _truths(made: store.Embeddings) -> dict[str, np.ndarray]:
     return {name: made.columns[name] for name in ("identity", "label")}
 
 
-def _result(
-    made: store.Embeddings,
-    skipped: list[str],
-    found: clustering.Clustering | None,
+def _compared(
+    made: store.Embeddings, skipped: list[str], found: clustering.Clustering
 ) -> Result:
-    if found is None:
-        return Result(made, skipped, [], "", [])
+    """The result with clusters, compared with what is known."""
+    made = dataclasses.replace(made, clusters=found.assignments)
     compared = clustering.agreements(found, _truths(made))
     truth = made.columns[compared[0].truth] if compared else None
     rows = clustering.summaries(found, truth)
@@ -156,8 +152,12 @@ def _write_clusters(
     folder.mkdir()
     made, compared = result.embeddings, result.agreements
     truth = made.columns[compared[0].truth] if compared else None
-    maps.write(folder / "map.png", made.values, found, _truths(made))
-    contact_sheets.write_all(folder, thumbnails, made.values, found, truth)
+    cluster_plots.write_map(
+        folder / "map.png", made.values, found, _truths(made)
+    )
+    cluster_plots.write_contact_sheets(
+        folder, thumbnails, made.values, found, truth
+    )
     write_json(
         folder / "clusters.json",
         {
