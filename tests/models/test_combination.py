@@ -74,16 +74,15 @@ def test_a_saved_combination_gives_the_same_scores(
 
 
 def test_a_combination_is_taken_apart_to_be_combined_again(
-    combination, detectors, images, tmp_path
+    combination, images, tmp_path
 ):
-    parts, weights, bias = flatten([combination, detectors[0]], [3.0, 0.5], 0.1)
+    other = build_tiny(3)
+    parts, weights, bias = flatten([combination, other], [3.0, 0.5], 0.1)
     assert len(parts) == 3
     combine(parts, weights, bias, "larger").save(tmp_path / "model.keras")
-    inner, other = (logits(d, images) for d in (combination, detectors[0]))
+    sums = 3.0 * logits(combination, images) + 0.5 * logits(other, images)
     np.testing.assert_allclose(
-        logits(models.load(tmp_path), images),
-        3.0 * inner + 0.5 * other + 0.1,
-        atol=1e-5,
+        logits(models.load(tmp_path), images), sums + 0.1, atol=1e-5
     )
 
 
