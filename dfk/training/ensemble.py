@@ -5,9 +5,8 @@ generalization). Fitted freely on a hundred images, the weights would follow
 chance. So they leave the plain mean only as far as the images insist:
 
 1. The logits of each member, whatever their scale, are scaled to log-odds
-   first (`dfk.models.calibration.fit_scaling`). The plain mean of log-odds is
-   a sensible answer without any fit, and a member that knows nothing is
-   scaled down to almost nothing.
+   first (Platt 1999). The plain mean of log-odds is a sensible answer without
+   any fit, and a member that knows nothing is scaled down to almost nothing.
 2. The weights are those of a logistic regression. They are at least 0
    (Breiman 1996: a negative weight is nearly always an accident), and a normal
    prior draws them towards their own mean. Their sum is free: members whose
@@ -20,7 +19,8 @@ were chosen among their epochs on the same images are flattered a little.
 Reference:
     Wolpert, "Stacked Generalization", Neural Networks 1992; Breiman, "Stacked
     Regressions", Machine Learning 1996; Genest & Zidek, "Combining Probability
-    Distributions", Statistical Science 1986 (pooling of log-odds).
+    Distributions", Statistical Science 1986 (pooling of log-odds); Platt,
+    "Probabilistic Outputs for Support Vector Machines", 1999.
 """
 
 import time
@@ -131,8 +131,8 @@ def _combined(
     ]
     logits = np.concatenate([answer.values for answer in answers], axis=1)
     labels, groups = answers[0].labels, answers[0].groups
-    stack = fit(logits, labels)
     held_out = held_out_logits(logits, labels, groups)
+    stack = fit(logits, labels)
     ensemble = combine(
         *flatten(detectors, stack.weights, stack.bias), "ensemble"
     )
@@ -186,27 +186,28 @@ def fit(logits: np.ndarray, labels: np.ndarray) -> WeightedSum:
     Returns:
         The sum. One member by itself is scaled to log-odds, and nothing else.
 
-    Raises:
-        UserError: a class has no images.
-
     Example:
         >>> fit(np.stack([facenet, cnn], axis=1), labels).weights
         array([0.71, 0.29])
     """
-    scales, biases = np.transpose(
-        [
-            calibration.fit_scaling(column, labels, log_odds=False)
-            for column in np.transpose(logits)
-        ]
-    )
-    weights, bias = _regression(logits / scales + biases, labels)
-    return WeightedSum(weights / scales, float(bias + weights @ biases))
+    deviations = logits.std(axis=0)
+    factors = 1 / np.where(deviations > 0, deviations, 1)
+    # Platt's scaling of each member. Its biases are left out: the sum has one.
+    factors *= [
+        _regression(column[:, None], labels)[0][0]
+        for column in np.transpose(logits * factors)
+    ]
+    weights, bias = _regression(logits * factors, labels)
+    return WeightedSum(weights * factors, bias)
 
 
 def _regression(
     logits: np.ndarray, labels: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """The most probable weights and bias, given log-odds and the prior."""
+    """The most probable weights and bias, given labels and the prior.
+
+    Of one member there is no prior, and this is Platt's scaling.
+    """
     members = logits.shape[1]
     # Finite where the classes are separated.
     targets = calibration.platts_targets(labels)
@@ -237,7 +238,7 @@ def _regression(
 def held_out_logits(
     logits: np.ndarray, labels: np.ndarray, groups: np.ndarray
 ) -> np.ndarray:
-    """What sums say of images that they were not fitted on.
+    """Log-odds of images that were held out when the weights were fitted.
 
     Args:
         logits: float `[N, K]`, the members' raw logits.
@@ -273,7 +274,7 @@ def held_out_logits(
 
 
 def measure(log_odds: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """What log-odds of images are worth.
+    """Measures log-odds by their log loss and ROC AUC.
 
     A log loss is moved by every image, where accuracy and ROC AUC on a hundred
     of them only move in steps, and it asks for calibrated probabilities. So it

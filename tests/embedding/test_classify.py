@@ -15,7 +15,6 @@ from dfk.errors import UserError
 from dfk.evaluation.metrics import measure
 from dfk.evaluation.scores import score_split
 from dfk.models.head import assemble
-from dfk.training import ensemble
 
 SIZE = 32
 
@@ -39,7 +38,6 @@ def small_networks():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(classify_module, "_networks", lambda *_: networks)
         patch.setitem(KINDS, "boosting", boosting)
-        patch.setattr(ensemble, "REPEATS", 1)
         yield
 
 

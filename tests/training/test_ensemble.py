@@ -16,18 +16,9 @@ from dfk.errors import UserError
 from dfk.evaluation.scores import score_split
 from dfk.models.head import assemble
 from dfk.runs import Run
-from dfk.training import ensemble
 from dfk.training.ensemble import fit, fit_ensemble, held_out_logits, measure
 
 SIZE = 32
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_division():
-    """More divisions into folds are steadier, and take longer."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ensemble, "REPEATS", 1)
-        yield
 
 
 def members(separations, count=100, seed=0, correlation=0.3):
