@@ -78,29 +78,28 @@ def embed(
     folder = Path(output_dir).expanduser()
     store.require_own(folder)
     collected, values = _values(arguments, model, split, faces, folder)
-    columns = {
-        name: np.array(
-            [getattr(image, name) for image in collected.images], str
-        )
-        for name in store.TEXTS
-    }
-    made = store.Embeddings(values, columns, model)
+    made = store.Embeddings(values, _columns(collected.images), model)
     result = Result(made, collected.skipped, [], "", [])
     found = None
     if algorithm:
-        identities = columns["identity"]
+        identities = made.columns["identity"]
         found = clustering.cluster(values, algorithm, count, identities)
         result = _compared(made, collected.skipped, found)
+    thumbnails = collected.thumbnails
     with store.replaced(folder) as new:
-        store.write(result.embeddings, new / f"{store.TABLE}.{file_format}")
-        store.write_projector(
-            new / store.PROJECTOR, result.embeddings, collected.thumbnails
-        )
+        made = result.embeddings
+        store.write(made, new / f"{store.TABLE}.{file_format}")
+        store.write_projector(new / store.PROJECTOR, made, thumbnails)
         if found:
-            _write_clusters(
-                new / store.CLUSTERS, collected.thumbnails, found, result
-            )
+            _write_clusters(new / store.CLUSTERS, thumbnails, found, result)
     return result
+
+
+def _columns(images: Sequence[listing.ListedImage]) -> dict[str, np.ndarray]:
+    return {
+        name: np.array([getattr(image, name) for image in images], str)
+        for name in store.TEXTS
+    }
 
 
 def _values(

@@ -76,10 +76,10 @@ def fit_ensemble(
         workdir: the ensemble's folder; by default a new one under `runs/`.
 
     Returns:
-        The ensemble's run; and the record, which is in its `results.json` as
-        `ensemble`: for each of the `members` and the `ensemble` itself its
-        `log_loss` and `roc_auc` on validation, and each member's `weight`,
-        its share of the sum in 0..1.
+        The run; and the record, which is in its `results.json` as `ensemble`:
+        of each of the `members` and of the `ensemble` itself `log_loss` and
+        `roc_auc` on validation, and of a member its `run` and its `weight`,
+        a share in 0..1.
 
     Raises:
         UserError: data that cannot be had, runs of different image sizes, or
@@ -92,36 +92,28 @@ def fit_ensemble(
         0.982
     """
     started = time.monotonic()
-    dataset, data_dir = names.name_or_folder(dataset, data_dir)
     target = new_run(workdir, "ensemble")
-    detectors = [models.load(run.path) for run in runs]
-    faces = data.load(
-        dataset,
-        data_dir,
-        image_size=_common_size(runs, detectors),
-        splits=("train", "validation"),
-        limit=limit,
-    )
+    dataset, data_dir = names.name_or_folder(dataset, data_dir)
+    detectors, image_size = _load(runs)
+    splits = ("train", "validation")
+    faces = data.load(dataset, data_dir, image_size, splits, limit=limit)
     with data.unreadable_files():
-        ensemble, record = _combined(detectors, faces)
-    paths = [str(run.path) for run in runs]
-    for path, member in zip(paths, record["members"], strict=True):
-        member["run"] = path
+        ensemble, record = _combined(runs, detectors, faces)
     record["seconds"] = round(time.monotonic() - started, 1)
     config = {
         "model": ensemble.name,
         "dataset": dataset,
         "data_dir": data_dir,
-        "image_size": faces.image_size,
+        "image_size": image_size,
         "limit": limit,
-        "runs": paths,
+        "runs": [str(run.path) for run in runs],
     }
     write_run(target, ensemble, config, {"ensemble": record})
     return target, record
 
 
 def _combined(
-    detectors: Sequence[keras.Model], faces: FaceData
+    runs: Sequence[Run], detectors: Sequence[keras.Model], faces: FaceData
 ) -> tuple[keras.Model, dict[str, Any]]:
     """The ensemble, and what it and its members are worth on validation."""
     training, validation = faces.splits["train"], faces.splits["validation"]
@@ -139,9 +131,14 @@ def _combined(
     models.score_layer(ensemble).calibration = calibration.fit(held_out, labels)
     out_of_distribution.fit(ensemble, training, validation)
     members = [
-        measure(held_out_logits(column[:, None], labels, groups), labels)
-        | {"weight": share}
-        for column, share in zip(logits.T, stack.shares(logits), strict=True)
+        {
+            "run": str(run.path),
+            **measure(held_out_logits(column, labels, groups), labels),
+            "weight": share,
+        }
+        for run, column, share in zip(
+            runs, logits.T[:, :, None], stack.shares(logits), strict=True
+        )
     ]
     return ensemble, {
         "members": members,
@@ -293,8 +290,9 @@ def measure(log_odds: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     }
 
 
-def _common_size(runs: Sequence[Run], detectors: Sequence[keras.Model]) -> int:
-    """The image size of all detectors."""
+def _load(runs: Sequence[Run]) -> tuple[list[keras.Model], int]:
+    """The runs' detectors, and the image size that they have in common."""
+    detectors = [models.load(run.path) for run in runs]
     sizes = {
         detector.input_shape[1]: run.path
         for run, detector in zip(runs, detectors, strict=True)
@@ -305,7 +303,7 @@ def _common_size(runs: Sequence[Run], detectors: Sequence[keras.Model]) -> int:
             "Only detectors of one image size can be combined: train them "
             f"with the same --image_size. Received: {named}."
         )
-    return next(iter(sizes))
+    return detectors, next(iter(sizes))
 
 
 def new_run(workdir: str | Path | None, name: str) -> Run:
