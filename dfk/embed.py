@@ -2,7 +2,7 @@ r"""Makes embeddings of faces, and puts them into clusters.
 
   python -m dfk.embed PICTURES... [--faces] [--cluster=kmeans]
   python -m dfk.embed real_fake_faces/sample --model=runs/facenet
-  python -m dfk.embed DATASET --classify [--runs=RUN,RUN]
+  python -m dfk.embed DATASET --classify
 
 PICTURES are files and folders, with all below them; or one data set, as a
 folder {train,valid,test}/{real,fake}/* or by its TFDS name. The name of a
@@ -13,26 +13,25 @@ near each other if they show the same person. Writes into --output_dir:
   projector/          for tensorboard --logdir OUTPUT_DIR/projector
   clusters/           with --cluster: a map, a contact sheet a cluster
 
---classify instead fits classifiers on embeddings and on features of several
-stages of --model, compares them with the trained detectors of --runs and with
-a combination of all, and writes what is best on validation into --workdir, a
-run like those of dfk.train.
+--classify instead fits classifiers on FaceNet's embedding and on --model's
+features of several stages, and compares them. The best on validation is written
+into --workdir, a run like those of dfk.train. `python -m dfk.ensemble` combines
+it with trained runs.
 
 Examples:
   python -m dfk.embed photographs --faces --cluster=agglomerative
   python -m dfk.embed faces --cluster=kmeans --clusters=8 --split=train
-  python -m dfk.embed faces --classify --runs=runs/facenet,runs/cnn
+  python -m dfk.embed faces --classify --workdir=runs/classifier
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from dfk import cli
 from dfk.embedding import arguments
 from dfk.errors import UserError
-from dfk.runs import finished
 
 if TYPE_CHECKING:
     from dfk.embedding.pipeline import Result
@@ -44,7 +43,7 @@ _MODEL = flags.DEFINE_string(
     "efficientnet or efficientnet_lite; or those of a run or .keras file.",
 )
 _FACES = flags.DEFINE_bool(
-    "faces", False, "Cut the largest face out of each file first."
+    "faces", False, "Crop each file to its largest face first."
 )
 _SPLIT = flags.DEFINE_enum(
     "split",
@@ -72,10 +71,7 @@ _CLUSTERS = flags.DEFINE_integer(
     lower_bound=2,
 )
 _CLASSIFY = flags.DEFINE_bool(
-    "classify", False, "Fit classifiers and combine them with --runs."
-)
-_RUNS = flags.DEFINE_list(
-    "runs", [], "With --classify: runs of dfk.train, of one image size."
+    "classify", False, "Fit classifiers; the best of them becomes a run."
 )
 _LIMIT = flags.DEFINE_integer(
     "limit",
@@ -84,15 +80,22 @@ _LIMIT = flags.DEFINE_integer(
     "dfk.train does.",
     lower_bound=2,
 )
+_IMAGE_SIZE = flags.DEFINE_integer(
+    "image_size",
+    None,
+    "With --classify: side of the pictures in pixels; by default the data "
+    "set's own, 128 for a folder. Runs of one size can be combined.",
+    lower_bound=32,
+)
 _WORKDIR = flags.DEFINE_string(
     "workdir",
     None,
-    "With --classify: folder of the winner's run; by default "
-    "runs/combination-<time>.",
+    "With --classify: folder of the run; by default runs/classifier-<time>.",
 )
 
-# Flags that say nothing to --classify.
+# What each of the two uses of this command has for itself.
 _EMBED_ONLY = ("faces", "split", "output_dir", "format", "cluster", "clusters")
+_CLASSIFY_ONLY = ("workdir", "limit", "image_size")
 _MOST_NAMED, _MOST_ROWS = 10, 20
 
 
@@ -107,9 +110,9 @@ def main(argv: Sequence[str]) -> None:
     if _CLASSIFY.value:
         _classify(argv[1:])
         return
-    if _RUNS.value or _WORKDIR.value or _LIMIT.value:
+    if _given(_CLASSIFY_ONLY):
         raise UserError(
-            "--runs, --workdir and --limit are for --classify: add it."
+            f"{', '.join(_given(_CLASSIFY_ONLY))} is for --classify: add it."
         )
     cli.start_tensorflow()
     from dfk.embedding.pipeline import embed
@@ -136,31 +139,60 @@ def main(argv: Sequence[str]) -> None:
     print(f"Next: tensorboard --logdir {_OUTPUT_DIR.value}/projector")
 
 
+def _given(names: Sequence[str]) -> list[str]:
+    return [f"--{name}" for name in names if flags.FLAGS[name].present]
+
+
 def _classify(datasets: Sequence[str]) -> None:
-    others = [f"--{name}" for name in _EMBED_ONLY if flags.FLAGS[name].present]
+    others = _given(_EMBED_ONLY)
     if len(datasets) != 1 or others:
         raise UserError(
-            "--classify takes one data set, --model, --runs, --workdir and "
-            f"--limit. Received: {', '.join([*datasets, *others])}."
+            "--classify takes one data set, --model, --workdir, --limit and "
+            f"--image_size. Received: {', '.join([*datasets, *others])}."
         )
-    # A wrong path is answered before TensorFlow takes seconds to import.
-    finished(_RUNS.value)
-    from rich.console import Console
-
     cli.start_tensorflow()
-    from dfk.embedding.classification_tables import show
     from dfk.embedding.classify import classify
 
     run, record = classify(
         datasets[0],
         _MODEL.value,
-        _RUNS.value,
         _WORKDIR.value,
         _LIMIT.value,
+        _IMAGE_SIZE.value,
     )
-    show(Console(markup=False), record)
+    _print_classifiers(record)
     print(f"Run: {run.path}, made in {record['seconds']:.0f} s")
-    print(f"Next: python -m dfk.export {run.path}")
+    print(f"Next: python -m dfk.evaluate {run.path}")
+
+
+def _print_classifiers(record: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=f"{record['validation_images']:,} validation and "
+        f"{record['test_images']:,} test pictures"
+    )
+    table.add_column("")
+    for name in (
+        "cross-validation AUC",
+        "validation log loss",
+        "validation AUC",
+        "test accuracy",
+        "test AUC",
+    ):
+        table.add_column(name, justify="right", max_width=16)
+    for row in record["classifiers"]:
+        table.add_row(
+            row["name"],
+            f"{row['cv_auc']:.3f}",
+            f"{row['validation']['log_loss']:.3f}",
+            f"{row['validation']['roc_auc']:.3f}",
+            f"{row['test']['accuracy']:.1%}",
+            f"{row['test']['roc_auc']:.3f}",
+        )
+    Console(markup=False).print(table)
+    print(f"The least log loss on validation: {record['chosen']}.")
 
 
 def _print_skipped(skipped: Sequence[str]) -> None:

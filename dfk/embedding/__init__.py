@@ -1,1 +1,1 @@
-"""What a network makes of images: features, kept, grouped and shown."""
+"""Embeddings of images: stored, clustered, plotted, and classified."""

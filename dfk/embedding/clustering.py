@@ -1,4 +1,4 @@
-"""Puts embeddings into clusters, and says how far they are the true ones.
+"""Puts embeddings into clusters, and compares these with the true classes.
 
 Embeddings have length 1, so that Euclidean distance, which all of these
 methods use, orders pairs as cosine similarity does.
@@ -30,7 +30,7 @@ class Clustering:
     Args:
         algorithm: one of `ALGORITHMS`.
         assignments: int64 `[N]`, 0 is the largest cluster; -1 is noise.
-        reason: how their number came about, in words.
+        reason: how their number was chosen, in words.
     """
 
     algorithm: str
@@ -63,14 +63,14 @@ class Summary:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far clusters are the true ones. Noise counts as one more cluster.
+    """How well clusters and true classes agree. Noise counts as a cluster.
 
     Args:
         truth: `identity` or `label`.
         images: those whose truth is known; only they count.
         classes: how many true classes these have.
-        adjusted_rand_index: 1 for the very same division, about 0 for a
-            random one.
+        adjusted_rand_index: 1 for the same division, about 0 for a random
+            one.
         purity: the share of images that are in the majority of their
             cluster.
         without_clusters: the purity of one cluster of all.
@@ -137,36 +137,42 @@ def cluster(
         Hierarchical Density Estimates", PAKDD 2013; Rousseeuw, "Silhouettes:
         a Graphical Aid", 1987.
     """
-    needed = SMALLEST if algorithm == "hdbscan" else max(2, count or 2)
+    required = SMALLEST if algorithm == "hdbscan" else max(2, count or 2)
     # Rounded, since an image's place in its batch changes the last digit.
     different = len(np.unique(values.round(4), axis=0))
-    if different < needed:
+    if different < required:
         raise UserError(
-            f"{algorithm} needs at least {needed} different pictures here: "
+            f"{algorithm} needs at least {required} different pictures here: "
             f"leave out --cluster, or add pictures. Received: {len(values)}, "
             f"{different} of them different."
         )
+    divided, reason = _divide(values, algorithm, count, identities, different)
+    return Clustering(algorithm, _by_size(divided), reason)
+
+
+def _divide(
+    values: np.ndarray,
+    algorithm: str,
+    count: int | None,
+    identities: np.ndarray | None,
+    different: int,
+) -> tuple[np.ndarray, str]:
+    """Each image's cluster, and how the number of clusters was chosen."""
     if algorithm == "hdbscan":
-        return Clustering(
-            algorithm, _by_size(_hdbscan(values)), "found by density"
-        )
+        return _hdbscan(values), "found by density"
     divide = _COUNTED[algorithm]
     if count is not None:
-        return Clustering(
-            algorithm, _by_size(divide(values, count)), "as asked"
-        )
+        return divide(values, count), "as asked"
     known = _classes(identities, different)
     if known:
-        reason = "as many as known identities"
-        return Clustering(algorithm, _by_size(divide(values, known)), reason)
+        return divide(values, known), "as many as known identities"
     divisions = [
         divide(values, tried)
         for tried in range(2, max(3, min(MOST_TRIED + 1, different)))
     ]
     heights = [_silhouette(values, division) for division in divisions]
     best = int(np.argmax(heights))
-    reason = f"chosen by silhouette ({heights[best]:.2f})"
-    return Clustering(algorithm, _by_size(divisions[best]), reason)
+    return divisions[best], f"chosen by silhouette ({heights[best]:.2f})"
 
 
 def agreements(

@@ -8,12 +8,9 @@ import numpy as np
 
 from dfk import data
 from dfk.embedding import (
+    cluster_plots,
     clustering,
     collection,
-    contact_sheets,
-    maps,
-    output,
-    projector,
     store,
 )
 from dfk.embedding.arguments import is_dataset
@@ -31,8 +28,8 @@ class Result:
         embeddings: the table that was written.
         skipped: sentences about files that were left out.
         clusters: a row a cluster; empty if none were made.
-        chosen: how the number of clusters came about, in words.
-        agreements: how far clusters are the true ones.
+        chosen: how the number of clusters was chosen, in words.
+        agreements: how well clusters and true classes agree.
     """
 
     embeddings: store.Embeddings
@@ -62,7 +59,7 @@ def embed(
         arguments: files and folders, or the TFDS name of one data set.
         model: as for `dfk.models.extractors.extractor`.
         split: leaves only that split of a data set, except with `all`.
-        faces: cuts out the largest face of each file first.
+        faces: crops each file to its largest face first.
         output_dir: a folder that is empty or was written by this.
         file_format: `parquet` or `npz`.
         algorithm: one of `dfk.embedding.clustering.ALGORITHMS`, or None.
@@ -79,23 +76,30 @@ def embed(
         ['photographs/tree.jpg shows no face']
     """
     folder = Path(output_dir).expanduser()
-    output.check(folder)
+    store.require_own(folder)
     collected, values = _values(arguments, model, split, faces, folder)
     made = store.Embeddings(values, collected.columns, model)
+    result = Result(made, collected.skipped, [], "", [])
     found = None
     if algorithm:
         identities = made.columns["identity"]
         found = clustering.cluster(values, algorithm, count, identities)
-        made = dataclasses.replace(made, clusters=found.assignments)
-    result = _result(made, collected.skipped, found)
-    with output.replaced(folder) as new:
-        store.write(made, new / f"{output.TABLE}.{file_format}")
-        projector.write(new / output.PROJECTOR, made, collected.thumbnails)
+        result = _compared(made, collected.skipped, found)
+    thumbnails = collected.thumbnails
+    with store.replaced(folder) as new:
+        made = result.embeddings
+        store.write(made, new / f"{store.TABLE}.{file_format}")
+        store.write_projector(new / store.PROJECTOR, made, thumbnails)
         if found:
-            _write_clusters(
-                new / output.CLUSTERS, collected.thumbnails, found, result
-            )
+            _write_clusters(new / store.CLUSTERS, thumbnails, found, result)
     return result
+
+
+def _columns(images: Sequence[listing.ListedImage]) -> dict[str, np.ndarray]:
+    return {
+        name: np.array([getattr(image, name) for image in images], str)
+        for name in store.TEXTS
+    }
 
 
 def _values(
@@ -110,7 +114,7 @@ def _values(
         listed = collection.find(arguments, split, leave_out=folder)
     elif faces:
         raise UserError(
-            f"{arguments[0]} holds faces that are cut out already: leave out "
+            f"{arguments[0]} holds faces that are cropped already: leave out "
             "--faces."
         )
     network = extractor(model)
@@ -128,13 +132,11 @@ def _truths(made: store.Embeddings) -> dict[str, np.ndarray]:
     return {name: made.columns[name] for name in ("identity", "label")}
 
 
-def _result(
-    made: store.Embeddings,
-    skipped: list[str],
-    found: clustering.Clustering | None,
+def _compared(
+    made: store.Embeddings, skipped: list[str], found: clustering.Clustering
 ) -> Result:
-    if found is None:
-        return Result(made, skipped, [], "", [])
+    """The result with clusters, compared with what is known."""
+    made = dataclasses.replace(made, clusters=found.assignments)
     compared = clustering.agreements(found, _truths(made))
     truth = made.columns[compared[0].truth] if compared else None
     rows = clustering.summaries(found, truth)
@@ -150,8 +152,12 @@ def _write_clusters(
     folder.mkdir()
     made, compared = result.embeddings, result.agreements
     truth = made.columns[compared[0].truth] if compared else None
-    maps.write(folder / "map.png", made.values, found, _truths(made))
-    contact_sheets.write_all(folder, thumbnails, made.values, found, truth)
+    cluster_plots.write_map(
+        folder / "map.png", made.values, found, _truths(made)
+    )
+    cluster_plots.write_contact_sheets(
+        folder, thumbnails, made.values, found, truth
+    )
     write_json(
         folder / "clusters.json",
         {

@@ -1,19 +1,32 @@
-"""Embeddings on disk: a Parquet file for tables, or NPZ for NumPy alone."""
+"""Embeddings on disk: a folder with their table and TensorBoard's projector."""
 
+import contextlib
 import json
+import math
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
+from tensorboard.plugins import projector
 
 import dfk
 from dfk.errors import UserError
+from dfk.files import replacing
 
 FORMATS = ("parquet", "npz")
 TEXTS = ("id", "path", "label", "identity", "split")
+# What a folder of embeddings holds.
+TABLE, PROJECTOR, CLUSTERS = "embeddings", "projector", "clusters"
+_TABLES = tuple(f"{TABLE}.{suffix}" for suffix in FORMATS)
+# Browsers refuse larger textures than this many pixels a side.
+_LARGEST_SPRITE = 8192
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,53 @@ class Embeddings:
     columns: dict[str, np.ndarray]
     model: str
     clusters: np.ndarray | None = None
+
+
+def require_own(folder: Path) -> None:
+    """Refuses a folder in which files of others could be overwritten.
+
+    Raises:
+        UserError: it is a file, or holds files but no embeddings.
+    """
+    if folder.is_dir():
+        names = {path.name for path in folder.iterdir()}
+        if not names or names & set(_TABLES):
+            return
+    elif not folder.exists():
+        return
+    raise UserError(
+        f"{folder} holds something else than embeddings: pass another "
+        "--output_dir."
+    )
+
+
+@contextlib.contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """Lets a folder of embeddings be replaced as a whole, or not at all.
+
+    Args:
+        folder: where the files go in the end; made if it is missing.
+
+    Yields:
+        An empty folder beside it, whose files then take the place of older
+        ones. After an error nothing of it is left.
+
+    Example:
+        >>> with replaced(Path("embeddings")) as new:
+        ...     (new / "embeddings.npz").write_bytes(content)
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        dir=folder.parent, prefix=f".{folder.name}-"
+    ) as scratch:
+        yield Path(scratch)
+        folder.mkdir(exist_ok=True)
+        for name in _TABLES:
+            (folder / name).unlink(missing_ok=True)
+        for name in (PROJECTOR, CLUSTERS):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        for made in Path(scratch).iterdir():
+            os.replace(made, folder / made.name)
 
 
 def write(embeddings: Embeddings, path: Path) -> None:
@@ -57,21 +117,17 @@ def write(embeddings: Embeddings, path: Path) -> None:
             "dfk_version": dfk.__version__,
         }
     )
-    partial = path.with_name(path.name + ".partial")
-    if path.suffix == ".parquet":
-        table = _table(embeddings).replace_schema_metadata({"dfk": metadata})
-        pq.write_table(table, partial)
-    else:
-        clusters = {"cluster": embeddings.clusters}
-        with partial.open("wb") as file:
-            np.savez(
-                file,
-                **embeddings.columns,
-                **(clusters if embeddings.clusters is not None else {}),
-                embedding=embeddings.values,
-                dfk=np.array(metadata),
+    with replacing(path) as partial:
+        if path.suffix == ".parquet":
+            table = _table(embeddings)
+            pq.write_table(
+                table.replace_schema_metadata({"dfk": metadata}), partial
             )
-    os.replace(partial, path)
+            return
+        arrays = embeddings.columns | {"embedding": embeddings.values}
+        if embeddings.clusters is not None:
+            arrays["cluster"] = embeddings.clusters
+        np.savez(partial, **arrays, dfk=np.array(metadata))
 
 
 def read(path: str | Path) -> Embeddings:
@@ -142,3 +198,67 @@ def _from_npz(path: Path) -> Embeddings:
             json.loads(str(arrays["dfk"]))["model"],
             arrays.get("cluster"),
         )
+
+
+def write_projector(
+    folder: Path, embeddings: Embeddings, thumbnails: np.ndarray
+) -> None:
+    """Writes what `tensorboard --logdir FOLDER` shows as Projector.
+
+    Args:
+        folder: is made.
+        embeddings: the points, with what is known of them.
+        thumbnails: uint8 `[N, S, S, 3]`, drawn in their place.
+
+    Example:
+        >>> write_projector(Path("out/projector"), embeddings, thumbnails)
+
+    Reference:
+        Smilkov et al., "Embedding Projector: Interactive Visualization and
+        Interpretation of Embeddings", 2016.
+    """
+    folder.mkdir()
+    np.savetxt(
+        folder / "tensors.tsv", embeddings.values, fmt="%.7g", delimiter="\t"
+    )
+    _write_metadata(folder / "metadata.tsv", embeddings)
+    side = _write_sprite(folder / "sprite.png", thumbnails)
+    config = projector.ProjectorConfig()
+    entry = config.embeddings.add()
+    # No colon: TensorBoard reads one as a part of a checkpoint's name.
+    entry.tensor_name = Path(embeddings.model).name
+    entry.tensor_path = "tensors.tsv"
+    entry.metadata_path = "metadata.tsv"
+    entry.sprite.image_path = "sprite.png"
+    entry.sprite.single_image_dim.extend([side, side])
+    projector.visualize_embeddings(str(folder), config)
+
+
+def _write_metadata(path: Path, embeddings: Embeddings) -> None:
+    """The columns that hold anything, in a tab-separated table."""
+    columns = dict(embeddings.columns)
+    if embeddings.clusters is not None:
+        columns["cluster"] = embeddings.clusters.astype(str)
+    shown = [
+        name
+        for name in ("id", "cluster", *TEXTS[2:])
+        if name == "id" or (name in columns and np.any(columns[name] != ""))
+    ]
+    # Where there is one column, TensorBoard reads no header.
+    lines = ["\t".join(shown)] if len(shown) > 1 else []
+    for row in zip(*(columns[name] for name in shown), strict=True):
+        lines.append("\t".join(" ".join(text.split()) for text in row))
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _write_sprite(path: Path, thumbnails: np.ndarray) -> int:
+    """Lays thumbnails out row by row in a square; returns their side."""
+    columns = math.ceil(math.sqrt(len(thumbnails)))
+    side = min(thumbnails.shape[1], _LARGEST_SPRITE // columns)
+    sprite = Image.new("RGB", (columns * side, columns * side))
+    for number, pixels in enumerate(thumbnails):
+        row, column = divmod(number, columns)
+        image = Image.fromarray(pixels).resize((side, side))
+        sprite.paste(image, (column * side, row * side))
+    sprite.save(path)
+    return side

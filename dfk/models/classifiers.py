@@ -1,20 +1,20 @@
 """Classifiers of another kind than neural, as layers of a detector's graph.
 
-They are fitted elsewhere (`dfk.models.from_sklearn` fills their weights) and
-answer here with a logit, so that an image's bytes go in at one end of a
-SavedModel and its verdict comes out at the other. All they know is held in
-weights that no optimizer touches; their configurations only hold sizes.
+scikit-learn fits them, and `dfk.models.from_sklearn` fills the weights of these
+layers. As a part of the graph, a classifier is saved, exported and served with
+its detector. No optimizer touches the weights; a layer's configuration only
+holds sizes.
 """
 
 import keras
 from keras import ops
 
-# An image that was itself among the examples outweighs all others.
+# In place of 0: an image that is itself an example outweighs all others.
 _NO_DISTANCE = 1e-12
 
 
 class _Fitted(keras.layers.Layer):
-    """A layer whose weights are set once, and never trained."""
+    """A layer whose weights are set once and never trained."""
 
     def _constant(self, shape, dtype="float32"):
         return self.add_weight(shape, "zeros", dtype, trainable=False)
@@ -64,11 +64,11 @@ class RadialBasisSVM(_Fitted):
 
 @keras.saving.register_keras_serializable("dfk")
 class NearestNeighbors(_Fitted):
-    """The k nearest examples, each with a vote of one over its distance.
+    """The k nearest examples vote, each with one over its distance.
 
     Features `[N, D]` to `[N, 1]`: the log-odds of the fake share p of the
-    votes, `log(k p + 1) - log(k (1 - p) + 1)`. Laplace's rule of succession,
-    one more vote for either side, keeps a unanimous answer finite.
+    votes, `log(k p + 1) - log(k (1 - p) + 1)`. One more vote for each class
+    (Laplace's rule of succession) keeps a unanimous result finite.
 
     Args:
         examples: how many there are.
@@ -140,7 +140,7 @@ class BoostedTrees(_Fitted):
         self.depth = depth
 
     def build(self, input_shape):
-        """Creates the roots, what each node asks, and what each leaf says."""
+        """Creates roots, features and thresholds, children and leaf values."""
         del input_shape
         nodes = (self.nodes,)
         self.roots = self._constant((self.trees,), "int32")
@@ -156,10 +156,10 @@ class BoostedTrees(_Fitted):
         shape = (ops.shape(features)[0], self.trees)
         node = ops.broadcast_to(self.roots, shape)
         for _ in range(self.depth):
-            asked = ops.take(self.feature, node)
-            answer = ops.take_along_axis(features, asked, axis=1)
+            compared = ops.take(self.feature, node)
+            value = ops.take_along_axis(features, compared, axis=1)
             node = ops.where(
-                answer <= ops.take(self.threshold, node),
+                value <= ops.take(self.threshold, node),
                 ops.take(self.left, node),
                 ops.take(self.right, node),
             )

@@ -1,4 +1,4 @@
-"""Several detectors in one graph, whose logits are weighed and added up.
+"""Several detectors in one graph: the weighted sum of their logits.
 
 What comes out is a detector like any other: it can be saved, loaded,
 evaluated, exported and served.
@@ -16,10 +16,12 @@ from dfk.models.calibration import CalibratedScore
 from dfk.models.out_of_distribution import OutOfDistributionScore
 from dfk.models.parts import embedder
 
+_PART_LOGITS = "part_logits"
+
 
 @dataclass(frozen=True)
 class Part:
-    """One of the detectors that are combined, cut in two at its features.
+    """One of the detectors that are combined, divided at its features.
 
     Args:
         name: what to call it.
@@ -49,6 +51,40 @@ def detector_part(name: str, detector: keras.Model) -> Part:
     return Part(name, embedder(detector), head)
 
 
+def flatten(
+    detectors: Sequence[keras.Model], weights: Sequence[float], bias: float
+) -> tuple[list[Part], list[float], float]:
+    """Takes detectors that `combine` made apart, for a new combination.
+
+    Combinations are never nested, so that what reads the parts of one, such
+    as an explanation, finds all of them.
+
+    Args:
+        detectors: combined ones and others.
+        weights: of the detectors' logits, one each.
+        bias: is added to the weighted sum.
+
+    Returns:
+        The parts, weights and bias for `combine` that give the same sum.
+
+    Example:
+        >>> combine(*flatten([svm, facenet], [0.4, 0.9], 0.1), "ensemble")
+    """
+    parts, factors = [], []
+    for detector, weight in zip(detectors, weights, strict=True):
+        if not any(layer.name == _PART_LOGITS for layer in detector.layers):
+            parts.append(detector_part(detector.name, detector))
+            factors.append(float(weight))
+            continue
+        inner, (inner_bias,) = detector.get_layer(names.LOGIT).get_weights()
+        bias += float(weight * inner_bias)
+        for number, factor in enumerate(inner[:, 0], 1):
+            extractor, head = map(detector.get_layer, _part_names(number))
+            parts.append(Part(head.name, extractor, head))
+            factors.append(float(weight * factor))
+    return parts, factors, bias
+
+
 def combine(
     parts: Sequence[Part], weights: Sequence[float], bias: float, name: str
 ) -> keras.Model:
@@ -68,29 +104,37 @@ def combine(
 
     Example:
         >>> parts = [detector_part(run, load(run)) for run in ("a", "b")]
-        >>> detector = combine(parts, [0.5, 0.5], 0.0, name="combination")
-        >>> detector.save("combination.keras")
+        >>> detector = combine(parts, [0.5, 0.5], 0.0, name="ensemble")
+        >>> detector.save("ensemble.keras")
     """
     images = keras.Input(parts[0].extractor.input_shape[1:], name="images")
+    part_names = [_part_names(number + 1) for number in range(len(parts))]
     features = [
-        _renamed(part.extractor, f"part{number}_features")(images)
-        for number, part in enumerate(parts, 1)
+        _renamed(part.extractor, features_name)(images)
+        for part, (features_name, _) in zip(parts, part_names, strict=True)
     ]
-    # One tensor in between, which is what an embedding of the detector is.
+    # One tensor of all features, which is the detector's own embedding.
     together = _side_by_side(features, names.FEATURES)
     together = OutOfDistributionScore(name=names.OOD_SCORE, dtype="float32")(
         together
     )
     ends = np.cumsum([values.shape[-1] for values in features]).tolist()
-    logits = []
-    for part, (start, end) in zip(parts, pairwise([0, *ends]), strict=True):
-        head = _renamed(part.head, f"part{len(logits) + 1}_logit")
-        logits.append(head(together[:, start:end]))
+    logits = [
+        _renamed(part.head, logit_name)(together[:, start:end])
+        for part, (_, logit_name), (start, end) in zip(
+            parts, part_names, pairwise([0, *ends]), strict=True
+        )
+    ]
     logit = keras.layers.Dense(1, dtype="float32", name=names.LOGIT)
-    x = logit(_side_by_side(logits, "part_logits"))
+    x = logit(_side_by_side(logits, _PART_LOGITS))
     x = CalibratedScore(dtype="float32", name=names.FAKE_PROBABILITY)(x)
     logit.set_weights([np.reshape(weights, (-1, 1)), np.array([bias])])
     return keras.Model(images, x, name=name)
+
+
+def _part_names(number: int) -> tuple[str, str]:
+    """The layers of a part: its extractor's name and its head's."""
+    return f"part{number}_features", f"part{number}_logit"
 
 
 def _renamed(model: keras.Model, name: str) -> keras.Model:

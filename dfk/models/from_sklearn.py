@@ -30,7 +30,7 @@ def to_keras(fitted: Pipeline, name: str) -> keras.Sequential:
     """Builds the network that computes what a pipeline computes, in float32.
 
     Args:
-        fitted: a pipeline of `StandardScaler` and `PCA`, either or none, and
+        fitted: a pipeline of `StandardScaler`, `PCA`, both or neither, and
             then a `LogisticRegression`, an `SVC` with an RBF kernel, a
             `KNeighborsClassifier` with weights by distance or a
             `GradientBoostingClassifier`; of the classes 0 and 1.
@@ -55,7 +55,7 @@ def to_keras(fitted: Pipeline, name: str) -> keras.Sequential:
 
 
 def vote_logits(share: np.ndarray, neighbors: int) -> np.ndarray:
-    """What `NearestNeighbors` answers where votes are shared so.
+    """The logits that `NearestNeighbors` computes for shares of the votes.
 
     Args:
         share: float `[N]` in 0..1, the fake share of the votes, as
@@ -63,7 +63,7 @@ def vote_logits(share: np.ndarray, neighbors: int) -> np.ndarray:
         neighbors: how many voted.
 
     Returns:
-        float `[N]`, the log-odds after one more vote for either side.
+        float `[N]`, the log-odds after one more vote for each class.
     """
     return np.log1p(neighbors * share) - np.log1p(neighbors * (1 - share))
 
@@ -103,7 +103,7 @@ def _(step: SVC):
         raise TypeError(f"The SVC must have an RBF kernel, not {step.kernel}.")
     layer = RadialBasisSVM(len(step.support_vectors_), dtype="float32")
     (intercept,) = step.intercept_
-    # `gamma` may be the word "scale"; the number is nowhere public.
+    # `gamma` may be "scale"; the number is in no public attribute.
     gamma = step._gamma
     return layer, [step.support_vectors_, step.dual_coef_.T, intercept, gamma]
 
@@ -112,7 +112,7 @@ def _(step: SVC):
 def _(step: KNeighborsClassifier):
     if step.weights != "distance":
         raise TypeError(f"Votes must be by distance, not {step.weights}.")
-    # The examples are nowhere public.
+    # The examples are in no public attribute.
     layer = NearestNeighbors(
         step.n_samples_fit_, step.n_neighbors, dtype="float32"
     )
@@ -151,7 +151,7 @@ def _(step: GradientBoostingClassifier):
 
 
 def _rounded_down(threshold: np.ndarray) -> np.ndarray:
-    """The largest float32 below: `x <= threshold` keeps its answer."""
+    """The largest float32 up to it: `x <= threshold` stays as it was."""
     rounded = threshold.astype(np.float32)
     lower = np.nextafter(rounded, np.float32(-np.inf))
     return np.where(rounded > threshold, lower, rounded)

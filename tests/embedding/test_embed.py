@@ -54,7 +54,7 @@ def test_the_command_embeds_and_clusters_a_data_set(tmp_path, faces, model):
     }
 
 
-def test_a_image_has_the_embedding_of_its_own_pixels(tmp_path, faces, model):
+def test_an_image_has_the_embedding_of_its_own_pixels(tmp_path, faces, model):
     made = embed([str(faces)], model, output_dir=tmp_path / "all").embeddings
     one = faces / "valid" / "fake" / "fake001.png"
     alone = embed([str(one)], model, output_dir=tmp_path / "one").embeddings
@@ -94,6 +94,8 @@ def test_a_data_set_of_tfds_has_no_faces_to_cut():
     [
         ([], "No picture was named"),
         ([__file__, "--clusters=3"], "--clusters is for --cluster=kmeans"),
+        ([__file__, "--limit=3"], "--limit is for --classify"),
+        ([__file__, "--classify", "--faces"], "--classify takes one data set"),
         (["missing.jpg"], "No file or folder missing.jpg"),
     ],
 )

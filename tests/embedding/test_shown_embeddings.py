@@ -6,7 +6,7 @@ from tensorboard.plugins import base_plugin
 from tensorboard.plugins.projector import projector_plugin
 from werkzeug.test import Client
 
-from dfk.embedding import contact_sheets, maps, projector, store
+from dfk.embedding import cluster_plots, store
 from dfk.embedding.clustering import Clustering
 from dfk.evaluation.figures import COLORS
 
@@ -31,7 +31,7 @@ def table(count, clusters=None):
 
 def test_tensorboard_serves_what_is_written(tmp_path):
     made = table(5, np.array([0, 0, 1, 1, -1]))
-    projector.write(tmp_path / "log", made, colors(5))
+    store.write_projector(tmp_path / "log", made, colors(5))
     context = base_plugin.TBContext(logdir=str(tmp_path / "log"))
     plugin = projector_plugin.ProjectorPlugin(context)
     apps = plugin.get_plugin_apps()
@@ -51,69 +51,88 @@ def test_tensorboard_serves_what_is_written(tmp_path):
 
 
 def test_metadata_of_one_column_has_no_header(tmp_path):
-    projector.write(tmp_path / "log", table(3), colors(3))
+    store.write_projector(tmp_path / "log", table(3), colors(3))
     lines = (tmp_path / "log" / "metadata.tsv").read_text().splitlines()
     assert lines == ["a 0", "a 1", "a 2"]
 
 
 def test_thumbnails_lie_row_by_row_in_the_sprite(tmp_path):
-    projector.write(tmp_path / "log", table(5), colors(5))
+    store.write_projector(tmp_path / "log", table(5), colors(5))
     sprite = Image.open(tmp_path / "log" / "sprite.png")
     assert sprite.size == (240, 240)
     assert sprite.getpixel((40, 120))[0] == 3
 
 
-def test_a_sprite_stays_within_what_browsers_take(tmp_path):
-    # A view of one number, so that large images cost no memory.
-    large = np.broadcast_to(np.uint8(90), (4, 4200, 4200, 3))
-    projector.write(tmp_path / "log", table(4), large)
-    assert Image.open(tmp_path / "log" / "sprite.png").size == (8192, 8192)
+def test_a_sprite_stays_within_what_browsers_take(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_LARGEST_SPRITE", 100)
+    store.write_projector(tmp_path / "log", table(4), colors(4))
+    assert Image.open(tmp_path / "log" / "sprite.png").size == (100, 100)
 
 
-def test_a_map_shows_labels_beside_identities(tmp_path):
-    found = Clustering("kmeans", np.arange(12) % 2, "")
-    truths = {
-        "identity": np.array(["ann", "bob", "cid"] * 4),
-        "label": np.array(["real", "fake"] * 6),
-    }
-    maps.write(tmp_path / "map.png", table(12).values, found, truths)
-    width, height = Image.open(tmp_path / "map.png").size
-    assert width == pytest.approx(3 * 0.923 * height, rel=0.01)
+@pytest.fixture
+def drawn(monkeypatch):
+    """The texts of each panel that is drawn: its title and its legend."""
+    panels = {}
+    legend, title = Axes.legend, Axes.set_title
 
-
-@pytest.mark.parametrize(
-    ("count", "known", "panels"), [(2, False, 1), (6, True, 2), (31, True, 2)]
-)
-def test_a_map_has_a_panel_for_what_is_known(tmp_path, count, known, panels):
-    found = Clustering("kmeans", np.arange(count) % 2, "")
-    truth = np.where(np.arange(count) % 2, "fake", "real")
-    truths = {"label": truth if known else np.full(count, "")}
-    maps.write(tmp_path / "map.png", table(count).values, found, truths)
-    width, height = Image.open(tmp_path / "map.png").size
-    assert width == pytest.approx(panels * 0.923 * height, rel=0.01)
-
-
-def test_names_are_neither_formulas_nor_hidden(tmp_path, monkeypatch):
-    shown = []
-    legend = Axes.legend
-
-    def spy(axes, handles, labels, **options):
-        made = legend(axes, handles, labels, **options)
-        shown.extend(text.get_text() for text in made.get_texts())
+    def spy_legend(axes, *arguments, **options):
+        made = legend(axes, *arguments, **options)
+        texts = [text.get_text() for text in made.get_texts()]
+        panels.setdefault(axes, {})["legend"] = texts
         return made
 
-    monkeypatch.setattr(Axes, "legend", spy)
-    found = Clustering("kmeans", np.arange(6) % 2, "")
-    truths = {"person": np.array(["_ann", "$b_{$"] * 3)}
-    maps.write(tmp_path / "map.png", table(6).values, found, truths)
-    assert {"_ann (3)", "$b_{$ (3)"} <= set(shown)
+    def spy_title(axes, text, **options):
+        panels.setdefault(axes, {})["title"] = text
+        return title(axes, text, **options)
+
+    monkeypatch.setattr(Axes, "legend", spy_legend)
+    monkeypatch.setattr(Axes, "set_title", spy_title)
+    return panels
+
+
+@pytest.mark.parametrize(("count", "method"), [(6, "PCA"), (31, "t-SNE")])
+def test_a_map_shows_clusters_beside_what_is_known(
+    tmp_path, drawn, count, method
+):
+    found = Clustering("kmeans", np.arange(count) % 2, "")
+    # Names are neither formulas nor hidden.
+    names = np.where(np.arange(count) % 3, "_ann", "$b_{$")
+    truths = {"identity": names, "label": np.full(count, "")}
+    path = tmp_path / "map.png"
+    cluster_plots.write_map(path, table(count).values, found, truths)
+    clusters, identities = drawn.values()
+    assert clusters["title"] == f"By cluster: kmeans, {method}"
+    assert identities["title"] == "By identity"
+    known = sum(names == "_ann")
+    assert identities["legend"] == [
+        f"_ann ({known})",
+        f"$b_{{$ ({count - known})",
+    ]
+    width, height = Image.open(path).size
+    assert width == pytest.approx(2 * 0.923 * height, rel=0.01)
+
+
+def test_what_is_rare_or_not_known_is_grey(tmp_path, drawn):
+    assignments = np.array([0, 0, 1, 1, -1, -1])
+    truth = np.array(["ann", "ann", "bob", "", "", ""])
+    cluster_plots.write_map(
+        tmp_path / "map.png",
+        table(6).values,
+        Clustering("hdbscan", assignments, ""),
+        {"identity": truth},
+    )
+    clusters, identities = drawn.values()
+    assert clusters["legend"] == ["0 (2)", "1 (2)", "noise (2)"]
+    assert identities["legend"] == ["ann (2)", "bob (1)", "not known (3)"]
 
 
 def test_the_nearest_to_the_centre_comes_first(tmp_path):
     angles = np.radians([40, 1, 0])
     values = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     found = Clustering("kmeans", np.zeros(3, int), "")
-    (path,) = contact_sheets.write_all(tmp_path, colors(3), values, found)
+    (path,) = cluster_plots.write_contact_sheets(
+        tmp_path, colors(3), values, found
+    )
     sheet = Image.open(path)
     shown = [sheet.getpixel((56 + 86 * i, 118))[0] for i in range(3)]
     assert shown == [1, 2, 0]
@@ -121,7 +140,7 @@ def test_the_nearest_to_the_centre_comes_first(tmp_path):
 
 def test_each_cluster_has_a_sheet_and_noise_its_own(tmp_path):
     found = Clustering("hdbscan", np.array([0, 0, 1, -1]), "")
-    files = contact_sheets.write_all(
+    files = cluster_plots.write_contact_sheets(
         tmp_path, colors(4), table(4).values, found
     )
     names = [path.name for path in files]
@@ -130,11 +149,11 @@ def test_each_cluster_has_a_sheet_and_noise_its_own(tmp_path):
 
 def test_only_what_differs_from_the_majority_is_framed():
     truth = np.array(["ann", "bob", "ann", ""])
-    sheet = contact_sheets.sheet("cluster 0", colors(4), truth)
+    sheet = cluster_plots.contact_sheet("cluster 0", colors(4), truth)
     frames = [sheet.getpixel((16 + 86 * i, 78)) == RED for i in range(4)]
     assert frames == [False, True, False, False]
 
 
 def test_a_sheet_shows_64_images_at_most():
-    few = contact_sheets.sheet("cluster 0", colors(64)).size
-    assert contact_sheets.sheet("cluster 0", colors(90)).size == few
+    few = cluster_plots.contact_sheet("cluster 0", colors(64)).size
+    assert cluster_plots.contact_sheet("cluster 0", colors(90)).size == few

@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from dfk import models
-from dfk.models.combination import Part, combine, detector_part
+from dfk.models.combination import Part, combine, detector_part, flatten
 from dfk.models.from_sklearn import to_keras
 from dfk.models.head import assemble
 
@@ -47,7 +47,7 @@ def logits(detector, images):
     return keras.Model(detector.input, layer.output)(images).numpy()
 
 
-def test_logits_are_weighed_and_added_up(combination, detectors, images):
+def test_logits_are_weighted_and_summed(combination, detectors, images):
     first, second = (logits(detector, images) for detector in detectors)
     expected = 2.0 * first + 0.5 * second + 0.3
     assert expected.std() > 0.01
@@ -73,10 +73,23 @@ def test_a_saved_combination_gives_the_same_scores(
     assert models.score_layer(loaded).calibration.bias == pytest.approx(0.1)
 
 
-def test_one_part_alone_is_a_combination_too(detectors, images):
-    alone = combine([detector_part("tiny", detectors[0])], [1.0], 0.0, "one")
+def test_a_combination_is_taken_apart_to_be_combined_again(
+    combination, images, tmp_path
+):
+    other = build_tiny(3)
+    parts, weights, bias = flatten([combination, other], [3.0, 0.5], 0.1)
+    assert len(parts) == 3
+    combine(parts, weights, bias, "larger").save(tmp_path / "model.keras")
+    sums = 3.0 * logits(combination, images) + 0.5 * logits(other, images)
+    np.testing.assert_allclose(
+        logits(models.load(tmp_path), images), sums + 0.1, atol=1e-5
+    )
+
+
+def test_one_part_is_a_combination_too(detectors, images):
+    single = combine([detector_part("tiny", detectors[0])], [1.0], 0.0, "one")
     expected = logits(detectors[0], images)
-    np.testing.assert_allclose(logits(alone, images), expected, atol=1e-5)
+    np.testing.assert_allclose(logits(single, images), expected, atol=1e-5)
 
 
 def test_a_classifier_is_a_part_like_a_detector(detectors, images, tmp_path):
