@@ -95,13 +95,6 @@ def embed(
     return result
 
 
-def _columns(images: Sequence[listing.ListedImage]) -> dict[str, np.ndarray]:
-    return {
-        name: np.array([getattr(image, name) for image in images], str)
-        for name in store.TEXTS
-    }
-
-
 def _values(
     arguments: Sequence[str],
     model: str,
