@@ -1,4 +1,15 @@
-"""The four signatures of a served detector, from bytes to verdicts."""
+"""The four signatures of a served detector, from bytes to verdicts.
+
+* `serving_default`: `image_bytes`, string `[N]`, to `fake_probability`,
+  float32 `[N]` in 0..1, `verdict`, string `[N]`, and `reason`, string `[N]`:
+  why the verdict is `uncertain` or `unreadable`, else empty.
+* `images`: `images`, float32 `[N, S, S, 3]`, RGB in 0..255, to the same.
+* `embed`: `image_bytes` to `embedding`, float32 `[N, D]` of length 1, a row of
+  NaN for an unreadable image.
+* `classify`: `inputs`, string `[N]` of serialized `tf.Example` with the bytes
+  feature `image/encoded`, to `classes`, string `[N, 2]`, and `scores`, float32
+  `[N, 2]`. An absent feature counts as an unreadable image.
+"""
 
 from collections.abc import Callable
 
@@ -25,20 +36,7 @@ def signatures(detector: keras.Model) -> dict[str, Callable]:
             input `[N, S, S, 3]`.
 
     Returns:
-        `tf.function`s by signature name:
-
-        * `serving_default`: `image_bytes`, string `[N]`, to
-          `fake_probability`, float32 `[N]` in 0..1, `verdict`, string `[N]`,
-          and `reason`, string `[N]`: why the verdict is `uncertain` or
-          `unreadable`, else empty.
-        * `images`: `images`, float32 `[N, S, S, 3]`, RGB in 0..255, to the
-          same.
-        * `embed`: `image_bytes` to `embedding`, float32 `[N, D]` of length
-          1, a row of NaN for an unreadable image.
-        * `classify`: `inputs`, string `[N]` of serialized `tf.Example` with
-          the bytes feature `image/encoded`, to `classes`, string `[N, 2]`,
-          and `scores`, float32 `[N, 2]`. An absent feature counts as an
-          unreadable image.
+        `tf.function`s by signature name, as described above.
 
     Example:
         >>> answer = signatures(detector)["serving_default"]
@@ -52,35 +50,23 @@ def signatures(detector: keras.Model) -> dict[str, Callable]:
     # once in the SavedModel.
     run = tf.function(_runner(detector), input_signature=[pixels])
 
-    def read_and_run(image_bytes: tf.Tensor) -> Outputs:
-        images, readable = decode_batch(image_bytes, size)
-        outputs = run(tf.cast(images, tf.float32))
-        return outputs._replace(
-            probability=tf.where(readable, outputs.probability, UNREADABLE),
-            features=tf.where(readable[:, None], outputs.features, UNREADABLE),
-        )
-
-    def answers(outputs: Outputs) -> dict[str, tf.Tensor]:
-        probability, ood_score, _ = outputs
-        verdicts = models.verdicts(probability, ood_score, limits)
-        return {"fake_probability": probability, **verdicts}
-
     @tf.function(input_signature=[_strings("image_bytes")])
     def serving_default(image_bytes):
-        return answers(read_and_run(image_bytes))
+        return _verdicts(_read_and_run(image_bytes, size, run), limits)
 
     @tf.function(input_signature=[pixels])
     def from_pixels(images):
-        return answers(run(images))
+        return _verdicts(run(images), limits)
 
     @tf.function(input_signature=[_strings("image_bytes")])
     def embed(image_bytes):
-        features = read_and_run(image_bytes).features
+        features = _read_and_run(image_bytes, size, run).features
         return {"embedding": tf.math.l2_normalize(features, axis=1)}
 
     @tf.function(input_signature=[_strings("inputs")])
     def classify(inputs):
-        scores = read_and_run(_encoded_images(inputs)).probability
+        image_bytes = _encoded_images(inputs)
+        scores = _read_and_run(image_bytes, size, run).probability
         return {
             "classes": tf.tile([LABELS], [tf.size(scores), 1]),
             "scores": tf.stack([1 - scores, scores], axis=1),
@@ -111,6 +97,22 @@ def _runner(detector: keras.Model) -> Callable:
         return Outputs(*(part[:count] for part in network(padded)))
 
     return run
+
+
+def _read_and_run(
+    image_bytes: tf.Tensor, size: int, run: Callable[[tf.Tensor], Outputs]
+) -> Outputs:
+    images, readable = decode_batch(image_bytes, size)
+    outputs = run(tf.cast(images, tf.float32))
+    return outputs._replace(
+        probability=tf.where(readable, outputs.probability, UNREADABLE),
+        features=tf.where(readable[:, None], outputs.features, UNREADABLE),
+    )
+
+
+def _verdicts(outputs: Outputs, limits: tf.Tensor) -> dict[str, tf.Tensor]:
+    verdicts = models.verdicts(outputs.probability, outputs.ood_score, limits)
+    return {"fake_probability": outputs.probability, **verdicts}
 
 
 def _encoded_images(examples: tf.Tensor) -> tf.Tensor:
