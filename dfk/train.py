@@ -11,7 +11,9 @@ weights skips phase one and may end with its regression instead. A run that was
 stopped goes on when its command is repeated.
 """
 
+import re
 import sys
+from pathlib import Path
 
 from absl import flags
 
@@ -19,12 +21,16 @@ from dfk import cli
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string(
-    "model",
-    "facenet",
-    "Detector: cnn, efficientnet, efficientnet_lite, facenet, forensic or "
-    "resnet.",
-)
+
+def _detectors() -> list[str]:
+    """The detectors' names, from their files: importing them is slow."""
+    files = Path(__file__).with_name("models").glob("*.py")
+    texts = (file.read_text(encoding="utf-8") for file in files)
+    pattern = re.compile(r'^@register\(\s*"(\w+)"', re.MULTILINE)
+    return sorted(name for text in texts for name in pattern.findall(text))
+
+
+flags.DEFINE_string("model", "facenet", f"Detector: {', '.join(_detectors())}.")
 flags.DEFINE_string(
     "weights",
     "default",

@@ -8,15 +8,6 @@ Example:
     >>> trained = models.load("runs/facenet-20260101-120000")
 """
 
-# Importing a detector's file registers it.
-from dfk.models import (  # noqa: F401
-    cnn,
-    efficientnet,
-    efficientnet_lite,
-    facenet,
-    forensic,
-    resnet,
-)
 from dfk.models.calibration import Calibration
 from dfk.models.conformal import verdicts
 from dfk.models.head import pooled_flips
@@ -36,6 +27,18 @@ from dfk.models.registry import (
     register,
 )
 from dfk.models.saved import load
+
+# isort: split
+# Importing a detector's file registers it. They come last, so that a file may
+# import what it needs from `dfk.models`.
+from dfk.models import (  # noqa: F401
+    cnn,
+    efficientnet,
+    efficientnet_lite,
+    facenet,
+    forensic,
+    resnet,
+)
 
 __all__ = [
     "Calibration",
