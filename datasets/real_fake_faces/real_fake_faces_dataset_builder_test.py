@@ -12,14 +12,14 @@ from unittest import mock
 import matplotlib.cbook
 import numpy as np
 import tensorflow_datasets as tfds
+from PIL import Image
+
+from dfk.data import sample
 from dfk.datasets.real_fake_faces import Builder
 from dfk.datasets.real_fake_faces.real_fake_faces_dataset_builder import (
     KaggleConfig,
     SampleConfig,
 )
-from PIL import Image
-
-from dfk.data import sample
 
 REQUIREMENT = "photographs==1.0"
 
