@@ -162,7 +162,8 @@ ADDED = {
     "dfk.export": ["--name=facenet"],
     "dfk.serve": ["--port=0"],
 }
-# `--classify` with two small random networks in place of FaceNet's weights.
+# `--classify` with two small random networks in place of FaceNet's weights, and
+# without the classifiers that take longest.
 CLASSIFY = """
 import runpy
 from dfk import models
@@ -171,6 +172,8 @@ from dfk.embedding import classify
 build = models.build
 models.build = lambda name, size: build("cnn", size, "none")
 classify.extractor = lambda name, size: models.embedder(build("cnn", size))
+for kind in ("neighbors", "boosting"):
+    del classify.KINDS[kind]
 runpy.run_module("dfk.embed", run_name="__main__", alter_sys=True)
 """
 # What `make quickstart` runs, on the folder instead of the sample.
