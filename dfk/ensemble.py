@@ -15,7 +15,7 @@ a run whose weight is near 0 may be left out.
 
 Examples:
   python -m dfk.ensemble runs/facenet runs/efficientnet_lite
-  python -m dfk.ensemble runs/svm runs/facenet --workdir=runs/ensemble
+  python -m dfk.ensemble runs/classifier runs/facenet --workdir=runs/ensemble
 """
 
 from collections.abc import Sequence

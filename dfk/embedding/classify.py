@@ -34,7 +34,7 @@ from dfk.models.extractors import extractor
 from dfk.models.features import Features, features
 from dfk.models.from_sklearn import to_keras, vote_logits
 from dfk.progress import track
-from dfk.runs import Run
+from dfk.runs import Run, provenance
 from dfk.training import ensemble
 from dfk.training.ensemble import WeightedSum
 
@@ -193,12 +193,14 @@ def classify(
     config = {
         "model": detector.name,
         "dataset": dataset,
-        "data_dir": data_dir,
+        "data_dir": names.absolute(data_dir),
         "image_size": faces.image_size,
         "limit": limit,
         "features": model,
     }
-    ensemble.write_run(run, detector, config, {"classification": record})
+    run.finish(detector, {"classification": provenance() | record})
+    # What makes a folder a run comes last: nothing could go on with half of it.
+    run.write_config(config)
     return run, record
 
 

@@ -101,12 +101,14 @@ def fit_ensemble(
     config = {
         "model": ensemble.name,
         "dataset": dataset,
-        "data_dir": data_dir,
+        "data_dir": names.absolute(data_dir),
         "image_size": image_size,
         "limit": limit,
         "runs": [str(run.path) for run in runs],
     }
-    write_run(target, ensemble, config, {"ensemble": record})
+    target.finish(ensemble, {"ensemble": provenance() | record})
+    # What makes a folder a run comes last: nothing could go on with half of it.
+    target.write_config(config)
     return target, record
 
 
@@ -320,25 +322,3 @@ def new_run(workdir: str | Path | None, name: str) -> Run:
             f"{run.path} holds a run already: choose another --workdir."
         )
     return run
-
-
-def write_run(
-    run: Run,
-    detector: keras.Model,
-    config: dict[str, Any],
-    results: dict[str, dict[str, Any]],
-) -> None:
-    """Writes what a finished run consists of.
-
-    Args:
-        run: its folder is made.
-        detector: is saved as `model.keras`.
-        config: what it was made of.
-        results: what was measured, under the name of the work.
-    """
-    named = {name: provenance() | record for name, record in results.items()}
-    run.finish(detector, named)
-    # What makes a folder a run comes last, since nothing could go on with
-    # half of one.
-    absolute = {"data_dir": names.absolute(config["data_dir"])}
-    run.write_config(config | absolute)
