@@ -90,22 +90,24 @@ class Run:
             detector.save(partial)
 
 
-def require_format(path: Path, config: dict[str, Any]) -> None:
+def require_format(path: Path, description: dict[str, Any]) -> None:
     """Refuses what a version of dfk with other layers and files made.
 
     Args:
-        path: of the run's folder, for the message.
-        config: its `config.json`.
+        path: of the run or the detector, for the message.
+        description: what tells its `format`, such as a run's `config.json`;
+            the first format is not told.
 
     Raises:
         UserError: it was made by another version.
     """
-    made = config.get("format", 1)
+    made = description.get("format", 1)
     if made != dfk.FORMAT:
         version = "dfk 0.1" if made == 1 else "another version of dfk"
         raise UserError(
             f"{path} was made by {version}, format {made}, and this is dfk "
-            f"{dfk.__version__}, format {dfk.FORMAT}: train again."
+            f"{dfk.__version__}, format {dfk.FORMAT}: train or export "
+            "again."
         )
 
 

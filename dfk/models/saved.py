@@ -6,10 +6,9 @@ from pathlib import Path
 
 import keras
 
-from dfk import FORMAT, __version__
 from dfk.errors import UserError
 from dfk.models.parts import REQUIRED
-from dfk.runs import refuse_repeats
+from dfk.runs import refuse_repeats, require_format
 
 _UNREADABLE = (OSError, zipfile.BadZipFile, ValueError, TypeError, KeyError)
 
@@ -40,9 +39,7 @@ def load(path: str | Path) -> keras.Model:
             ".keras file."
         )
     try:
-        found = _format(file)
-        if found not in (None, FORMAT):
-            raise other_format(file, found)
+        _require_format(file)
         detector = keras.models.load_model(file)
         for name in REQUIRED:
             detector.get_layer(name)
@@ -55,28 +52,14 @@ def load(path: str | Path) -> keras.Model:
         ) from error
 
 
-def other_format(path: Path, found: int) -> UserError:
-    """The error of a detector that another version of dfk wrote.
+def _require_format(file: Path) -> None:
+    """Refuses a detector of another format, before its layers are looked up.
 
-    Args:
-        path: the detector.
-        found: the number of its format.
-    """
-    return UserError(
-        f"{path} was made by another version of dfk, in format {found}, and "
-        f"this is dfk {__version__}, which reads format {FORMAT}: train or "
-        "export it again."
-    )
-
-
-def _format(file: Path) -> int | None:
-    """The format of a detector, or None of what is no detector of ours.
-
-    It is a number in the layer that scores. The first format had none, and
-    its layers, whose names have changed, could not be loaded to be asked.
+    The format is a number in the layer that scores. In the first format there
+    was none. What has no layer of ours is refused later, by what it lacks.
     """
     if not zipfile.is_zipfile(file):
-        return None
+        return
     with zipfile.ZipFile(file) as archive:
         config = json.loads(archive.read("config.json"))
     formats = [
@@ -84,4 +67,5 @@ def _format(file: Path) -> int | None:
         for layer in config["config"].get("layers", [])
         if str(layer.get("registered_name")).startswith("dfk>")
     ]
-    return max(formats, default=None)
+    if formats:
+        require_format(file, {"format": max(formats)})

@@ -7,12 +7,12 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from dfk import FORMAT, models
+from dfk import models
 from dfk.errors import UserError
-from dfk.models.saved import other_format
 from dfk.prediction import versions
 from dfk.prediction.predictions import Predictor, Score
 from dfk.prediction.signatures import signatures
+from dfk.runs import require_format
 
 # What `dfk.export` says of an exported detector, beside its graph.
 DESCRIPTION = Path("assets.extra", "detector.json")
@@ -82,7 +82,7 @@ def load(path: str | Path) -> LoadedDetector:
         detector = models.load(path)
         answer = signatures(detector)["serving_default"]
         return LoadedDetector(answer, detector.name, None, detector)
-    _refuse_other_formats(exported)
+    _require_format(exported)
     try:
         module = tf.saved_model.load(str(exported))
         answer = module.signatures["serving_default"]
@@ -106,19 +106,18 @@ def _saved_model(path: Path) -> Path | None:
     return None
 
 
-def _refuse_other_formats(exported: Path) -> None:
+def _require_format(exported: Path) -> None:
     try:
-        found = json.loads((exported / DESCRIPTION).read_text())["format"]
+        description = json.loads((exported / DESCRIPTION).read_text())
     except FileNotFoundError:
         # The first format had no description, but these beside its graph.
         beside = ("model.keras", "MODEL_CARD.md")
         if not any((exported / name).is_file() for name in beside):
             raise _foreign(exported) from None
-        found = 1
-    except (ValueError, KeyError, TypeError) as error:
+        description = {}
+    except ValueError as error:
         raise _foreign(exported) from error
-    if found != FORMAT:
-        raise other_format(exported, found)
+    require_format(exported, description)
 
 
 def _foreign(exported: Path) -> UserError:

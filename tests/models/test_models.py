@@ -223,12 +223,12 @@ def test_a_detector_of_the_first_format_is_refused(other_format):
     file = other_format(
         ("BothViews", {}), ("NoveltyGauge", {}), ("CalibratedScore", {})
     )
-    with pytest.raises(UserError, match=r"format 1.*train or export it again"):
+    with pytest.raises(UserError, match=r"format 1, .*: train or export again"):
         models.load(file.parent)
 
 
 def test_a_detector_of_a_later_format_is_refused(other_format):
     number = dfk.FORMAT + 1
     file = other_format(("CalibratedScore", {"format": number}))
-    with pytest.raises(UserError, match=f"in format {number}, "):
+    with pytest.raises(UserError, match=f"by another .*, format {number}, "):
         models.load(file)

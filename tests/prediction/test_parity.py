@@ -158,7 +158,7 @@ def test_an_export_of_a_later_dfk_is_refused(exported):
     (exported / "assets.extra/detector.json").write_text(
         json.dumps({"format": dfk.FORMAT + 1})
     )
-    with pytest.raises(UserError, match=rf"in format {dfk.FORMAT + 1}, "):
+    with pytest.raises(UserError, match=rf"dfk, format {dfk.FORMAT + 1}, "):
         dfk.load(exported.parent)
 
 

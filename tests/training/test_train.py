@@ -83,7 +83,7 @@ def test_a_run_of_an_earlier_version_is_not_continued(
     begun, settings = Run("runs/begun"), config.resolved().settings()
     del settings["format"]
     write_json(begun.config_path, settings)
-    with pytest.raises(UserError, match=r"format 1, .* format 2: train again"):
+    with pytest.raises(UserError, match=r"format 1, .* format 2: train"):
         train(config, str(begun.path))
     assert find_run(config.resolved().settings()).path != begun.path
     begun.model_path.touch()
