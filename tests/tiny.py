@@ -77,9 +77,10 @@ def images():
 
 @pytest.fixture(scope="session")
 def run(detector, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    save_run(detector, folder)
-    return folder
+    if "run" not in _shared:
+        _shared["run"] = tmp_path_factory.mktemp("runs") / "tiny"
+        save_run(detector, _shared["run"])
+    return _shared["run"]
 
 
 @pytest.fixture(scope="session")

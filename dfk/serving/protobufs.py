@@ -38,44 +38,20 @@ def _messages_only() -> Iterator[None]:
         del sys.modules["tensorflow"]
 
 
+# Others import these from here.
 with _messages_only():
     from tensorflow.core.framework import tensor_pb2, types_pb2
-    from tensorflow_serving.apis import (
+    from tensorflow_serving.apis import (  # noqa: F401
         classification_pb2,
         get_model_metadata_pb2,
         get_model_status_pb2,
-        inference_pb2,
-        input_pb2,
-        model_management_pb2,
         model_pb2,
         model_service_pb2_grpc,
         predict_pb2,
         prediction_log_pb2,
         prediction_service_pb2_grpc,
-        regression_pb2,
     )
-    from tensorflow_serving.config import model_server_config_pb2
-
-__all__ = [
-    "classification_pb2",
-    "from_strings",
-    "get_model_metadata_pb2",
-    "get_model_status_pb2",
-    "inference_pb2",
-    "input_pb2",
-    "model_management_pb2",
-    "model_pb2",
-    "model_server_config_pb2",
-    "model_service_pb2_grpc",
-    "predict_pb2",
-    "prediction_log_pb2",
-    "prediction_service_pb2_grpc",
-    "regression_pb2",
-    "tensor_pb2",
-    "to_floats",
-    "to_strings",
-    "types_pb2",
-]
+    from tensorflow_serving.config import model_server_config_pb2  # noqa: F401
 
 
 def from_strings(values: list[bytes]) -> tensor_pb2.TensorProto:
