@@ -13,7 +13,7 @@ from dfk.embedding import classify as classify_module
 from dfk.embedding.classify import KINDS, classify
 from dfk.errors import UserError
 from dfk.evaluation.metrics import measure
-from dfk.evaluation.scores import score_split
+from dfk.evaluation.measure import score_split
 from dfk.models.head import assemble
 
 SIZE = 32

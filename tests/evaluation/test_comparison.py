@@ -3,12 +3,12 @@ import re
 
 import numpy as np
 import pytest
+from dfk.evaluation.paired import holm
 from skilled import LABELS, scores
 
 from dfk.errors import UserError
 from dfk.evaluation import comparison, tables
 from dfk.evaluation.measure import evaluate
-from dfk.evaluation.paired import holm
 
 # Fewer resamples than the command draws, to be quick.
 compare = functools.partial(comparison.compare, resamples=999)

@@ -1,12 +1,12 @@
 import keras
 import numpy as np
 import pytest
+from dfk.evaluation.explanations import heat_maps
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from dfk import models
 from dfk.errors import UserError
-from dfk.evaluation.explanations import heat_maps
 from dfk.images.faces import Face
 from dfk.images.self_blending import self_blend
 from dfk.models.classifiers import BoostedTrees

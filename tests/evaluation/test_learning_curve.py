@@ -5,12 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+from dfk.evaluation.scored_runs import ScoredRun
 from PIL import Image
 
 from dfk.errors import UserError
 from dfk.evaluation import learning_curve
 from dfk.evaluation.comparison import Row
-from dfk.evaluation.scored_runs import ScoredRun
 
 
 def row(images, accuracies, detector="cnn", limit=None, **config):

@@ -3,10 +3,10 @@ import time
 
 import numpy as np
 import pytest
+from dfk.evaluation.bootstrap import bootstrap
 from sklearn import metrics as sk
 
 from dfk.evaluation import metrics
-from dfk.evaluation.bootstrap import bootstrap
 
 
 def faces(count=400, seed=0):

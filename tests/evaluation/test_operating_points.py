@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-
 from dfk.evaluation.operating_points import operating_points
+
 from dfk.models import Calibration
 
 LABELS = np.array([0] * 10 + [1] * 10)

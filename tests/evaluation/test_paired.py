@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
+from dfk.evaluation.paired import PairedAucs, holm, mcnemar, weighted_auc
 from skilled import LABELS, scores
 from sklearn.metrics import roc_auc_score
-
-from dfk.evaluation.paired import PairedAucs, holm, mcnemar, weighted_auc
 
 
 def test_the_luck_of_one_seed_is_no_real_difference():

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from dfk.evaluation.reliability import (
     calibrated_error,
     expected_calibration_error,

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from dfk.evaluation.scores import Scores
 from PIL import Image
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from dfk.errors import UserError
 from dfk.evaluation.measure import evaluate
 from dfk.evaluation.robustness import area, robustness, summary
-from dfk.evaluation.scores import Scores
 from dfk.images.corruptions import CORRUPTIONS
 from dfk.models import Calibration
 

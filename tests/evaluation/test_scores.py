@@ -1,10 +1,10 @@
 import keras
 import numpy as np
 import pytest
+from dfk.evaluation.scores import score_split
 
 from dfk import data
 from dfk.errors import UserError
-from dfk.evaluation.scores import score_split
 
 
 @pytest.fixture(scope="module")

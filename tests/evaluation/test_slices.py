@@ -1,7 +1,6 @@
 import numpy as np
-from PIL import Image
-
 from dfk.evaluation.slices import by_group, by_size, sides_of
+from PIL import Image
 
 LABELS = np.array([0, 0, 1, 1, 1])
 SCORES = np.array([0.1, 0.9, 0.9, 0.2, 0.8])
