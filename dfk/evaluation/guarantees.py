@@ -104,7 +104,8 @@ def operating_points(
                     "recall": _share(above, weights * (labels == 1)),
                 }
 
-            point |= estimates(shares, groups, seed=seed)
+            values = shares(np.ones(len(labels)))
+            point |= estimates(values, shares, groups, seed=seed)
         points.append(point)
     return points
 

@@ -152,6 +152,7 @@ def with_intervals(
         {'value': 0.89, 'low': 0.86, 'high': 0.92}
     """
     return estimates(
+        measure(labels, probabilities, threshold),
         lambda weights: measure(labels, probabilities, threshold, weights),
         groups,
         resamples,

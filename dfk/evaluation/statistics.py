@@ -67,28 +67,29 @@ def bootstrap(
 
 
 def estimates(
+    values: Statistics,
     statistics: Callable[[np.ndarray], Statistics],
     groups: np.ndarray,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Computes statistics with their 95 % intervals.
+    """Adds 95 % intervals to statistics.
 
     Args:
-        statistics: as for `bootstrap`, which see for all arguments.
+        values: the statistics of all images.
+        statistics: computes them from weights, as for `bootstrap`.
         groups: `[N]`, the group of each image.
         resamples: how many resamples to draw.
         seed: the same seed gives the same intervals.
 
     Returns:
-        By name the `value` for weights of one, and the interval's ends `low`
-        and `high`; None where undefined.
+        By name the `value`, and the interval's ends `low` and `high`; None
+        where undefined.
 
     Example:
-        >>> estimates(mean, groups=np.arange(len(x)))["mean"]
+        >>> estimates({"mean": x.mean()}, mean, np.arange(len(x)))["mean"]
         {'value': 1.01, 'low': 0.93, 'high': 1.08}
     """
-    values = statistics(np.ones(len(groups)))
     limits = bootstrap(statistics, groups, resamples, seed)
     return {
         name: {"value": values[name], "low": low, "high": high}
