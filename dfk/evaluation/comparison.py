@@ -329,9 +329,7 @@ def _settings(config: dict[str, Any]) -> dict[str, Any]:
     tunes = _trains_backbone(config)
     ignored = {*_NO_SETTINGS, "recipe", *(() if tunes else _TUNING)}
     settings = {
-        name: value
-        for name, value in config.items()
-        if name not in ignored
+        name: value for name, value in config.items() if name not in ignored
     }
     # Versions of dfk may have changed the recipe between two runs.
     recipe = flat(config.get("recipe", {})) if tunes else {}

@@ -46,9 +46,7 @@ class Source(NamedTuple):
     @classmethod
     def of_run(cls, run: Run, split: str) -> "Source":
         """A split of the data that a run was trained on."""
-        config = run.config
-        data_dir = names.absolute(config["data_dir"])
-        return cls(config["dataset"], data_dir, split)
+        return cls(run.config["dataset"], run.config["data_dir"], split)
 
     @property
     def place(self) -> str:

@@ -146,15 +146,6 @@ def test_the_evaluation_meant_may_be_named_as_for_evaluate(write_run, asked):
     assert found.source.name == "faces and other"
 
 
-def test_seeds_are_one_row_however_their_folder_was_spelled(write_run):
-    runs = [
-        write_run(str(seed), scores(1, seed), seed=seed, data_dir=spelled)
-        for seed, spelled in enumerate(("faces", "faces/", "./faces"))
-    ]
-    (row,) = compare(runs).rows
-    assert (len(row.runs), row.label) == (3, "cnn")
-
-
 def test_other_images_are_not_compared(write_run):
     fewer = write_run("fewer", scores(1)[:-2], LABELS[:-2], model="resnet")
     with pytest.raises(UserError, match=r"same images.*\(120 and 118 images"):
