@@ -86,7 +86,7 @@ def evaluate(
 
     Returns:
         The record: the `metrics` with 95 % intervals, `confusion` counts at
-        `threshold`, `verdicts`, the share that is `unfamiliar`, `coverage`,
+        `threshold`, `verdicts`, the share `out_of_distribution`, `coverage`,
         `operating_points`, `reliability`, `calibration`, and what they were
         measured on, with what, where and when. `files` are relative to the
         run.
@@ -138,7 +138,9 @@ def _measurements(scores: Scores, calibration: Calibration) -> dict[str, Any]:
         "best_balanced_accuracy": metrics.best_balanced_accuracy(*scored),
         "confusion": metrics.confusion(*scored),
         "verdicts": metrics.verdict_table(scores.labels, verdicts["verdict"]),
-        "unfamiliar": float(np.mean(verdicts["reason"] == OUT_OF_DISTRIBUTION)),
+        "out_of_distribution": float(
+            np.mean(verdicts["reason"] == OUT_OF_DISTRIBUTION)
+        ),
         "coverage": guarantees.coverage(*scored, calibration),
         "operating_points": guarantees.operating_points(
             *scored, scores.groups, calibration, SEED

@@ -184,19 +184,17 @@ def summary(
             {"level": level, **_cell(cells[name, level], calibration)}
             for level in corruption.levels
         ]
+        under = {c: area([cell[c] for cell in (start, *row)]) for c in CURVES}
         corruptions[name] = {
             "unit": corruption.unit,
-            "area": {
-                curve: area([cell[curve] for cell in (start, *row)])
-                for curve in CURVES
-            },
+            "area": under,
             "cells": row,
         }
     areas = [c["area"]["balanced_accuracy"] for c in corruptions.values()]
     all_cells = [
-        {"corruption": name, "unit": corruption["unit"], **cell}
-        for name, corruption in corruptions.items()
-        for cell in corruption["cells"]
+        {"corruption": name, "unit": c["unit"], **cell}
+        for name, c in corruptions.items()
+        for cell in c["cells"]
     ]
     return {
         "score": None if None in areas else float(np.mean(areas)),

@@ -70,7 +70,7 @@ def _show_guarantees(console: Console, record: dict[str, Any]) -> None:
     print(
         f"Uncertain is a probability of fake from {low:.3f} to {high:.3f}, or "
         "a picture unlike the training pictures "
-        f"({_percent(record['unfamiliar'])})."
+        f"({_percent(record['out_of_distribution'])})."
     )
     for name, row in record["coverage"].items():
         print(_coverage_sentence(name, row, calibration["error_rate"]))

@@ -34,7 +34,7 @@ def test_a_run_is_measured_on_its_own_test_split(evaluated):
     assert record["calibration"]["temperature"] == 2.0
     assert record["calibration"]["real_up_to"] == pytest.approx(0.6)
     assert record["calibration"]["alarms"] == [1.0, 1.0, 1.0]
-    assert record["unfamiliar"] == 0.0
+    assert record["out_of_distribution"] == 0.0
 
 
 def test_the_record_says_where_its_numbers_come_from(evaluated):
