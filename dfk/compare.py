@@ -1,4 +1,4 @@
-r"""Compares runs, and says which differences are real.
+r"""Compares runs, and says which differences are significant.
 
   python -m dfk.compare RUN... [--update=README.md] [--learning_curve=FILE.png]
 

@@ -6,20 +6,20 @@ A RUN is a folder that `python -m dfk.train` wrote; one of repeats stands for
 all its seeds, each of which is measured by itself. Without a data set, the
 test split of the one that the run was trained on is used. Prints accuracy,
 balanced accuracy, ROC AUC, average precision, equal error rate and F1, each
-with a 95 % interval, and what was called what. Writes into RUN:
+with a 95 % interval, the confusion counts and the verdicts. Writes into RUN:
 
   results.json    the numbers, with the data, command, versions and machine
   scores-*.csv    the score and the verdict of every image
   plots/          ROC, precision and recall, reliability, confusion, scores
   report.html     all of it on one page, with the worst mistakes
 
-With --robustness it scores the split again in about 40 harmed versions (JPEG,
-WebP, resized, blurred, noisy, darker, brighter, pale, cropped, turned, as a
-screenshot, passed through social networks), which takes about 40 times as
+With --robustness it scores the split again in about 40 corrupted versions
+(JPEG, WebP, resized, blurred, noisy, darker, brighter, pale, cropped, turned,
+as a screenshot, passed through social networks), which takes about 40 times as
 long, prints how much of the accuracy is left, and adds to RUN:
 
-  robustness-*.csv    accuracy, AUC, calibration and verdicts a version
-  plots/robustness-*  accuracy and AUC against how much was done
+  robustness-*.csv    accuracy, AUC, calibration and verdicts of each version
+  plots/robustness-*  accuracy and AUC against the level of each corruption
 
 Examples:
   python -m dfk.evaluate runs/facenet
@@ -73,8 +73,8 @@ _ROBUSTNESS = flags.DEFINE_bool(
 _CORRUPTIONS = flags.DEFINE_list(
     "corruptions",
     [],
-    "With --robustness: only these, such as jpeg,webp,social. The score needs "
-    "all.",
+    "With --robustness: only these, such as jpeg,webp,social. The score "
+    "requires all.",
 )
 
 
@@ -85,7 +85,7 @@ def main(argv: Sequence[str]) -> None:
             "Name a run, as in `python -m dfk.evaluate runs/facenet`. "
             "Received: none."
         )
-    # A mistake is answered before TensorFlow takes seconds to import.
+    # Mistakes are reported before TensorFlow takes seconds to import.
     grid = _grid(_CORRUPTIONS.value)
     runs = [run.path for run in finished(argv[1:])]
     from rich.console import Console
@@ -109,8 +109,8 @@ def _grid(names: Sequence[str]) -> dict[str, Corruption]:
     for name in names:
         if name not in CORRUPTIONS:
             raise UserError(
-                f"--corruptions names {name!r}, which is none: pass some of "
-                f"{', '.join(CORRUPTIONS)}."
+                f"--corruptions names {name!r}, which does not exist: pass "
+                f"some of {', '.join(CORRUPTIONS)}."
             )
     chosen = names or CORRUPTIONS
     return {c: CORRUPTIONS[c] for c in CORRUPTIONS if c in chosen}
@@ -132,9 +132,9 @@ def _evaluate(
     summary.show(console, record)
     files = record["files"]
     if _ROBUSTNESS.value:
-        harmed = robustness(path, *where, grid=grid)
-        summary.show_robustness(console, harmed)
-        files += harmed["files"][1:]
+        corrupted = robustness(path, *where, grid=grid)
+        summary.show_robustness(console, corrupted)
+        files += corrupted["files"][1:]
     files.append(write_report(path, *where).name)
     print(f"Written into {path}:", *files, sep="\n  ")
 

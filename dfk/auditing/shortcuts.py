@@ -23,8 +23,11 @@ from dfk.auditing.checks import (
     auc_verdict,
 )
 from dfk.auditing.encoding import Columns
-from dfk.evaluation.bootstrap import bootstrap
-from dfk.evaluation.paired import groups_of_each_class, weighted_auc
+from dfk.evaluation.statistics import (
+    bootstrap,
+    groups_of_each_class,
+    weighted_auc,
+)
 
 FOLDS = 5
 # With fewer groups of a class the interval would be too wide to say anything.

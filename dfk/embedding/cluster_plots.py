@@ -14,8 +14,8 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from dfk.embedding.clustering import NOISE, SEED, Clustering, majority
-from dfk.evaluation import figures
-from dfk.evaluation.figures import COLORS, INK
+from dfk.evaluation import plots
+from dfk.evaluation.plots import COLORS, INK
 
 # With fewer images, t-SNE has no neighbourhoods to keep, and PCA is as good.
 _FEW = 30
@@ -66,7 +66,7 @@ def write_map(
             _draw(beside, points, *_most_frequent(truths[truth]))
             beside.set_title(f"By {truth}")
 
-    figures.write(path, draw, (7.2 * panels, 7.8), dpi=110)
+    plots.write_figure(path, draw, (7.2 * panels, 7.8), dpi=110)
 
 
 def _project(values: np.ndarray) -> tuple[np.ndarray, str]:

@@ -1,4 +1,4 @@
-"""Which detector is better, and whether the difference is a real one.
+"""Which detector is better, and whether the difference is significant.
 
 Runs that differ only in their seed are one row. All rows were scored on the
 same images, so that they can be compared image by image.
@@ -7,6 +7,8 @@ same images, so that they can be compared image by image.
 import dataclasses
 import itertools
 import json
+import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from dfk import runs
 from dfk.data import names
 from dfk.errors import UserError
-from dfk.evaluation.bootstrap import COVERAGE
+from dfk.evaluation import records
 from dfk.evaluation.metrics import THRESHOLD
-from dfk.evaluation.paired import (
+from dfk.evaluation.records import Source
+from dfk.evaluation.statistics import (
+    COVERAGE,
     AucDifference,
     McNemar,
     PairedAucs,
@@ -26,8 +31,7 @@ from dfk.evaluation.paired import (
     holm,
     mcnemar,
 )
-from dfk.evaluation.scored_runs import ScoredRun, Source, read
-from dfk.runs import flat
+from dfk.runs import Run, flat
 
 # They give standard errors, and these to about 2 %.
 RESAMPLES = 2_000
@@ -41,13 +45,38 @@ _TUNING = ("unfreeze", "epochs", "batch_size", "accumulate", "learning_rate")
 
 
 @dataclass(frozen=True)
+class ScoredRun:
+    """A run and what its detector said about each image, in the ids' order.
+
+    Args:
+        path: the run's folder.
+        config: what the run was started with.
+        training: what `results.json` tells about the training.
+        metrics: the record's metrics, each with `value`, `low` and `high`.
+        ids: str `[N]`.
+        groups: str `[N]`, images of one group are not independent.
+        labels: int `[N]`, 0 for real and 1 for fake.
+        probabilities: float32 `[N]` in 0..1, the probabilities of fake.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    training: dict[str, Any]
+    metrics: dict[str, dict[str, float]]
+    ids: np.ndarray
+    groups: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
 class Row:
     """Runs that differ only in their seed.
 
     Args:
         detector: its name.
-        settings: in words, what sets it apart from other rows of the same
-            detector; empty if nothing does.
+        settings: a phrase that says what sets it apart from other rows of
+            the same detector; empty if nothing does.
         runs: at least one.
     """
 
@@ -73,9 +102,9 @@ class Difference:
         row: the row.
         auc: its mean ROC AUC less the best row's. `p` is corrected by Holm's
             method for all pairs of rows.
-        mcnemar: the same for the calls at 0.5, the row's first; None where a
-            row has several runs or images belong together in groups, which
-            that test does not know.
+        mcnemar: the test of the labels at threshold 0.5, with the row as
+            the first detector; None where a row has several runs, or where
+            images form groups, since the test takes images as independent.
     """
 
     row: Row
@@ -83,8 +112,8 @@ class Difference:
     mcnemar: McNemar | None
 
     @property
-    def is_real(self) -> bool:
-        """Whether chance is no likely explanation."""
+    def is_significant(self) -> bool:
+        """Whether chance alone would seldom make so large a difference."""
         return self.auc.p < 1 - COVERAGE
 
 
@@ -119,10 +148,10 @@ def compare(
     """Compares evaluated runs on the images that all of them scored.
 
     The intervals come from a paired bootstrap over groups of images and, in
-    rows of several runs, from the spread over the seeds (`PairedAucs`); of a
-    single run it stays unknown how much is the luck of training. The best row
-    is picked by its result, so all pairs of rows count as tests: correcting
-    only for those with the best row would call too many differences real.
+    rows of several runs, from the variation over seeds (`PairedAucs`), which
+    is unknown for a single run. The best row is picked by its result, so all
+    pairs of rows count as tests: correcting only for those with the best row
+    would call too many differences significant.
 
     Args:
         paths: folders of runs or of repeats.
@@ -143,9 +172,8 @@ def compare(
         >>> compare(["runs/cnn", "runs/facenet"]).differences[0].auc.value
         -0.131
     """
-    source, scored = read(paths, dataset, data_dir, split)
+    source, scored = _read(paths, Source.named(dataset, data_dir, split))
     first = scored[0]
-    groups = len(np.unique(first.groups))
     if groups_of_each_class(first.labels, first.groups) < 2:
         raise UserError(
             f"The {len(first.ids)} images of {source.name} ({source.split}) "
@@ -153,32 +181,110 @@ def compare(
             "groups each."
         )
     rows = _rows(scored)
-    differences = _differences(rows, resamples) if len(rows) > 1 else []
     return Comparison(
-        source, len(first.ids), groups, resamples, rows, differences
+        source,
+        images=len(first.ids),
+        groups=len(np.unique(first.groups)),
+        resamples=resamples,
+        rows=rows,
+        differences=_differences(rows, resamples) if len(rows) > 1 else [],
     )
 
 
+def _read(
+    paths: Sequence[str | Path], asked: Source
+) -> tuple[Source, list[ScoredRun]]:
+    """Reads the evaluation that is asked for, or the one all runs share."""
+    opened = runs.finished(paths)
+    evaluations = {run: _evaluations(run, asked) for run in opened}
+    source = _shared(evaluations, asked)
+    scored = [_read_run(run, evaluations[run][source]) for run in opened]
+    for other in scored[1:]:
+        _require_same_images(scored[0], other)
+    return source, scored
+
+
+def _evaluations(run: Run, asked: Source) -> dict[Source, str]:
+    """The keys of the run's evaluations, by source, if asked for."""
+    found = {}
+    for key, record in run.results.get("evaluation", {}).items():
+        source = Source(*(record[name] for name in Source._fields))
+        if all(a in (None, s) for a, s in zip(asked, source, strict=True)):
+            found[source] = key
+    return found
+
+
+def _shared(evaluations: dict[Run, dict[Source, str]], asked: Source) -> Source:
+    """The one source that all runs were evaluated on."""
+    times = Counter(itertools.chain.from_iterable(evaluations.values()))
+    shared = [source for source in times if times[source] == len(evaluations)]
+    if len(shared) > 1:
+        choices = "; ".join(shlex.join(source.flags) for source in shared)
+        raise UserError(
+            "The runs were evaluated on several things: say which one is "
+            f"meant with the flags of one of these: {choices}."
+        )
+    if not shared:
+        source = max(times, key=times.__getitem__, default=asked)
+        lacking = [
+            r.path for r, has in evaluations.items() if source not in has
+        ]
+        what = f"scores of {source.name}" if any(source[:2]) else "scores"
+        more = f" and {len(lacking) - 1} more runs" if len(lacking) > 1 else ""
+        raise UserError(
+            f"No {what} in {lacking[0]}{more}: run "
+            f"`{records.command(lacking, source)}` first."
+        )
+    return shared[0]
+
+
+def _read_run(run: Run, key: str) -> ScoredRun:
+    results = run.results
+    scores = records.read_scores(run, key)
+    order = np.argsort(scores["id"], kind="stable")
+    return ScoredRun(
+        path=run.path,
+        config=run.config,
+        training=results.get("training", {}),
+        metrics=results["evaluation"][key]["metrics"],
+        ids=scores["id"][order],
+        groups=scores["group"][order],
+        labels=scores["label"][order],
+        probabilities=scores["fake_probability"][order],
+    )
+
+
+def _require_same_images(first: ScoredRun, other: ScoredRun) -> None:
+    same = all(
+        np.array_equal(getattr(first, name), getattr(other, name))
+        for name in ("ids", "groups", "labels")
+    )
+    if not same:
+        raise UserError(
+            f"{first.path} and {other.path} were not scored on the same "
+            f"images, labels and groups ({len(first.ids)} and "
+            f"{len(other.ids)} images): evaluate both again."
+        )
+
+
 def _rows(scored: list[ScoredRun]) -> list[Row]:
-    """Puts seeds together, the best mean ROC AUC first."""
+    """Makes a row of each detector's repeats, the best mean ROC AUC first."""
     repeats: dict[str, list[ScoredRun]] = {}
     for run in scored:
         shared = [run.config["model"], _settings(run.config)]
         key = json.dumps(shared, sort_keys=True)
         repeats.setdefault(key, []).append(run)
-    for runs in repeats.values():
-        _require_other_seeds(runs)
-    configs = [runs[0].config for runs in repeats.values()]
-    rows = [
-        Row(runs[0].config["model"], describe(runs[0].config, configs), runs)
-        for runs in repeats.values()
-    ]
+    configs = [group[0].config for group in repeats.values()]
+    rows = []
+    for group, config in zip(repeats.values(), configs, strict=True):
+        _require_other_seeds(group)
+        rows.append(Row(config["model"], describe(config, configs), group))
     return sorted(rows, key=lambda row: -np.mean(row.values("roc_auc")))
 
 
-def _require_other_seeds(runs: list[ScoredRun]) -> None:
+def _require_other_seeds(repeats: list[ScoredRun]) -> None:
     known: dict[int, ScoredRun] = {}
-    for run in runs:
+    for run in repeats:
         other = known.setdefault(run.config.get("seed"), run)
         if other is not run:
             raise UserError(
@@ -204,7 +310,7 @@ def describe(config: dict[str, Any], configs: list[dict[str, Any]]) -> str:
         >>> describe(few, [full, few])
         'limit 350'
     """
-    words = [] if _trains_backbone(config) else [FROZEN]
+    phrases = [] if _trains_backbone(config) else [FROZEN]
     alike = [c for c in configs if c["model"] == config["model"]]
     tuned = [c for c in alike if _trains_backbone(c)]
     for name, value in _settings(config).items():
@@ -214,36 +320,27 @@ def describe(config: dict[str, Any], configs: list[dict[str, Any]]) -> str:
             others = [c for c in tuned if "recipe" in c]
         known = [_settings(other).get(name) for other in others]
         if value is not None and any(other != value for other in known):
-            words.append(_words(name, value))
-    return ", ".join(words)
+            phrases.append(_phrase(name, value))
+    return ", ".join(phrases)
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
-    """What decides how good a detector gets, but for the seed."""
-    ignored = _NO_SETTINGS
-    if not _trains_backbone(config):
-        ignored += _TUNING
+    """All that decides how good a detector gets, except the seed."""
+    tunes = _trains_backbone(config)
+    ignored = {*_NO_SETTINGS, "recipe", *(() if tunes else _TUNING)}
     settings = {
-        name: value
-        for name, value in config.items()
-        if name not in (*ignored, "recipe")
+        name: value for name, value in config.items() if name not in ignored
     }
-    return settings | (_recipe(config) if _trains_backbone(config) else {})
-
-
-def _recipe(config: dict[str, Any]) -> dict[str, Any]:
-    """What versions of dfk may have changed between two runs."""
-    return {
-        f"recipe {name}": value
-        for name, value in flat(config.get("recipe", {})).items()
-    }
+    # Versions of dfk may have changed the recipe between two runs.
+    recipe = flat(config.get("recipe", {})) if tunes else {}
+    return settings | {f"recipe {name}": v for name, v in recipe.items()}
 
 
 def _trains_backbone(config: dict[str, Any]) -> bool:
     return config.get("unfreeze") != "none"
 
 
-def _words(name: str, value: Any) -> str:
+def _phrase(name: str, value: Any) -> str:
     if name == "data_dir":
         return f"trained on {names.short(value)}"
     if name == "dataset":
@@ -262,25 +359,24 @@ def _differences(rows: list[Row], resamples: int) -> list[Difference]:
     )
     pairs = list(itertools.combinations(range(len(rows)), 2))
     by_auc = _corrected({(a, b): aucs.difference(b, a) for a, b in pairs})
-    by_calls = _corrected(
+    by_label = _corrected(
         {(a, b): _mcnemar(rows[b], rows[a]) for a, b in pairs}
     )
     return [
-        Difference(row, by_auc[0, number], by_calls.get((0, number)))
+        Difference(row, by_auc[0, number], by_label.get((0, number)))
         for number, row in enumerate(rows[1:], 1)
     ]
 
 
 def _mcnemar(row: Row, best: Row) -> McNemar | None:
     groups = best.runs[0].groups
-    in_groups = len(np.unique(groups)) < len(groups)
-    if in_groups or len(row.runs) > 1 or len(best.runs) > 1:
+    if len(np.unique(groups)) < len(groups) or len(row.runs + best.runs) > 2:
         return None
-    return mcnemar(_correct(row.runs[0]), _correct(best.runs[0]))
-
-
-def _correct(run: ScoredRun) -> np.ndarray:
-    return (run.probabilities > THRESHOLD) == run.labels
+    correct = [
+        (run.probabilities > THRESHOLD) == run.labels
+        for run in (row.runs[0], best.runs[0])
+    ]
+    return mcnemar(*correct)
 
 
 def _corrected(tests: dict) -> dict:

@@ -1,4 +1,4 @@
-"""Detectors against data sets: does what was learnt on one hold on another?"""
+"""The cross table: every detector on every data set."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from dfk.evaluation.measure import evaluate
 from dfk.files import write_json
 from dfk.runs import Run, finished
 
-# More than chance makes of the best threshold on a few hundred images.
+# On a few hundred images, chance alone gives the best threshold less.
 TRANSFER_LOSS = 0.05
 
 
@@ -83,24 +83,18 @@ def cross_table(
 
 def _row(run: Run, datasets: Sequence[str], split: str) -> Row:
     config = run.config
-    cells = []
-    for name in datasets:
-        record = evaluate(run.path, name, split=split)
-        cells.append(_cell(name, record))
-    row = Row(
-        str(run.path),
-        config["model"],
-        config["data_dir"] or config["dataset"],
-        cells,
-    )
+    cells = [
+        _cell(name, evaluate(run.path, name, split=split)) for name in datasets
+    ]
+    trained_on = config["data_dir"] or config["dataset"]
     results = run.results
     results["cross"] = {
         "split": split,
-        "trained_on": row.trained_on,
+        "trained_on": trained_on,
         "cells": [cell._asdict() for cell in cells],
     }
     write_json(run.results_path, results)
-    return row
+    return Row(str(run.path), config["model"], trained_on, cells)
 
 
 def _cell(name: str, record: dict[str, Any]) -> Cell:

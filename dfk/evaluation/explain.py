@@ -7,8 +7,7 @@ import keras
 import numpy as np
 
 from dfk.errors import UserError
-from dfk.evaluation.explanations import heat_maps
-from dfk.evaluation.overlays import Region, draw
+from dfk.evaluation.heat_maps import Region, draw, heat_maps
 from dfk.images import decode, faces
 from dfk.prediction.predictions import FacePrediction, Prediction
 

@@ -1,4 +1,4 @@
-"""How much better a detector gets with more images to learn from."""
+"""Learning curves: how good a detector gets with more training images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from dfk.errors import UserError
-from dfk.evaluation import figures
 from dfk.evaluation.comparison import Row, describe
+from dfk.evaluation.plots import write_figure
 
 _METRICS = {"accuracy": "accuracy", "roc_auc": "ROC AUC"}
 _COLORS = colormaps["tab10"].colors
@@ -19,14 +19,14 @@ _MARKERS = "osD^vP*X"
 
 
 def curves(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Puts the rows that differ only in their number of images together.
+    """Groups the rows that differ only in their number of training images.
 
     Args:
         rows: of a comparison.
 
     Returns:
-        By detector, with what else sets it apart: its rows, at least two, the
-        fewest training images first.
+        The rows of each detector, at least two, the fewest training images
+        first. The key is its name, with what sets it apart from others.
 
     Raises:
         UserError: no detector was trained on several numbers of images.
@@ -37,7 +37,7 @@ def curves(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """
     # A combination of trained detectors was not trained itself.
     trained = [row for row in rows if "images" in row.runs[0].training]
-    # More images are trained on for fewer epochs, as the recipes say.
+    # The recipes train on more images for fewer epochs.
     lines = _alike_but_for(trained, "limit", "epochs")
     if any(len(set(map(images, line))) < len(line) for line in lines.values()):
         lines = _alike_but_for(trained, "limit")
@@ -59,7 +59,7 @@ def curves(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def _alike_but_for(rows: Sequence[Row], *names: str) -> dict[str, list[Row]]:
-    """Rows by their detector and its settings, without those of the names."""
+    """Groups rows by detector and settings, except the named settings."""
     ignored = dict.fromkeys(names)
     configs = [row.runs[0].config | ignored for row in rows]
     lines: dict[str, list[Row]] = {}
@@ -80,8 +80,8 @@ def write(path: Path, rows: Sequence[Row], title: str) -> Path:
 
     Args:
         path: of the PNG file.
-        rows: of a comparison; those that are alone with their settings are
-            left out. Several seeds are drawn as their mean and range.
+        rows: of a comparison; those without another row of the same settings
+            are left out. Several seeds are drawn as their mean and range.
         title: what was scored.
 
     Returns:
@@ -99,7 +99,7 @@ def write(path: Path, rows: Sequence[Row], title: str) -> Path:
         figure.suptitle(title, x=0.02, ha="left", fontweight="bold")
         panels = figure.subplots(1, len(_METRICS))
         for axes, (metric, name) in zip(panels, _METRICS.items(), strict=True):
-            _draw(axes, lines, metric)
+            draw_curves(axes, lines, metric)
             axes.set_ylabel(name)
         figure.legend(
             *panels[0].get_legend_handles_labels(),
@@ -107,10 +107,17 @@ def write(path: Path, rows: Sequence[Row], title: str) -> Path:
             ncols=2,
         )
 
-    return figures.write(path, draw, (9.6, 5.2))
+    return write_figure(path, draw, (9.6, 5.2))
 
 
-def _draw(axes: Axes, lines: dict[str, list[Row]], metric: str) -> None:
+def draw_curves(axes: Axes, lines: dict[str, list[Row]], metric: str) -> None:
+    """Draws a metric against the number of training images.
+
+    Args:
+        axes: empty.
+        lines: what `curves` returned.
+        metric: `accuracy` or `roc_auc`.
+    """
     for number, (label, line) in enumerate(lines.items()):
         values = [row.values(metric) for row in line]
         means = np.array([np.mean(seeds) for seeds in values])

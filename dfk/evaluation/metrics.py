@@ -1,4 +1,4 @@
-"""What a detector's scores are worth, each number with its interval.
+"""How good a detector's scores are, and how well they are calibrated.
 
 Labels are 0 for real and 1 for fake, and `fake` is the positive class.
 
@@ -17,11 +17,11 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from dfk.evaluation.bootstrap import (
+from dfk.evaluation.statistics import (
     RESAMPLES,
     Interval,
     Statistics,
-    bootstrap,
+    estimates,
 )
 
 NAMES = (
@@ -35,6 +35,8 @@ NAMES = (
 )
 CLASSES = ("real", "fake")
 THRESHOLD = 0.5
+# Of the reliability curve.
+BINS = 15
 
 
 def measure(
@@ -66,21 +68,17 @@ def measure(
     (tn, fp), (fn, tp) = counts
     metrics: Statistics = dict.fromkeys(NAMES)
     metrics["accuracy"] = float((tn + tp) / counts.sum())
+    scored = {"y_true": labels, "sample_weight": weights}
     metrics["brier"] = float(
-        brier_score_loss(
-            labels, probabilities, sample_weight=weights, pos_label=1
-        )
+        brier_score_loss(y_proba=probabilities, pos_label=1, **scored)
     )
     if not (tn + fp and fn + tp):
         return metrics
-    fpr, tpr, _ = roc_curve(
-        labels, probabilities, sample_weight=weights, drop_intermediate=False
-    )
+    scored["y_score"] = probabilities
+    fpr, tpr, _ = roc_curve(drop_intermediate=False, **scored)
     metrics["balanced_accuracy"] = float(tn / (tn + fp) + tp / (fn + tp)) / 2
     metrics["roc_auc"] = float(auc(fpr, tpr))
-    metrics["average_precision"] = float(
-        average_precision_score(labels, probabilities, sample_weight=weights)
-    )
+    metrics["average_precision"] = float(average_precision_score(**scored))
     metrics["eer"] = equal_error_rate(fpr, tpr)
     metrics["f1"] = float(2 * tp / (2 * tp + fp + fn))
     return metrics
@@ -109,7 +107,7 @@ def equal_error_rate(fpr: np.ndarray, tpr: np.ndarray) -> float:
 def best_balanced_accuracy(
     labels: np.ndarray, probabilities: np.ndarray
 ) -> float | None:
-    """What the best threshold would give, if one knew it.
+    """The balanced accuracy of the best threshold, if one knew it.
 
     Args:
         labels: int `[N]`, 0 for real and 1 for fake.
@@ -153,17 +151,13 @@ def with_intervals(
         >>> with_intervals(labels, probabilities, groups)["accuracy"]
         {'value': 0.89, 'low': 0.86, 'high': 0.92}
     """
-    values = measure(labels, probabilities, threshold)
-    bounds = bootstrap(
+    return estimates(
+        measure(labels, probabilities, threshold),
         lambda weights: measure(labels, probabilities, threshold, weights),
         groups,
         resamples,
         seed,
     )
-    return {
-        name: {"value": values[name], "low": low, "high": high}
-        for name, (low, high) in bounds.items()
-    }
 
 
 def confusion(
@@ -204,8 +198,8 @@ def verdict_table(
     Returns:
         For `real`, `fake` and `all`: the number of `images`; the share that
         is `uncertain`; the `accuracy` among the decided ones; and the share
-        of all images that got the `wrong` verdict, which is what the error
-        rate of the thresholds bounds. None where it would divide by zero.
+        of all images that got the `wrong` verdict, which the error rate of
+        the thresholds limits. None where it would divide by zero.
 
     Example:
         >>> verdict_table(np.array([1, 1]), np.array(["fake", "uncertain"]))[
@@ -215,28 +209,120 @@ def verdict_table(
     """
     correct = verdicts == np.array(CLASSES)[labels]
     uncertain = verdicts == "uncertain"
-    chosen = {
-        "real": labels == 0,
-        "fake": labels == 1,
-        "all": np.ones_like(labels, bool),
-    }
+    everything = np.ones(len(labels), bool)
+    chosen = {"real": labels == 0, "fake": labels == 1, "all": everything}
     return {
-        name: _verdict_row(correct[rows], uncertain[rows])
+        name: {
+            "images": int(rows.sum()),
+            "uncertain": _share(uncertain[rows]),
+            "accuracy": _share(correct[rows & ~uncertain]),
+            "wrong": _share(~(correct | uncertain)[rows]),
+        }
         for name, rows in chosen.items()
     }
 
 
-def _verdict_row(
-    correct: np.ndarray, uncertain: np.ndarray
-) -> dict[str, int | float | None]:
-    wrong = ~correct & ~uncertain
+def _share(which: np.ndarray) -> float | None:
+    return float(np.mean(which)) if len(which) else None
+
+
+def reliability_bins(
+    labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS
+) -> dict[str, np.ndarray]:
+    """Puts images with similar scores together, equally many into each bin.
+
+    Bins of equal width would leave most of them empty: a good detector's
+    scores crowd at both ends.
+
+    Args:
+        labels: int `[N]`, 0 for real and 1 for fake.
+        probabilities: float `[N]` in 0..1, the probabilities of fake.
+        bins: how many; no more than there are images.
+
+    Returns:
+        Arrays `[B]` from the lowest scores to the highest: `images`, how many
+        the bin holds; `predicted`, their mean probability; and `observed`,
+        the share of fakes among them.
+
+    Reference:
+        Nguyen & O'Connor, "Posterior calibration and exploratory analysis for
+        natural language processing models", EMNLP 2015, section 3 (bins of
+        equal mass).
+
+    Example:
+        >>> reliability_bins(np.array([0, 1]), np.array([0.2, 0.9]), bins=2)
+        {'images': array([1, 1]), 'predicted': array([0.2, 0.9]), ...}
+    """
+    order = np.argsort(probabilities, kind="stable")
+    parts = np.array_split(order, min(bins, len(order)))
     return {
-        "images": len(correct),
-        "uncertain": _share(uncertain.sum(), len(correct)),
-        "accuracy": _share(correct.sum(), (~uncertain).sum()),
-        "wrong": _share(wrong.sum(), len(correct)),
+        "images": np.array([len(part) for part in parts]),
+        "predicted": np.array([np.mean(probabilities[p]) for p in parts]),
+        "observed": np.array([np.mean(labels[p]) for p in parts]),
     }
 
 
-def _share(part: int, whole: int) -> float | None:
-    return float(part / whole) if whole else None
+def expected_calibration_error(
+    labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS
+) -> float:
+    """The mean distance between predicted and observed shares of fakes.
+
+    Args:
+        labels: int `[N]`, 0 for real and 1 for fake.
+        probabilities: float `[N]` in 0..1, the probabilities of fake.
+        bins: of equal mass; see `reliability_bins`.
+
+    Returns:
+        0..1: `|predicted - observed|`, averaged over the images.
+
+    Reference:
+        Naeini et al., "Obtaining Well Calibrated Probabilities Using Bayesian
+        Binning", AAAI 2015.
+
+    Example:
+        >>> expected_calibration_error(np.array([0, 1]), np.array([0.5, 0.5]))
+        0.5
+    """
+    table = reliability_bins(labels, probabilities, bins)
+    distances = np.abs(table["predicted"] - table["observed"])
+    return float(np.average(distances, weights=table["images"]))
+
+
+def calibrated_error(
+    probabilities: np.ndarray,
+    bins: int = BINS,
+    draws: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The calibration error that perfect calibration would show by chance.
+
+    With few images in a bin, the share of fakes among them deviates from its
+    expectation even if the probabilities are perfect. The error is therefore
+    never zero, and only one above this means anything.
+
+    Args:
+        probabilities: float `[N]` in 0..1, the probabilities of fake.
+        bins: of equal mass.
+        draws: how often labels are drawn from the probabilities themselves.
+        seed: the same seed gives the same result.
+
+    Returns:
+        The mean and the 95 % quantile of the error over the draws.
+
+    Reference:
+        Vaicenavicius et al., "Evaluating model calibration in classification",
+        AISTATS 2019, section 5 (consistency resampling, after Broecker &
+        Smith 2007).
+
+    Example:
+        >>> calibrated_error(np.full(300, 0.5))
+        (0.09..., 0.12...)
+    """
+    rng = np.random.default_rng(seed)
+    errors = [
+        expected_calibration_error(
+            rng.random(len(probabilities)) < probabilities, probabilities, bins
+        )
+        for _ in range(draws)
+    ]
+    return float(np.mean(errors)), float(np.quantile(errors, 0.95))

@@ -1,23 +1,84 @@
-"""Images of a detector's scores, sized to be read on a phone."""
+"""The plots of an evaluation, sized to be read on a phone."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from dfk.evaluation import figures
-from dfk.evaluation.figures import COLORS, FAINT, INK
-from dfk.evaluation.metrics import CLASSES, confusion, measure
-from dfk.evaluation.reliability import (
-    expected_calibration_error,
-    reliability_bins,
-)
+from dfk.evaluation import metrics
+from dfk.evaluation.metrics import CLASSES
+from dfk.files import replacing
 
-SIZE = (6.4, 5.8)
+# Blue and vermilion stay apart for the colour-blind, and in print.
+COLORS = {"real": "#1f6fb4", "fake": "#d1491b"}
+INK, FAINT = "#22272e", "#d5dae1"
+STYLE = {
+    "axes.edgecolor": "#8b949e",
+    "axes.labelcolor": INK,
+    "axes.labelpad": 8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 16,
+    "axes.titlesize": 17,
+    "axes.titleweight": "bold",
+    "font.size": 14,
+    "legend.frameon": False,
+    "lines.linewidth": 2.6,
+    "text.color": INK,
+    # Names of files and folders are no formulas.
+    "text.parse_math": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
 BINS = 25
+
+_GUESSING = {"color": FAINT, "linestyle": "--", "linewidth": 1.5}
+_ROBUSTNESS = {
+    "accuracy": ("accuracy", COLORS["fake"], "o-"),
+    "roc_auc": ("ROC AUC", COLORS["real"], "s-"),
+}
+_COLUMNS = 2
+
+
+def write_figure(
+    path: Path,
+    draw: Callable[[Figure], None],
+    size: tuple[float, float],
+    dpi: int = 150,
+) -> Path:
+    """Draws a figure in the style of all plots and saves it.
+
+    It does without pyplot, whose state belongs to the user.
+
+    Args:
+        path: of the file, a PNG; its folder is made if it is missing.
+        draw: puts everything into the empty figure.
+        size: width and height in inches.
+        dpi: pixels an inch.
+
+    Returns:
+        The path.
+
+    Example:
+        >>> write_figure(Path("a.png"), lambda figure: ..., (4, 3))
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(size, dpi=dpi, layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)
+        FigureCanvasAgg(figure)
+        draw(figure)
+        with replacing(path) as unfinished:
+            figure.savefig(unfinished, format="png")
+    return path
 
 
 def write_all(
@@ -45,32 +106,28 @@ def write_all(
         >>> write_all(Path("plots"), "faces-test", y, p, (0.4, 0.6))[0].name
         'scores-faces-test.png'
     """
-    plots: dict[str, Callable[[Axes], None]] = {
-        "scores": lambda axes: draw_scores(
-            axes, labels, probabilities, thresholds
-        ),
-        "confusion": lambda axes: draw_confusion(axes, labels, probabilities),
+    plots = {
+        "scores": partial(draw_scores, thresholds=thresholds),
+        "confusion": draw_confusion,
     }
     if len(np.unique(labels)) == 2:
-        plots["roc"] = lambda axes: draw_roc(axes, labels, probabilities)
-        plots["precision-recall"] = lambda axes: draw_precision_recall(
-            axes, labels, probabilities
-        )
-        plots["reliability"] = lambda axes: draw_reliability(
-            axes, labels, probabilities
-        )
+        plots["roc"] = draw_roc
+        plots["precision-recall"] = draw_precision_recall
+        plots["reliability"] = draw_reliability
     return [
-        figures.write(
+        write_figure(
             folder / f"{kind}-{name}.png",
-            lambda figure, draw=draw: draw(figure.add_subplot()),
-            SIZE,
+            lambda figure, draw=draw: draw(
+                figure.add_subplot(), labels, probabilities
+            ),
+            (6.4, 5.8),
         )
         for kind, draw in plots.items()
     ]
 
 
 def draw_roc(axes: Axes, labels: np.ndarray, probabilities: np.ndarray) -> None:
-    """Draws fakes caught against false alarms, with the equal error rate.
+    """Draws the ROC curve, with the equal error rate.
 
     Args:
         axes: empty.
@@ -78,27 +135,24 @@ def draw_roc(axes: Axes, labels: np.ndarray, probabilities: np.ndarray) -> None:
         probabilities: float `[N]` in 0..1, the probabilities of fake.
     """
     fpr, tpr, _ = roc_curve(labels, probabilities)
-    metrics = measure(labels, probabilities)
-    eer = metrics["eer"]
-    axes.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1.5)
+    measured = metrics.measure(labels, probabilities)
+    eer = measured["eer"]
+    axes.plot([0, 1], [0, 1], **_GUESSING)
     axes.plot(fpr, tpr, color=COLORS["fake"])
     axes.plot(eer, 1 - eer, "o", color=INK, markersize=8)
-    axes.annotate(
-        f"equal error rate {eer:.1%}",
-        (eer, 1 - eer),
-        xytext=(14, -20),
-        textcoords="offset points",
+    _note(axes, f"equal error rate {eer:.1%}", (eer, 1 - eer), (14, -20))
+    _unit_square(
+        axes,
+        f"ROC curve, area {measured['roc_auc']:.3f}",
+        "reals called fake",
+        "fakes called fake",
     )
-    axes.set_title(f"ROC curve, area {metrics['roc_auc']:.3f}")
-    axes.set_xlabel("reals called fake")
-    axes.set_ylabel("fakes called fake")
-    _unit_square(axes)
 
 
 def draw_precision_recall(
     axes: Axes, labels: np.ndarray, probabilities: np.ndarray
 ) -> None:
-    """Draws how many alarms are right against fakes caught.
+    """Draws precision against recall.
 
     Args:
         axes: empty.
@@ -107,38 +161,34 @@ def draw_precision_recall(
     """
     precision, recall, _ = precision_recall_curve(labels, probabilities)
     chance = np.mean(labels)
-    average = measure(labels, probabilities)["average_precision"]
-    axes.axhline(chance, color=FAINT, linestyle="--", linewidth=1.5)
-    axes.annotate(
-        "chance",
-        (0, chance),
-        xytext=(6, 6),
-        textcoords="offset points",
-        color="#6e7781",
-    )
+    average = metrics.measure(labels, probabilities)["average_precision"]
+    axes.axhline(chance, **_GUESSING)
+    _note(axes, "chance", (0, chance), (6, 6), color="#6e7781")
     axes.plot(recall, precision, color=COLORS["fake"], drawstyle="steps-pre")
-    axes.set_title(f"Precision and recall, average {average:.3f}")
-    axes.set_xlabel("recall: fakes called fake")
-    axes.set_ylabel("precision: alarms that are fakes")
-    _unit_square(axes)
+    _unit_square(
+        axes,
+        f"Precision and recall, average {average:.3f}",
+        "recall: fakes called fake",
+        "precision: alarms that are fakes",
+    )
 
 
 def draw_reliability(
     axes: Axes, labels: np.ndarray, probabilities: np.ndarray
 ) -> None:
-    """Draws how many are fake against how many were said to be.
+    """Draws observed shares of fakes against predicted ones.
 
     Args:
         axes: empty.
         labels: int `[N]`, 0 for real and 1 for fake.
         probabilities: float `[N]` in 0..1, the probabilities of fake.
     """
-    bins = reliability_bins(labels, probabilities)
-    error = expected_calibration_error(labels, probabilities)
+    bins = metrics.reliability_bins(labels, probabilities)
+    error = metrics.expected_calibration_error(labels, probabilities)
     predicted, images = bins["predicted"], bins["images"]
-    # What honest probabilities leave to chance in a bin of so many images.
+    # By how much chance alone moves the share in a bin of so many images.
     spread = np.sqrt(predicted * (1 - predicted) / images)
-    axes.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1.5)
+    axes.plot([0, 1], [0, 1], **_GUESSING)
     axes.errorbar(
         predicted,
         bins["observed"],
@@ -149,16 +199,29 @@ def draw_reliability(
         capsize=4,
         marker="o",
     )
-    axes.set_title(f"Reliability, calibration error {error:.3f}")
-    axes.set_xlabel("predicted probability of fake")
-    axes.set_ylabel("observed share of fakes")
-    _unit_square(axes)
+    _unit_square(
+        axes,
+        f"Reliability, calibration error {error:.3f}",
+        "predicted probability of fake",
+        "observed share of fakes",
+    )
 
 
-def _unit_square(axes: Axes) -> None:
-    axes.set_xlim(-0.01, 1.01)
-    axes.set_ylim(-0.01, 1.01)
-    axes.set_aspect("equal")
+def _note(
+    axes: Axes,
+    text: str,
+    point: tuple[float, float],
+    offset: tuple[int, int],
+    color: str = INK,
+) -> None:
+    axes.annotate(
+        text, point, xytext=offset, textcoords="offset points", color=color
+    )
+
+
+def _unit_square(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel, aspect="equal")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     axes.xaxis.set_major_formatter("{x:.0%}")
     axes.yaxis.set_major_formatter("{x:.0%}")
 
@@ -166,28 +229,23 @@ def _unit_square(axes: Axes) -> None:
 def draw_confusion(
     axes: Axes, labels: np.ndarray, probabilities: np.ndarray
 ) -> None:
-    """Draws what was called what at probability 0.5.
+    """Draws the confusion matrix at probability 0.5.
 
     Args:
         axes: empty.
         labels: int `[N]`, 0 for real and 1 for fake.
         probabilities: float `[N]` in 0..1, the probabilities of fake.
     """
-    counts = confusion(labels, probabilities)
+    counts = metrics.confusion(labels, probabilities)
     table = np.array([[counts[t][c] for c in CLASSES] for t in CLASSES])
     # An absent class has a row of zeros, and shares of zero.
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.1)
     for (row, column), share in np.ndenumerate(shares):
-        axes.text(
-            column,
-            row,
-            f"{share:.1%}\n{table[row, column]:,}",
-            ha="center",
-            va="center",
-            fontsize=20,
-            color="white" if share > 0.6 else INK,
-        )
+        text = f"{share:.1%}\n{table[row, column]:,}"
+        color = "white" if share > 0.6 else INK
+        where = {"ha": "center", "va": "center"}
+        axes.text(column, row, text, fontsize=20, color=color, **where)
     axes.set_title("What was called what, at 0.5")
     axes.set_xticks([0, 1], [f"called {name}" for name in CLASSES])
     axes.set_yticks([0, 1], [f"{name}s" for name in CLASSES])
@@ -215,25 +273,14 @@ def draw_scores(
         if not len(scores):
             continue
         shares = np.histogram(scores, edges)[0] / len(scores)
-        axes.stairs(
-            shares, edges, color=COLORS[name], fill=True, alpha=0.35, zorder=2
-        )
-        axes.stairs(
-            shares,
-            edges,
-            color=COLORS[name],
-            linewidth=2,
-            label=f"{name} ({len(scores):,})",
-            zorder=3,
-        )
+        area = {"fill": True, "alpha": 0.35, "zorder": 2}
+        outline = {"linewidth": 2, "zorder": 3}
+        outline["label"] = f"{name} ({len(scores):,})"
+        for style in (area, outline):
+            axes.stairs(shares, edges, color=COLORS[name], **style)
     low, high = thresholds
-    axes.axvspan(
-        low,
-        high,
-        color=FAINT,
-        alpha=0.6,
-        label=f"uncertain ({low:.2f} to {high:.2f})",
-    )
+    between = f"uncertain ({low:.2f} to {high:.2f})"
+    axes.axvspan(low, high, color=FAINT, alpha=0.6, label=between)
     for threshold in thresholds:
         axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.3)
     axes.legend(
@@ -244,10 +291,68 @@ def draw_scores(
         handlelength=1.2,
         fontsize=13,
     )
-    axes.set_title("Scores of reals and fakes")
-    axes.set_xlabel("probability of fake")
-    axes.set_ylabel("share of the class")
-    axes.set_xlim(-0.01, 1.01)
+    axes.set(title="Scores of reals and fakes", xlim=(-0.01, 1.01))
+    axes.set(xlabel="probability of fake", ylabel="share of the class")
     # Steps of 2.5 would be rounded to 2, 5, 8.
     axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter("{x:.0%}")
+
+
+def write_robustness(path: Path, record: dict[str, Any]) -> Path:
+    """Draws accuracy and ROC AUC against the levels of each corruption.
+
+    Args:
+        path: of the PNG file; its folder is made if it is missing.
+        record: what `dfk.evaluation.robustness.summary` returned.
+
+    Returns:
+        The path.
+
+    Example:
+        >>> write_robustness(Path("plots/robustness-faces-test.png"), record)
+    """
+    names = list(record["corruptions"])
+    rows = -(-len(names) // _COLUMNS)
+
+    def draw(figure: Figure) -> None:
+        figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)
+        panels = figure.subplots(rows, _COLUMNS, sharey=True, squeeze=False)
+        for name, axes in zip(names, panels.flat, strict=False):
+            draw_corruption(axes, name, record)
+        for axes in panels.flat[len(names) :]:
+            axes.set_axis_off()
+        figure.legend(
+            *panels[0, 0].get_legend_handles_labels(),
+            loc="outside upper center",
+            ncols=3,
+            columnspacing=1.2,
+            handlelength=1.6,
+        )
+
+    return write_figure(path, draw, (6.4, 1 + 2.5 * rows))
+
+
+def draw_corruption(axes: Axes, name: str, record: dict[str, Any]) -> None:
+    """Draws accuracy and ROC AUC against the levels of one corruption.
+
+    Args:
+        axes: empty.
+        name: the corruption's.
+        record: what `dfk.evaluation.robustness.summary` returned.
+    """
+    corruption = record["corruptions"][name]
+    cells = [record["clean"], *corruption["cells"]]
+    for curve, (title, color, style) in _ROBUSTNESS.items():
+        values = [cell[curve] for cell in cells]
+        if None in values:
+            continue
+        axes.axhline(values[0], color=color, linestyle="--", linewidth=1)
+        axes.plot(values, style, color=color, label=title, linewidth=2)
+    axes.axhline(0.5, color=FAINT, label="guessing", zorder=1)
+    axes.set_title(name.replace("_", " "), fontsize=14, pad=8)
+    axes.set_xlabel(corruption["unit"], fontsize=12, labelpad=4)
+    levels = [f"{cell['level']:g}" for cell in corruption["cells"]]
+    axes.set_xticks(range(len(cells)), ["clean", *levels], fontsize=11)
+    axes.set_ylim(top=1.02)
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter("{x:.0%}")

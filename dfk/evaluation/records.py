@@ -1,108 +1,170 @@
-"""Where a run keeps what was measured of it: one record per data and split."""
+"""Where a run keeps what was measured of it: one record per data and split.
 
+A record lies in `results.json`, as `evaluation.<key>`; the scores of all its
+images lie beside it, in `scores-<key>.csv`.
+"""
+
+import csv
 import itertools
 import re
 import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from dfk.data import names
 from dfk.errors import UserError
+from dfk.evaluation.metrics import CLASSES
+from dfk.files import replacing
 from dfk.runs import Run
 
 
-def source_of(
-    run: Run, dataset: str | None, data_dir: str | None
-) -> tuple[str | None, str | None]:
-    """Which data are meant, by name or by folder.
+class Source(NamedTuple):
+    """Which images are scored.
 
     Args:
-        run: whose own data they are if neither is given.
+        dataset: a TFDS name, or None.
+        data_dir: the absolute path of a folder, or of several with commas; or
+            None.
+        split: `train`, `validation` or `test`.
+    """
+
+    dataset: str | None
+    data_dir: str | None
+    split: str | None
+
+    @classmethod
+    def named(
+        cls, dataset: str | None, data_dir: str | None, split: str | None
+    ) -> "Source":
+        """The source that flags name; `dataset` may be a folder as well."""
+        dataset, data_dir = names.name_or_folder(dataset, data_dir)
+        return cls(dataset, names.absolute(data_dir), split)
+
+    @classmethod
+    def of_run(cls, run: Run, split: str) -> "Source":
+        """A split of the data that a run was trained on."""
+        return cls(run.config["dataset"], run.config["data_dir"], split)
+
+    @property
+    def place(self) -> str:
+        """The TFDS name, or the folder."""
+        return self.dataset or self.data_dir
+
+    @property
+    def name(self) -> str:
+        """The TFDS name, or the folder's name without its path."""
+        return self.dataset or names.short(self.data_dir)
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags of `dfk.evaluate` and `dfk.compare` that name it."""
+        return [f"--{k}={v}" for k, v in self._asdict().items() if v]
+
+
+def source_of(
+    run: Run, dataset: str | None, data_dir: str | None, split: str
+) -> Source:
+    """Says which images are meant.
+
+    Args:
+        run: whose own data they are if neither of the next two is given.
         dataset: a TFDS name, or a folder.
         data_dir: a folder.
-
-    Returns:
-        The TFDS name and the folder, of which one is None.
+        split: the split.
     """
     if dataset is None and data_dir is None:
-        return run.config["dataset"], run.config["data_dir"]
-    return names.name_or_folder(dataset, data_dir)
+        return Source.of_run(run, split)
+    return Source.named(dataset, data_dir, split)
 
 
-def recorded(
-    run: Run, dataset: str | None, data_dir: str | None, split: str
-) -> tuple[str, dict[str, Any]]:
-    """Finds what `evaluate` recorded of a split.
+def recorded(run: Run, source: Source) -> tuple[str, dict[str, Any]]:
+    """Finds what `evaluate` recorded.
 
     Args:
         run: a finished run.
-        dataset: a TFDS name, or None for a folder.
-        data_dir: the folder, if it is one.
-        split: the split.
+        source: which images.
 
     Returns:
         The evaluation's key and its record.
 
     Raises:
-        UserError: the split has not been evaluated.
+        UserError: these images have not been evaluated.
     """
     earlier = run.results.get("evaluation", {})
-    key = key_of(dataset, data_dir, split, earlier)
+    key = key_of(source, earlier)
     if key not in earlier:
-        again = command(run.path, dataset, data_dir, split)
         raise UserError(
-            f"The {split} split of {dataset or data_dir} has not been "
-            f"evaluated: run `{again}` first."
+            f"The {source.split} split of {source.place} has not been "
+            f"evaluated: run `{command([run.path], source)}` first."
         )
     return key, earlier[key]
 
 
-def key_of(
-    dataset: str | None,
-    data_dir: str | None,
-    split: str,
-    earlier: dict[str, Any],
-) -> str:
-    """The name under which a split's evaluation is kept.
+def key_of(source: Source, earlier: dict[str, Any]) -> str:
+    """The name under which an evaluation is kept.
 
     Args:
-        dataset: a TFDS name, or None for a folder.
-        data_dir: the folder, if it is one.
-        split: the split.
+        source: which images.
         earlier: the run's evaluations by their keys.
 
     Returns:
         Such as `faces-test`, or `faces-2-test` after another folder called
         faces.
     """
-    folders = names.absolute(data_dir)
-    name = dataset or "-".join(
-        Path(folder).name for folder in names.split(folders)
+    name = source.dataset or "-".join(
+        Path(folder).name for folder in names.split(source.data_dir)
     )
     plain = re.sub(r"[^\w.-]+", "-", name)
     for number in itertools.count(1):
         name = plain if number == 1 else f"{plain}-{number}"
-        key = f"{name}-{split}"
-        if key not in earlier or earlier[key]["data_dir"] == folders:
+        key = f"{name}-{source.split}"
+        if key not in earlier or earlier[key]["data_dir"] == source.data_dir:
             return key
 
 
-def command(
-    run_path: str | Path,
-    dataset: str | None,
-    data_dir: str | None,
-    split: str,
-) -> str:
-    """The command that repeats an evaluation, also one by a program.
+def command(runs: Sequence[str | Path], source: Source) -> str:
+    """The command that makes or repeats evaluations.
 
     Args:
-        run_path: the run's folder.
-        dataset: a TFDS name, or None.
-        data_dir: a folder, or None.
-        split: the split.
+        runs: the runs' folders.
+        source: which images.
     """
-    flags = {"dataset": dataset, "data_dir": data_dir, "split": split}
-    return shlex.join(
-        ["python", "-m", "dfk.evaluate", str(run_path)]
-        + [f"--{name}={value}" for name, value in flags.items() if value]
-    )
+    parts = ["python", "-m", "dfk.evaluate", *map(str, runs), *source.flags]
+    return shlex.join(parts)
+
+
+def write_table(path: Path, titles: Sequence[str], rows: Iterable) -> None:
+    """Writes a CSV file, whole or not at all."""
+    with replacing(path) as partial, partial.open("w", newline="") as file:
+        csv.writer(file).writerows([titles, *rows])
+
+
+def read_scores(run: Run, key: str) -> dict[str, np.ndarray]:
+    """Reads the scores of an evaluation.
+
+    Args:
+        run: a finished run.
+        key: the evaluation's.
+
+    Returns:
+        Each column `[N]` of `scores-<key>.csv` by its name: str, but `label`,
+        which is int with 0 for real and 1 for fake, and `fake_probability`,
+        which is float32.
+
+    Raises:
+        UserError: the file is not there.
+    """
+    path = run.path / f"scores-{key}.csv"
+    if not path.is_file():
+        again = run.results["evaluation"][key]["command"]
+        raise UserError(f"{path} is missing: evaluate again with `{again}`.")
+    with path.open(newline="") as file:
+        titles, *rows = csv.reader(file)
+    values = map(np.array, zip(*rows, strict=True))
+    columns = dict(zip(titles, values, strict=True))
+    columns["label"] = (columns["label"] == CLASSES[1]).astype(int)
+    probabilities = columns["fake_probability"].astype(np.float32)
+    return columns | {"fake_probability": probabilities}

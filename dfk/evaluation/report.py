@@ -1,7 +1,6 @@
-"""An evaluation as one page: what is known about a detector, and its faults."""
+"""The report: an evaluation as one page, with a detector's weaknesses."""
 
 import base64
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,21 @@ import numpy as np
 import tensorflow as tf
 
 from dfk import models, pages
-from dfk.data import names
+from dfk.data import folders, names
 from dfk.errors import UserError
-from dfk.evaluation import measure, records, slices
-from dfk.evaluation.explanations import heat_maps
+from dfk.evaluation import measure, records
+from dfk.evaluation.heat_maps import heat_maps, heated
 from dfk.evaluation.metrics import CLASSES
-from dfk.evaluation.overlays import heated
+from dfk.evaluation.records import Source
 from dfk.files import write_text
+from dfk.images.headers import opened
 from dfk.runs import Run, flat
 
 SHOWN = 24
+# Fewer images than this say nothing about a group.
+SMALLEST_GROUP = 2
+WORST_GROUPS = 10
+SIZE_BINS = 4
 _PLOTS = ("roc", "precision-recall", "reliability", "confusion", "scores")
 
 
@@ -56,18 +60,10 @@ def write_report(
         PosixPath('runs/facenet/report.html')
     """
     run = Run.finished(run_path)
-    own = records.source_of(run, None, None)
-    where = records.source_of(run, dataset, data_dir)
-    key, record = records.recorded(run, *where, split)
-    scores = _read_scores(run.path / f"scores-{key}.csv")
-    detector = models.load(run.path)
-    chosen = {
-        "mistakes": _worst_mistakes(scores),
-        "uncertain": _most_uncertain(scores),
-    }
-    shown = sorted({int(row) for rows in chosen.values() for row in rows})
-    verdicts = {scores["id"][row]: scores["verdict"][row] for row in shown}
-    thumbnails, unexplained = _thumbnails(detector, *where, split, verdicts)
+    source = records.source_of(run, dataset, data_dir, split)
+    key, record = records.recorded(run, source)
+    scores = records.read_scores(run, key)
+    galleries, unexplained = _galleries(run, source, scores)
     page = pages.render(
         "report.html",
         run=run.path.name,
@@ -79,41 +75,44 @@ def write_report(
             for kind in (*_PLOTS, "robustness")
         },
         cross=run.results.get("cross"),
-        groups=slices.by_group(
+        groups=by_group(
             scores["group"], scores["label"], scores["fake_probability"]
         ),
-        sizes=_sizes(where[1], scores),
-        galleries={
-            title: [_card(scores, row, thumbnails) for row in rows]
-            for title, rows in chosen.items()
-        },
+        sizes=_sizes(source.data_dir, scores),
+        galleries=galleries,
         unexplained=unexplained,
-        audit=_audit(Path(audits), where[0] or where[1]),
+        audit=_audit(Path(audits), source.place),
     )
-    is_own = _spelled_out(where) == _spelled_out(own) and split == "test"
+    is_own = source == Source.of_run(run, "test")
     path = run.path / ("report.html" if is_own else f"report-{key}.html")
     write_text(path, page)
     return path
 
 
-def _spelled_out(
-    where: tuple[str | None, str | None],
-) -> tuple[str | None, str | None]:
-    return where[0], names.absolute(where[1])
+def _galleries(
+    run: Run, source: Source, scores: dict[str, np.ndarray]
+) -> tuple[dict[str, list[dict[str, Any]]], str | None]:
+    """The worst mistakes and the most uncertain images, as cards.
 
-
-def _read_scores(path: Path) -> dict[str, np.ndarray]:
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    columns["label"] = np.array([CLASSES.index(x) for x in columns["label"]])
-    for name in ("fake_probability", "ood_score"):
-        columns[name] = columns[name].astype(np.float32)
-    return columns
+    And why there are no heat maps, for a detector that has none to show.
+    """
+    chosen = {
+        "mistakes": _worst_mistakes(scores),
+        "uncertain": _most_uncertain(scores),
+    }
+    shown = sorted({int(row) for rows in chosen.values() for row in rows})
+    verdicts = {scores["id"][row]: scores["verdict"][row] for row in shown}
+    detector = models.load(run.path)
+    thumbnails, unexplained = _thumbnails(detector, source, verdicts)
+    cards = {
+        title: [_card(scores, row, thumbnails) for row in rows]
+        for title, rows in chosen.items()
+    }
+    return cards, unexplained
 
 
 def _worst_mistakes(scores: dict[str, np.ndarray]) -> np.ndarray:
-    """The rows that were surest of the wrong label, the surest first."""
+    """The rows with the wrong label, the highest confidence first."""
     error = np.abs(scores["fake_probability"] - scores["label"])
     worst = np.argsort(-error, kind="stable")
     return worst[error[worst] > 0.5][:SHOWN]
@@ -126,25 +125,17 @@ def _most_uncertain(scores: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _thumbnails(
-    detector: keras.Model,
-    dataset: str | None,
-    data_dir: str | None,
-    split: str,
-    verdicts: dict[str, str],
+    detector: keras.Model, source: Source, verdicts: dict[str, str]
 ) -> tuple[dict[str, tuple[str, str | None]], str | None]:
-    """Images by their ids, plain and with their heat maps.
-
-    And why there are no heat maps, of a detector that has none to show.
-    """
+    """Images by their ids, plain and with their heat maps."""
     ids = list(verdicts)
-    examples = measure.load_split(
-        detector, dataset, data_dir, split
-    ).examples.filter(
+    examples = measure.load_split(detector, source).examples
+    chosen = examples.filter(
         lambda example: tf.reduce_any(tf.equal(example["id"], ids))
     )
     found = {
         example["id"].decode(): example["image"]
-        for example in examples.as_numpy_iterator()
+        for example in chosen.as_numpy_iterator()
     }
     images = np.stack(list(found.values()))
     plain = [pages.data_url(image) for image in images]
@@ -175,13 +166,105 @@ def _card(
     }
 
 
+def by_group(
+    groups: np.ndarray, labels: np.ndarray, probabilities: np.ndarray
+) -> list[dict[str, Any]]:
+    """The groups (people, videos) that a detector is worst on.
+
+    Args:
+        groups: str `[N]`, the group of each image.
+        labels: int `[N]`, 0 for real and 1 for fake.
+        probabilities: float `[N]` in 0..1, the probabilities of fake.
+
+    Returns:
+        At most `WORST_GROUPS` rows with the `name`, the `images` and the
+        `accuracy` at 0.5, the worst first; of groups of at least
+        `SMALLEST_GROUP` images.
+
+    Example:
+        >>> by_group(groups, labels, probabilities)[0]
+        {'name': 'ann', 'images': 4, 'accuracy': 0.25}
+    """
+    correct = (probabilities > 0.5) == labels
+    names, members, counts = np.unique(
+        groups, return_inverse=True, return_counts=True
+    )
+    accuracy = np.bincount(members, correct) / counts
+    rows = [
+        {"name": str(name), "images": int(count), "accuracy": float(share)}
+        for name, count, share in zip(names, counts, accuracy, strict=True)
+        if count >= SMALLEST_GROUP
+    ]
+    return sorted(rows, key=lambda row: (row["accuracy"], -row["images"]))[
+        :WORST_GROUPS
+    ]
+
+
+def by_size(
+    sides: np.ndarray, labels: np.ndarray, probabilities: np.ndarray
+) -> list[dict[str, Any]]:
+    """Accuracy by the size that the images' files have.
+
+    Args:
+        sides: int `[N]`, the shorter side of each file's image, in pixels.
+        labels: int `[N]`, 0 for real and 1 for fake.
+        probabilities: float `[N]` in 0..1, the probabilities of fake.
+
+    Returns:
+        From small to large at most `SIZE_BINS` rows with the sides `low` and
+        `high`, the `images` and the `accuracy` at 0.5.
+
+    Example:
+        >>> by_size(np.array([64, 256]), labels, probabilities)[0]["high"]
+        64
+    """
+    correct = (probabilities > 0.5) == labels
+    edges = np.unique(np.quantile(sides, np.linspace(0, 1, SIZE_BINS + 1)[1:]))
+    bins = np.searchsorted(edges, sides)
+    return [
+        {
+            "low": int(sides[bins == number].min()),
+            "high": int(sides[bins == number].max()),
+            "images": int(np.sum(bins == number)),
+            "accuracy": float(np.mean(correct[bins == number])),
+        }
+        for number in np.unique(bins)
+    ]
+
+
+def sides_of(data_dir: str, ids: np.ndarray) -> np.ndarray | None:
+    """The shorter sides of a folder's images.
+
+    Args:
+        data_dir: the folder that was evaluated.
+        ids: str `[N]`, the images' paths in it.
+
+    Returns:
+        int `[N]` in pixels, or None where the ids name no files there, or
+        one that Pillow refuses.
+    """
+    folder = Path(data_dir).expanduser()
+    root = folders.root(folder) or folder
+    paths = [root / id for id in ids]
+    if not all(path.is_file() for path in paths):
+        return None
+    sides = []
+    for path in paths:
+        image = opened(path)
+        if image is None:
+            return None
+        with image:
+            sides.append(min(image.size))
+    return np.array(sides)
+
+
 def _sizes(
     data_dir: str | None, scores: dict[str, np.ndarray]
 ) -> list[dict[str, Any]]:
-    sides = slices.sides_of(data_dir, scores["id"]) if data_dir else None
+    sides = sides_of(data_dir, scores["id"]) if data_dir else None
     if sides is None:
         return []
-    return slices.by_size(sides, scores["label"], scores["fake_probability"])
+    return by_size(sides, scores["label"], scores["fake_probability"])
 
 
 def _embedded(path: Path) -> str | None:
@@ -199,12 +282,9 @@ def _audit(folder: Path, name: str) -> dict[str, Any] | None:
             record = json.loads(path.read_text())
         except (OSError, ValueError):
             continue
-        # Other programs call their files so, too.
-        if not (
-            isinstance(record, dict) and {"dataset", "checks"} <= set(record)
-        ):
-            continue
-        audited = str(record["dataset"])
-        if names.absolute(name) == names.absolute(audited):
-            return record
+        # Other programs use such file names, too.
+        if isinstance(record, dict) and {"dataset", "checks"} <= set(record):
+            audited = str(record["dataset"])
+            if names.absolute(name) == names.absolute(audited):
+                return record
     return None

@@ -1,7 +1,5 @@
-"""How well a detector stands what happens to images in the world."""
+"""How much of a detector's accuracy is left on corrupted images."""
 
-import csv
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,10 +12,8 @@ import tensorflow as tf
 
 from dfk import data, models
 from dfk.data import FaceSplit, caching
-from dfk.evaluation import measure, metrics, records
-from dfk.evaluation.reliability import expected_calibration_error
-from dfk.evaluation.robustness_plot import write_plot
-from dfk.evaluation.scores import BATCH_SIZE, Scores, compiled, score_split
+from dfk.evaluation import measure, metrics, plots, records
+from dfk.evaluation.measure import BATCH_SIZE, Scores
 from dfk.files import write_json
 from dfk.images.corruptions import CORRUPTIONS, Corruption
 from dfk.progress import track
@@ -38,7 +34,7 @@ def robustness(
     batch_size: int = BATCH_SIZE,
     grid: Grid = CORRUPTIONS,
 ) -> dict[str, Any]:
-    """Measures a run's detector on a split harmed in many ways.
+    """Measures a run's detector on a split corrupted in many ways.
 
     Adds to what `evaluate` wrote of the same split: the record, as
     `results.json`'s `evaluation.<key>.robustness`; its numbers, as
@@ -66,16 +62,15 @@ def robustness(
         (0.873, 'gaussian_noise')
     """
     run = Run.finished(run_path)
-    dataset, data_dir = records.source_of(run, dataset, data_dir)
-    key, _ = records.recorded(run, dataset, data_dir, split)
+    source = records.source_of(run, dataset, data_dir, split)
+    key, _ = records.recorded(run, source)
     detector = models.load(run.path)
-    faces = measure.load_split(detector, dataset, data_dir, split)
+    images = measure.load_split(detector, source)
     with data.unreadable_files():
-        clean, cells = _score_grid(detector, faces, batch_size, grid)
+        clean, cells = _score_grid(detector, images, batch_size, grid)
     calibration = models.score_layer(detector).calibration
-    command = records.command(run_path, dataset, data_dir, split)
     record = {
-        "command": f"{command} --robustness",
+        "command": f"{records.command([run_path], source)} --robustness",
         **provenance(),
         **summary(clean, cells, calibration, grid),
     }
@@ -95,8 +90,8 @@ def _score_grid(
     with tempfile.TemporaryDirectory() as scratch:
         place = "" if caching.fits(split) else str(Path(scratch, split.name))
         split = replace(split, examples=split.examples.cache(place))
-        clean = score_split(detector, split, batch_size)
-        parts = list(_judged(detector, split, batch_size, cells))
+        clean = measure.score_split(detector, split, batch_size)
+        parts = list(_score_corrupted(detector, split, batch_size, cells))
     shape = 2, len(cells), split.size
     probabilities, ood_score = np.concatenate(parts, axis=1).reshape(shape)
     return clean, {
@@ -107,27 +102,28 @@ def _score_grid(
     }
 
 
-def _judged(
+def _score_corrupted(
     detector: keras.Model,
     split: FaceSplit,
     batch_size: int,
     cells: list[tuple[Corruption, float]],
 ) -> Iterator[np.ndarray]:
-    """Probabilities and OOD scores `[2, B]` of one batch after the other."""
-    # One graph and one stream for all cells: between two of them neither is
-    # compiled anew nor runs dry.
-    forward_pass = compiled(detector)
-    batches = _harmed(split, cells).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    """Probabilities and OOD scores, `[2, B]` for each batch."""
+    # All cells share one graph and one pipeline, so that nothing is compiled
+    # or started again between two of them.
+    network = measure.compiled(detector)
+    images = _corrupted(split, cells)
+    batches = images.batch(batch_size).prefetch(tf.data.AUTOTUNE)
     steps = -(-len(cells) * split.size // batch_size)
-    for images in track(batches, f"scoring {len(cells)} corruptions", steps):
-        outputs = forward_pass(images)
+    for batch in track(batches, f"scoring {len(cells)} corruptions", steps):
+        outputs = network(batch)
         yield np.stack([outputs.probability, outputs.ood_score])
 
 
-def _harmed(
+def _corrupted(
     split: FaceSplit, cells: list[tuple[Corruption, float]]
 ) -> tf.data.Dataset:
-    """The split's images as the first cell has them, then the second, ..."""
+    """All of the split's images for the first cell, then for the second..."""
 
     def apply(index: np.int64, pixels: np.ndarray, image: bytes) -> np.ndarray:
         corruption, level = cells[index // split.size]
@@ -136,8 +132,8 @@ def _harmed(
     def change(index: tf.Tensor, example: dict[str, tf.Tensor]) -> tf.Tensor:
         image = example["image"]
         inputs = [index, image, example["id"]]
-        harmed = tf.numpy_function(apply, inputs, tf.uint8)
-        return tf.ensure_shape(harmed, image.shape)
+        corrupted = tf.numpy_function(apply, inputs, tf.uint8)
+        return tf.ensure_shape(corrupted, image.shape)
 
     return (
         split.examples.repeat(len(cells))
@@ -152,15 +148,15 @@ def summary(
     calibration: models.Calibration,
     grid: Grid = CORRUPTIONS,
 ) -> dict[str, Any]:
-    """Condenses the scores of a grid into its numbers.
+    """Summarizes the scores of a grid.
 
     The robustness score is the mean, over the corruptions, of the area under
     the curve of balanced accuracy at probability 0.5. Guessing gives 0.5,
-    and 1 means always right, whatever happened to the image. It is a mean
-    of accuracies, and no share of what the clean ones give, so that a poor
-    detector cannot look good by having little to lose; and it keeps to the
-    threshold, since a detector that calls every blurred image real is of no
-    use, whatever its ROC AUC.
+    and 1 means always right, whatever happened to the image. It is a mean of
+    accuracies and not relative to the clean images, because a poor detector
+    would then score well by having little to lose. It uses the threshold,
+    because a detector that calls every blurred image real is of no use,
+    whatever its ROC AUC.
 
     Args:
         clean: the scores of the split as it is.
@@ -174,7 +170,7 @@ def summary(
         severe, and the `area` of each of `CURVES`. A cell has `accuracy` and
         `balanced_accuracy` at 0.5, `roc_auc`, `calibration_error`, and the
         shares of `uncertain` and of `wrong` verdicts. What needs both classes
-        is None where there is but one.
+        is None where there is only one.
 
     Example:
         >>> record = summary(clean, cells, calibration)
@@ -188,19 +184,17 @@ def summary(
             {"level": level, **_cell(cells[name, level], calibration)}
             for level in corruption.levels
         ]
+        under = {c: area([cell[c] for cell in (start, *row)]) for c in CURVES}
         corruptions[name] = {
             "unit": corruption.unit,
-            "area": {
-                curve: area([cell[curve] for cell in (start, *row)])
-                for curve in CURVES
-            },
+            "area": under,
             "cells": row,
         }
     areas = [c["area"]["balanced_accuracy"] for c in corruptions.values()]
     all_cells = [
-        {"corruption": name, "unit": corruption["unit"], **cell}
-        for name, corruption in corruptions.items()
-        for cell in corruption["cells"]
+        {"corruption": name, "unit": c["unit"], **cell}
+        for name, c in corruptions.items()
+        for cell in c["cells"]
     ]
     return {
         "score": None if None in areas else float(np.mean(areas)),
@@ -233,40 +227,33 @@ def area(values: list[float | None]) -> float | None:
 def _cell(
     scores: Scores, calibration: models.Calibration
 ) -> dict[str, float | None]:
-    labels, probabilities = scores.labels, scores.probabilities
-    measured = metrics.measure(labels, probabilities)
-    words = scores.words(calibration)
-    verdicts = metrics.verdict_table(labels, words["verdict"])["all"]
+    scored = scores.labels, scores.probabilities
+    measured = metrics.measure(*scored)
+    verdicts = scores.verdicts(calibration)["verdict"]
+    shares = metrics.verdict_table(scores.labels, verdicts)["all"]
     return {
         **{curve: measured[curve] for curve in CURVES},
-        "calibration_error": expected_calibration_error(labels, probabilities),
-        "uncertain": verdicts["uncertain"],
-        "wrong": verdicts["wrong"],
+        "calibration_error": metrics.expected_calibration_error(*scored),
+        "uncertain": shares["uncertain"],
+        "wrong": shares["wrong"],
     }
 
 
 def _write(run: Run, key: str, record: dict[str, Any]) -> None:
     """Writes all three files, and their names into the record."""
     table = run.path / f"robustness-{key}.csv"
-    _write_csv(table, record)
-    plot = write_plot(run.path / "plots" / f"robustness-{key}.png", record)
+    titles = ["corruption", "level", "unit", *record["clean"]]
+    rows = [{"corruption": "clean", **record["clean"]}]
+    for name, corruption in record["corruptions"].items():
+        start = {"corruption": name, "unit": corruption["unit"]}
+        rows += [start | cell for cell in corruption["cells"]]
+    lines = [[row.get(title) for title in titles] for row in rows]
+    records.write_table(table, titles, lines)
+    plot = run.path / "plots" / f"robustness-{key}.png"
+    plots.write_robustness(plot, record)
     files = [run.results_path, table, plot]
     record["files"] = [str(file.relative_to(run.path)) for file in files]
     # Read again: the grid took its time, in which others may have written.
     results = run.results
     results["evaluation"][key]["robustness"] = record
     write_json(run.results_path, results)
-
-
-def _write_csv(path: Path, record: dict[str, Any]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="") as file:
-        names = ["corruption", "level", "unit", *record["clean"]]
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerow({"corruption": "clean", **record["clean"]})
-        for name, corruption in record["corruptions"].items():
-            for cell in corruption["cells"]:
-                start = {"corruption": name, "unit": corruption["unit"]}
-                writer.writerow(start | cell)
-    os.replace(partial, path)

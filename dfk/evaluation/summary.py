@@ -8,7 +8,6 @@ from rich.table import Table
 
 from dfk.data import names
 from dfk.evaluation.cross import Cell, Row
-from dfk.models.conformal import required_images
 
 _TITLES = {
     "accuracy": "accuracy",
@@ -19,7 +18,6 @@ _TITLES = {
     "f1": "F1",
     "brier": "Brier score",
 }
-
 
 # As wide as the longest line of a cross table's cell.
 _CELL_WIDTH = len("accuracy 99.9% !")
@@ -32,52 +30,47 @@ def show(console: Console, record: dict[str, Any]) -> None:
         console: where to.
         record: the evaluation's.
     """
-    _print_metrics(console, record)
-    _print_counts(console, record)
-    _print_promises(console, record)
-
-
-def _print_metrics(console: Console, record: dict[str, Any]) -> None:
     print(
         f"{record['dataset'] or record['data_dir']}, {record['split']} split: "
         f"{record['images']} images in {record['groups']} groups"
     )
-    table = Table(title=f"fake above a probability of {record['threshold']}")
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    table.add_column("95 % interval", justify="right")
+    table = _table(
+        f"fake above a probability of {record['threshold']}",
+        *("metric", "value", "95 % interval"),
+    )
     for name, title in _TITLES.items():
         metric = record["metrics"][name]
         interval = f"{_number(metric['low'])} to {_number(metric['high'])}"
         table.add_row(title, _number(metric["value"]), interval)
     console.print(table)
-
-
-def _print_counts(console: Console, record: dict[str, Any]) -> None:
-    table = Table(title=f"calls at {record['threshold']}, and verdicts")
-    table.add_column("")
-    for name in ("called real", "called fake", "uncertain", "wrong verdict"):
-        table.add_column(name, justify="right")
+    table = _table(
+        f"labels at {record['threshold']}, and verdicts",
+        *("", "called real", "called fake", "uncertain", "wrong verdict"),
+    )
     for true, called in record["confusion"].items():
         verdicts = record["verdicts"][true]
-        table.add_row(
-            true,
-            str(called["real"]),
-            str(called["fake"]),
-            _percent(verdicts["uncertain"]),
-            _percent(verdicts["wrong"]),
-        )
+        shares = _percent(verdicts["uncertain"]), _percent(verdicts["wrong"])
+        table.add_row(true, str(called["real"]), str(called["fake"]), *shares)
     console.print(table)
+    _show_guarantees(console, record)
 
 
-def _print_promises(console: Console, record: dict[str, Any]) -> None:
-    """Calibration, coverage and operating points."""
+def _table(title: str, first: str, *others: str) -> Table:
+    table = Table(title=title)
+    table.add_column(first)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _show_guarantees(console: Console, record: dict[str, Any]) -> None:
+    """Calibration, error-rate guarantees and operating points."""
     calibration = record["calibration"]
     low, high = sorted([calibration["real_up_to"], calibration["fake_down_to"]])
     print(
         f"Uncertain is a probability of fake from {low:.3f} to {high:.3f}, or "
         "a picture unlike the training pictures "
-        f"({_percent(record['unfamiliar'])})."
+        f"({_percent(record['out_of_distribution'])})."
     )
     for name, row in record["coverage"].items():
         print(_coverage_sentence(name, row, calibration["error_rate"]))
@@ -87,45 +80,43 @@ def _print_promises(console: Console, record: dict[str, Any]) -> None:
         f"Calibration error {error:.3f}; perfect calibration would show "
         f"{chance['mean']:.3f} by chance, seldom above {chance['high']:.3f}."
     )
-    table = Table(title="where few false alarms can be afforded")
+    table = Table(title="thresholds for few false alarms")
     for title in ("at most", "fake above", "false alarms", "fakes caught"):
         table.add_column(title, justify="right")
     for point in record["operating_points"]:
-        table.add_row(f"{point['rate']:.0%}", *_operating_cells(point))
+        cells = [f"requires {point['required']} validation reals", "-", "-"]
+        if point["threshold"] is not None:
+            cells = [
+                f"{point['threshold']:.3f}",
+                _with_interval(point["false_alarms"]),
+                _with_interval(point["recall"]),
+            ]
+        table.add_row(f"{point['rate']:.0%}", *cells)
     console.print(table)
+
+
+def _with_interval(share: dict[str, float | None]) -> str:
+    value, low, high = map(_percent, share.values())
+    return f"{value} ({low} to {high})"
 
 
 def _coverage_sentence(
     name: str, row: dict[str, Any], error_rate: float
 ) -> str:
-    if row["promised"] is None:
+    if row["guaranteed"] is None:
         return (
-            f"No promise for {name}s: validation has fewer than the "
-            f"{required_images(error_rate)} that an error rate of "
-            f"{error_rate:.0%} needs."
+            f"No error-rate guarantee for {name}s: validation has fewer than "
+            f"the {row['required']} that an error rate of {error_rate:.0%} "
+            "requires."
         )
     if not row["images"]:
-        return f"No {name}s here to try the promise on."
+        return f"No {name}s here to test the error-rate guarantee on."
     inside = row["low"] <= row["covered"] <= row["high"]
     return (
-        f"{row['covered']:.1%} of the {name}s are covered; "
-        f"{row['promised']:.0%} were promised, which allows {row['low']:.1%} "
-        f"to {row['high']:.1%} here: {'kept' if inside else 'NOT KEPT'}."
+        f"Error-rate guarantee for {name}s: {row['covered']:.1%} covered, "
+        f"{row['guaranteed']:.0%} guaranteed, which allows {row['low']:.1%} "
+        f"to {row['high']:.1%} here: {'holds' if inside else 'DOES NOT HOLD'}."
     )
-
-
-def _operating_cells(point: dict[str, Any]) -> list[str]:
-    if point["threshold"] is None:
-        return [f"needs {point['required']} validation reals", "-", "-"]
-    return [
-        f"{point['threshold']:.3f}",
-        *(
-            f"{_percent(point[name]['value'])} "
-            f"({_percent(point[name]['low'])} to "
-            f"{_percent(point[name]['high'])})"
-            for name in ("false_alarms", "recall")
-        ),
-    ]
 
 
 def show_robustness(console: Console, record: dict[str, Any]) -> None:
@@ -135,50 +126,44 @@ def show_robustness(console: Console, record: dict[str, Any]) -> None:
         console: where to.
         record: what `dfk.evaluation.robustness.robustness` returned.
     """
-    clean = record["clean"]
+    accuracy = record["clean"]["accuracy"]
+    corruptions = record["corruptions"]
     # Levels stand beside each number: those of two corruptions rarely agree.
     table = Table(
-        title=f"level: accuracy, which is {clean['accuracy']:.0%} when clean",
+        title=f"level: accuracy, which is {accuracy:.0%} when clean",
         box=None,
         padding=(0, 1, 0, 0),
     )
     table.add_column("")
-    corruptions = record["corruptions"]
-    for _ in range(max(len(c["cells"]) for c in corruptions.values())):
-        table.add_column(justify="right")
-    table.add_column("area", justify="right")
+    most = max(len(c["cells"]) for c in corruptions.values())
+    for title in ("",) * most + ("area",):
+        table.add_column(title, justify="right")
     for name, corruption in corruptions.items():
         cells = [
             f"{cell['level']:g}: {cell['accuracy']:.0%}"
             for cell in corruption["cells"]
         ]
-        cells += [""] * (len(table.columns) - 2 - len(cells))
+        cells += [""] * (most - len(cells))
         table.add_row(name, *cells, _number(corruption["area"]["accuracy"]))
     console.print(table)
-    print(_score_sentence(record))
-    print(_worst_sentence(record["worst"]))
-
-
-def _score_sentence(record: dict[str, Any]) -> str:
     if record["score"] is None:
-        return (
-            "No robustness score: it needs images of both classes, and all "
+        print(
+            "No robustness score: it requires images of both classes, and all "
             "corruptions."
         )
-    return (
-        f"Robustness score {record['score']:.3f}: the balanced accuracy at "
-        "0.5, averaged over the levels and then over the corruptions (0.5 is "
-        "guessing, 1 is always right; "
-        f"{record['clean']['balanced_accuracy']:.3f} when clean)."
-    )
-
-
-def _worst_sentence(cell: dict[str, Any]) -> str:
-    return (
-        f"Worst is {cell['corruption']} at {cell['level']:g} ({cell['unit']}): "
-        f"accuracy {cell['accuracy']:.3f}, ROC AUC {_number(cell['roc_auc'])}, "
-        f"{_percent(cell['uncertain'])} uncertain and "
-        f"{_percent(cell['wrong'])} wrong verdicts."
+    else:
+        print(
+            f"Robustness score {record['score']:.3f}: the balanced accuracy at "
+            "0.5, averaged over the levels and then over the corruptions (0.5 "
+            "is guessing, 1 is always right; "
+            f"{record['clean']['balanced_accuracy']:.3f} when clean)."
+        )
+    worst = record["worst"]
+    print(
+        f"Worst is {worst['corruption']} at {worst['level']:g} "
+        f"({worst['unit']}): accuracy {worst['accuracy']:.3f}, ROC AUC "
+        f"{_number(worst['roc_auc'])}, {_percent(worst['uncertain'])} "
+        f"uncertain and {_percent(worst['wrong'])} wrong verdicts."
     )
 
 
@@ -216,15 +201,13 @@ def show_cross(console: Console, rows: Sequence[Row]) -> None:
 
 
 def _cross_cell(cell: Cell) -> str:
-    if cell.roc_auc is None:
-        shares = {"alarms": cell.false_alarms, "recall": cell.recall}
-        lines = [
-            f"{n} {_percent(s)}" for n, s in shares.items() if s is not None
-        ]
-    else:
+    lines = []
+    if cell.roc_auc is not None:
         mark = "" if cell.transfers else " !"
-        lines = [
-            f"AUC {cell.roc_auc:.3f}",
-            f"accuracy {_percent(cell.accuracy)}{mark}",
-        ]
+        lines.append(f"AUC {cell.roc_auc:.3f}")
+        lines.append(f"accuracy {_percent(cell.accuracy)}{mark}")
+    elif cell.recall is None:
+        lines.append(f"alarms {_percent(cell.false_alarms)}")
+    else:
+        lines.append(f"recall {_percent(cell.recall)}")
     return "\n".join([*lines, f"uncertain {_percent(cell.uncertain)}"])

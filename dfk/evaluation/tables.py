@@ -1,7 +1,6 @@
-"""A comparison in words: the cells of its table, sentences, Markdown."""
+"""A comparison as text: the cells of its table, sentences, Markdown."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from dfk.errors import UserError
 from dfk.evaluation.comparison import Comparison, Difference, Row
+from dfk.files import write_text
 
 BEGIN, END = "<!-- dfk.compare:begin -->", "<!-- dfk.compare:end -->"
 
@@ -54,7 +54,7 @@ def cells(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
 
 
 def sentences(comparison: Comparison) -> list[str]:
-    """Says of each row but the best whether it is really worse.
+    """Says of each row but the best whether it is significantly worse.
 
     Args:
         comparison: what `dfk.evaluation.comparison.compare` returned.
@@ -76,11 +76,9 @@ def sentences(comparison: Comparison) -> list[str]:
 def notes(comparison: Comparison) -> str:
     """Says what the numbers are: which images, which tests, which machine."""
     return " ".join(
-        [
-            *_notes_on_images(comparison),
-            *_notes_on_differences(comparison),
-            *_notes_on_time(comparison),
-        ]
+        _notes_on_images(comparison)
+        + _notes_on_differences(comparison)
+        + _notes_on_time(comparison)
     )
 
 
@@ -102,7 +100,7 @@ def _notes_on_differences(comparison: Comparison) -> list[str]:
         return []
     single = [row.label for row in comparison.rows if len(row.runs) == 1]
     repeated = len(single) < len(comparison.rows)
-    seeds = ", and the spread over seeds" if repeated else ""
+    seeds = ", and the variation over seeds" if repeated else ""
     units = "groups" if comparison.groups < comparison.images else "pictures"
     pairs = math.comb(len(comparison.rows), 2)
     notes = [
@@ -111,14 +109,14 @@ def _notes_on_differences(comparison: Comparison) -> list[str]:
     ]
     if pairs > 1:
         notes.append(
-            "An interval is of its pair alone; what is called worse is decided "
-            "by the p of its AUC, which Holm's method corrects for all "
-            f"{pairs} pairs of rows."
+            "An interval is of its pair alone; whether a difference is "
+            "significant (p below 0.05) is decided by the p of its AUC, which "
+            f"Holm's method corrects for all {pairs} pairs of rows."
         )
     if single:
         notes.append(
-            "The luck of the seed is unknown, and in no interval, for what "
-            f"was trained once: {', '.join(single)}."
+            "The variation over seeds is unknown, and in no interval, for "
+            f"what was trained once: {', '.join(single)}."
         )
     return notes
 
@@ -202,29 +200,25 @@ def update(path: str | Path, table: str) -> None:
         >>> update("README.md", markdown(comparison, command))
     """
     before, after = find_markers(path)
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(before + table + after)
-    os.replace(partial, path)
+    write_text(Path(path), before + table + after)
 
 
 def _sentence(difference: Difference, best: Row, images: int) -> str:
-    row = difference.row
-    if difference.is_real:
-        words = f"{row.label} is worse than {best.label}"
+    row, auc, test = difference.row, difference.auc, difference.mcnemar
+    if difference.is_significant:
+        sentence = f"{row.label} is worse than {best.label}"
     else:
-        words = (
-            f"{row.label} and {best.label} cannot be told apart on {images:,} "
-            "pictures"
+        sentence = (
+            f"{row.label} and {best.label} show no significant difference on "
+            f"{images:,} pictures"
         )
-    words += f": AUC {_difference(difference)}, {_p(difference.auc.p)}"
-    calls = difference.mcnemar
-    if calls:
-        words += (
-            f"; the first alone is right on {calls.only_first:,} pictures, "
-            f"the second on {calls.only_second:,}, {_p(calls.p)} (McNemar)"
+    sentence += f": AUC {_difference(difference)}, {_p(auc.p)}"
+    if test:
+        sentence += (
+            f"; only the first is right on {test.only_first:,} pictures, "
+            f"only the second on {test.only_second:,}, {_p(test.p)} (McNemar)"
         )
-    return words
+    return sentence
 
 
 def _difference(difference: Difference) -> str:
@@ -237,7 +231,7 @@ def _p(value: float) -> str:
 
 
 def _training(row: Row, name: str, form: str) -> str:
-    """What the runs noted of their training; `-` where one did not."""
+    """The mean of what the runs recorded; `-` where one did not."""
     values = [run.training.get(name) for run in row.runs]
     return "-" if None in values else f"{np.mean(values):{form}}"
 

@@ -12,8 +12,8 @@ from dfk import data, models
 from dfk.embedding import classify as classify_module
 from dfk.embedding.classify import KINDS, classify
 from dfk.errors import UserError
+from dfk.evaluation.measure import score_split
 from dfk.evaluation.metrics import measure
-from dfk.evaluation.scores import score_split
 from dfk.models.head import assemble
 
 SIZE = 32

@@ -8,7 +8,7 @@ from werkzeug.test import Client
 
 from dfk.embedding import cluster_plots, store
 from dfk.embedding.clustering import Clustering
-from dfk.evaluation.figures import COLORS
+from dfk.evaluation.plots import COLORS
 
 RED = tuple(bytes.fromhex(COLORS["fake"][1:]))
 

@@ -10,6 +10,7 @@ from skilled import LABELS
 
 import dfk
 from dfk.evaluation import metrics
+from dfk.evaluation.measure import evaluate
 from dfk.models import Calibration, score_layer
 from dfk.models.head import assemble
 
@@ -69,18 +70,39 @@ def detector():
 
 
 @pytest.fixture(scope="session")
+def faces(face_folder):
+    """A folder of images that no test changes."""
+    return face_folder()
+
+
+@pytest.fixture(scope="session")
 def make_run(tmp_path_factory, detector):
     """Makes the folder of a finished run on a folder of images."""
+    saved = tmp_path_factory.mktemp("detector") / "model.keras"
+    detector.save(saved)
 
     def make(data_dir):
         run = tmp_path_factory.mktemp("run")
         config = {"model": "tiny", "dataset": None, "data_dir": str(data_dir)}
         config["format"] = dfk.FORMAT
         (run / "config.json").write_text(json.dumps(config))
-        detector.save(run / "model.keras")
+        shutil.copy(saved, run)
         return run
 
     return make
+
+
+@pytest.fixture(scope="session")
+def evaluated(make_run, faces):
+    """A run that no test changes, and the record of its one evaluation."""
+    run = make_run(faces)
+    return run, evaluate(run)
+
+
+@pytest.fixture
+def evaluated_run(evaluated, tmp_path):
+    """A copy of that run, to write into."""
+    return shutil.copytree(evaluated[0], tmp_path / "evaluated")
 
 
 @pytest.fixture
@@ -119,9 +141,9 @@ def write_run(tmp_path):
         with (run / f"scores-faces-{split}.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["id", "group", "label", "fake_probability"])
-            words = np.array(metrics.CLASSES)[labels]
+            names = np.array(metrics.CLASSES)[labels]
             writer.writerows(
-                zip(groups, groups, words, probabilities, strict=True)
+                zip(groups, groups, names, probabilities, strict=True)
             )
         return run
 

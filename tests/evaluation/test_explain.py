@@ -7,7 +7,7 @@ from PIL import Image
 
 from dfk.errors import UserError
 from dfk.evaluation.explain import explain
-from dfk.evaluation.overlays import heated
+from dfk.evaluation.heat_maps import heated
 from dfk.prediction.predictions import FacePrediction, Prediction
 
 

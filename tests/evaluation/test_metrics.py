@@ -1,12 +1,11 @@
 import math
-import time
 
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 
 from dfk.evaluation import metrics
-from dfk.evaluation.bootstrap import bootstrap
+from dfk.evaluation.statistics import bootstrap
 
 
 def faces(count=400, seed=0):
@@ -154,13 +153,6 @@ def test_resamples_that_lose_a_class_are_left_out():
     assert measured["balanced_accuracy"]["low"] == 0.5
 
 
-def test_intervals_of_4000_images_take_seconds():
-    labels, scores = faces(4000)
-    start = time.process_time()
-    metrics.with_intervals(labels, scores, np.arange(4000), resamples=100)
-    assert time.process_time() - start < 2
-
-
 def test_verdict_table_counts_uncertain_right_and_wrong():
     labels = np.array([0, 0, 0, 0, 1, 1])
     verdicts = np.array(
@@ -190,3 +182,53 @@ def test_verdict_table_of_one_class_leaves_the_other_empty():
         "accuracy": None,
         "wrong": None,
     }
+
+
+def test_bins_hold_equally_many_images_in_order_of_score():
+    random = np.random.default_rng(0)
+    scores, labels = random.random(100), random.integers(0, 2, 100)
+    table = metrics.reliability_bins(labels, scores)
+    assert set(table["images"]) == {6, 7}
+    assert table["images"].sum() == 100
+    assert (np.diff(table["predicted"]) > 0).all()
+    lowest = np.argsort(scores)[: table["images"][0]]
+    assert table["predicted"][0] == pytest.approx(scores[lowest].mean())
+    assert table["observed"][0] == pytest.approx(labels[lowest].mean())
+
+
+def test_the_error_of_a_known_answer():
+    # Two bins of two: predicted .2 and .9, observed 0 and .5.
+    labels = np.array([0, 0, 1, 0])
+    scores = np.array([0.1, 0.3, 0.8, 1.0])
+    error = metrics.expected_calibration_error(labels, scores, bins=2)
+    assert error == pytest.approx((0.2 + 0.4) / 2)
+
+
+def test_overconfidence_shows():
+    random = np.random.default_rng(1)
+    truth = random.random(20_000)
+    labels = random.random(20_000) < truth
+    logits = np.log(truth / (1 - truth))
+    calibrated = metrics.expected_calibration_error(labels, truth)
+    overconfident = metrics.expected_calibration_error(
+        labels, 1 / (1 + np.exp(-3 * logits))
+    )
+    assert calibrated < 0.012
+    assert overconfident > 0.1
+
+
+def test_fewer_images_than_bins_have_a_bin_each():
+    table = metrics.reliability_bins(np.array([0, 1]), np.array([0.2, 0.9]))
+    assert table["images"].tolist() == [1, 1]
+
+
+def test_calibrated_scores_err_by_chance_as_much_as_expected():
+    random = np.random.default_rng(2)
+    scores = random.beta(0.5, 0.5, 300)
+    mean, high = metrics.calibrated_error(scores)
+    errors = [
+        metrics.expected_calibration_error(random.random(300) < scores, scores)
+        for _ in range(400)
+    ]
+    assert np.mean(errors) == pytest.approx(mean, rel=0.05)
+    assert 0.91 < np.mean(np.array(errors) < high) < 0.98

@@ -1,14 +1,16 @@
 import json
 import re
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from dfk.errors import UserError
-from dfk.evaluation.cross import cross_table
 from dfk.evaluation.measure import evaluate
-from dfk.evaluation.report import write_report
-from dfk.evaluation.robustness import robustness
-from dfk.images.corruptions import CORRUPTIONS
+from dfk.evaluation.report import by_group, by_size, sides_of, write_report
+
+LABELS = np.array([0, 0, 1, 1, 1])
+SCORES = np.array([0.1, 0.9, 0.9, 0.2, 0.8])
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +23,11 @@ def text_of(page):
     return re.sub(r"\s+", " ", page.read_text())
 
 
-def test_the_page_shows_what_was_recorded(make_run, face_folder, tmp_path):
-    run = make_run(face_folder())
-    record = evaluate(run)
-    page = write_report(run, audits=tmp_path)
+def test_the_page_shows_what_was_recorded(evaluated, evaluated_run, tmp_path):
+    _, record = evaluated
+    page = write_report(evaluated_run, audits=tmp_path)
     text = text_of(page)
-    assert page == run / "report.html"
+    assert page == evaluated_run / "report.html"
     assert record["command"] in text
     assert record["machine"] in text
     assert f"{record['metrics']['brier']['value']:.3f}" in text
@@ -34,16 +35,11 @@ def test_the_page_shows_what_was_recorded(make_run, face_folder, tmp_path):
     assert text.count('<figure class="pair">') == 16
     assert "--robustness</code>" in text
     assert "python -m dfk.audit" in text
-
-
-def test_it_needs_no_network(make_run, face_folder, tmp_path):
-    run = make_run(face_folder())
-    evaluate(run)
-    page = write_report(run, audits=tmp_path).read_text()
-    sources = re.findall(r"(?:src|href)=\"([^\"]{0,30})", page)
+    # It asks the network for nothing.
+    sources = re.findall(r"(?:src|href)=\"([^\"]{0,30})", page.read_text())
     assert sources
     assert all(source.startswith("data:image/") for source in sources)
-    assert "<script" not in page
+    assert "<script" not in text
 
 
 def test_mistakes_come_with_their_heat_and_names_are_escaped(
@@ -58,80 +54,104 @@ def test_mistakes_come_with_their_heat_and_names_are_escaped(
     assert "&lt;b&gt;odd" in text
 
 
-def test_what_else_was_measured_is_shown(make_run, face_folder, tmp_path):
-    faces = face_folder()
-    run = make_run(faces)
-    cross_table([run], [str(faces)])
-    robustness(run, grid={"jpeg": CORRUPTIONS["jpeg"]})
-    (tmp_path / "audit-faces.json").write_text(
-        json.dumps(
-            {
-                "dataset": str(faces),
-                "checks": [
-                    {"name": "a check", "verdict": "warning", "sentence": "Hm."}
-                ],
-            }
-        )
-    )
-    text = text_of(write_report(run, audits=tmp_path))
-    assert "all corruptions. Worst is jpeg" in text
-    assert "Trained on" in text
+def test_what_else_was_measured_is_shown(evaluated_run, faces, tmp_path):
+    path = evaluated_run / "results.json"
+    results = json.loads(path.read_text())
+    worst = {"corruption": "jpeg", "level": 50, "unit": "quality"}
+    results["evaluation"]["faces-test"]["robustness"] = {
+        "score": None,
+        "worst": {**worst, "accuracy": 0.625},
+    }
+    cell = {"dataset": "others", "images": 9, "roc_auc": 0.7, "accuracy": 0.6}
+    cell |= {"false_alarms": 0.1, "recall": 0.4, "uncertain": 0.2}
+    cells = [{**cell, "transfers": False}]
+    results["cross"] = {"trained_on": "the faces", "cells": cells}
+    path.write_text(json.dumps(results))
+    check = {"name": "a check", "verdict": "warning", "sentence": "Hm."}
+    audit = {"dataset": str(faces), "checks": [check]}
+    (tmp_path / "audit-faces.json").write_text(json.dumps(audit))
+    text = text_of(write_report(evaluated_run, audits=tmp_path))
+    assert "all corruptions. Worst is jpeg at 50 (quality)" in text
+    assert "60.0 % !" in text
+    assert "Trained on the faces" in text
     assert "a check" in text
-    assert "Not " not in text.split("What happens to pictures")[1]
+    assert "Not measured" not in text
+    assert "Not audited" not in text
 
 
 def test_what_cannot_be_explained_has_a_report(
-    make_run, face_folder, tmp_path, monkeypatch
+    evaluated_run, tmp_path, monkeypatch
 ):
-    def inexplicable(*_):
+    def unexplained(*_):
         raise UserError("It decides by trees.")
 
-    monkeypatch.setattr("dfk.evaluation.report.heat_maps", inexplicable)
-    run = make_run(face_folder())
-    evaluate(run)
-    text = text_of(write_report(run, audits=tmp_path))
+    monkeypatch.setattr("dfk.evaluation.report.heat_maps", unexplained)
+    text = text_of(write_report(evaluated_run, audits=tmp_path))
     assert text.count('<figure class="pair">') == 16
     assert text.count("data:image/jpeg") == 16
     assert text.count("It decides by trees.") == 1
 
 
-def test_files_that_only_look_like_audits_are_left_alone(
-    make_run, face_folder, tmp_path
+def test_other_files_called_audits_are_ignored_and_folders_may_be_spelled(
+    evaluated_run, faces, tmp_path
 ):
     (tmp_path / "audit-folder.json").mkdir()
     (tmp_path / "audit-npm.json").write_text('{"vulnerabilities": 0}')
     (tmp_path / "audit-list.json").write_text("[]")
     (tmp_path / "audit-half.json").write_text("{")
-    run = make_run(face_folder())
-    evaluate(run)
-    assert "python -m dfk.audit" in text_of(write_report(run, audits=tmp_path))
+    page = write_report(evaluated_run, data_dir=f"{faces}/", audits=tmp_path)
+    assert page == evaluated_run / "report.html"
+    assert "python -m dfk.audit" in text_of(page)
 
 
-def test_the_runs_own_page_is_written_however_its_data_are_spelled(
-    make_run, face_folder, tmp_path
+def test_other_data_have_a_page_of_their_own_even_of_one_class(
+    evaluated_run, face_folder, tmp_path
 ):
-    faces = face_folder()
-    run = make_run(faces)
-    evaluate(run, data_dir=f"{faces}/")
-    page = write_report(run, data_dir=f"{faces}/", audits=tmp_path)
-    assert page == run / "report.html"
+    reals = str(face_folder("reals", ("real",)))
+    evaluate(evaluated_run, data_dir=reals)
+    page = write_report(evaluated_run, data_dir=reals, audits=tmp_path)
+    assert page.name == "report-reals-test.html"
+    assert "8 pictures" in text_of(page)
 
 
-def test_other_data_have_a_page_of_their_own(make_run, face_folder, tmp_path):
-    run, other = make_run(face_folder()), face_folder("others")
-    evaluate(run, data_dir=str(other))
-    page = write_report(run, data_dir=str(other), audits=tmp_path)
-    assert page.name == "report-others-test.html"
-
-
-def test_reals_alone_are_enough(make_run, face_folder, tmp_path):
-    run, reals = make_run(face_folder()), face_folder("reals", ("real",))
-    evaluate(run, data_dir=str(reals))
-    page = write_report(run, data_dir=str(reals), audits=tmp_path)
-    assert "No fakes" not in page.read_text()
-
-
-def test_what_was_not_evaluated_has_no_report(make_run, face_folder):
-    run = make_run(face_folder())
+def test_what_was_not_evaluated_has_no_report(make_run, faces):
     with pytest.raises(UserError, match="has not been evaluated: run `python"):
-        write_report(run)
+        write_report(make_run(faces))
+
+
+def test_the_worst_groups_come_first():
+    groups = np.array(["ann", "bob", "ann", "bob", "single"])
+    assert by_group(groups, LABELS, SCORES) == [
+        {"name": "bob", "images": 2, "accuracy": 0.0},
+        {"name": "ann", "images": 2, "accuracy": 1.0},
+    ]
+
+
+def test_sizes_are_put_together_by_quartiles():
+    sides = np.array([64, 64, 128, 256, 512])
+    rows = by_size(sides, LABELS, SCORES)
+    assert [(r["low"], r["high"], r["images"]) for r in rows] == [
+        (64, 64, 2),
+        (128, 128, 1),
+        (256, 256, 1),
+        (512, 512, 1),
+    ]
+    assert [r["accuracy"] for r in rows] == [0.5, 1.0, 0.0, 1.0]
+
+
+def test_equal_sizes_are_one_row():
+    (row,) = by_size(np.full(5, 256), LABELS, SCORES)
+    assert (row["low"], row["high"], row["accuracy"]) == (256, 256, 0.6)
+
+
+def test_the_shorter_side_counts(tmp_path):
+    (tmp_path / "test" / "real").mkdir(parents=True)
+    Image.new("RGB", (30, 20)).save(tmp_path / "test" / "real" / "a.png")
+    ids = np.array(["test/real/a.png"])
+    assert sides_of(str(tmp_path), ids).tolist() == [20]
+    assert sides_of(str(tmp_path), np.array(["gone.png"])) is None
+
+
+def test_sides_that_pillow_cannot_read_are_not_known(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"what TensorFlow may read all the same")
+    assert sides_of(str(tmp_path), np.array(["a.png"])) is None

@@ -4,21 +4,20 @@ import pytest
 
 from dfk import data
 from dfk.errors import UserError
-from dfk.evaluation.scores import score_split
+from dfk.evaluation.measure import score_split
 
 
 @pytest.fixture(scope="module")
-def split(face_folder):
-    folder = face_folder()
-    faces = data.load(None, folder, image_size=16, splits=("test",))
-    return faces.splits["test"]
+def split(faces):
+    loaded = data.load(None, faces, image_size=16, splits=("test",))
+    return loaded.splits["test"]
 
 
 def test_scores_are_the_detectors_own(detector, split):
     scores = score_split(detector, split, batch_size=5)
     images = np.stack([e["image"] for e in split.examples.as_numpy_iterator()])
-    alone = np.concatenate([detector(image[None])[0] for image in images])
-    assert scores.probabilities == pytest.approx(alone, abs=1e-6)
+    single = np.concatenate([detector(image[None])[0] for image in images])
+    assert scores.probabilities == pytest.approx(single, abs=1e-6)
     assert scores.probabilities.dtype == np.float32
 
 
@@ -31,10 +30,10 @@ def test_every_image_keeps_its_name_and_label(detector, split):
     assert ((scores.probabilities > 0.5) == fake).all()
 
 
-def test_images_of_another_size_are_refused(detector, face_folder):
-    faces = data.load(None, face_folder(), image_size=20, splits=("test",))
+def test_images_of_another_size_are_refused(detector, faces):
+    loaded = data.load(None, faces, image_size=20, splits=("test",))
     with pytest.raises(UserError, match="image_size=16"):
-        score_split(detector, faces.splits["test"])
+        score_split(detector, loaded.splits["test"])
 
 
 def test_scores_that_are_no_numbers_are_refused(detector, split):

@@ -5,7 +5,7 @@ from scipy import stats
 
 from dfk import models
 from dfk.errors import UserError
-from dfk.evaluation.coverage import coverage
+from dfk.evaluation.guarantees import coverage
 from dfk.models import Calibration
 from dfk.models.conformal import (
     conformal_limits,
@@ -140,8 +140,8 @@ def test_coverage_counts_the_true_labels_that_stay_possible():
     assert got["real"]["covered"] == 0.75
     assert got["fake"]["covered"] == 0.5
     # Ten fakes are too few for an error rate of 5 %.
-    assert got["fake"]["promised"] is None
-    assert got["real"]["promised"] == 0.95
+    assert got["fake"]["guaranteed"] is None
+    assert got["real"]["guaranteed"] == 0.95
     chance = stats.betabinom(4, 95, 5)
     assert got["real"]["low"] == chance.ppf(0.025) / 4
     assert got["real"]["high"] == 1.0
@@ -167,7 +167,7 @@ def test_a_class_without_images_has_no_coverage():
     )
     assert got["fake"]["covered"] is None
     # Which is no fault of validation.
-    assert got["fake"]["promised"] == 0.95
+    assert got["fake"]["guaranteed"] == 0.95
     assert got["fake"]["low"] is None
 
 

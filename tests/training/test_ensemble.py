@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 import dfk
 from dfk import models
 from dfk.errors import UserError
-from dfk.evaluation.scores import score_split
+from dfk.evaluation.measure import score_split
 from dfk.models.head import assemble
 from dfk.runs import Run
 from dfk.training import ensemble

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dfk.evaluation.operating_points import operating_points
+from dfk.evaluation.guarantees import operating_points
 from dfk.models import Calibration
 
 LABELS = np.array([0] * 10 + [1] * 10)
@@ -23,9 +23,9 @@ def test_what_lies_above_a_threshold_is_counted():
     assert loose["false_alarms"]["low"] < 0.5 < loose["false_alarms"]["high"]
 
 
-def test_a_rate_that_validation_cannot_promise_has_no_threshold():
+def test_a_rate_that_validation_cannot_guarantee_has_no_threshold():
     tight, middle, _ = points((1.0, 0.45, 0.2), reals=50)
-    assert tight == {"rate": 0.01, "threshold": None, "needed": 99}
+    assert tight == {"rate": 0.01, "threshold": None, "required": 99}
     assert middle["threshold"] == 0.45
 
 

@@ -3,10 +3,10 @@ import pytest
 from skilled import LABELS, scores
 from sklearn.metrics import roc_auc_score
 
-from dfk.evaluation.paired import PairedAucs, holm, mcnemar, weighted_auc
+from dfk.evaluation.statistics import PairedAucs, holm, mcnemar, weighted_auc
 
 
-def test_the_luck_of_one_seed_is_no_real_difference():
+def test_variation_over_seeds_is_no_significant_difference():
     groups = np.arange(len(LABELS))
     steady = np.stack([scores(0.3), scores(0.3)])
     lucky = np.stack([scores(3), scores(0.3)])
@@ -17,19 +17,24 @@ def test_the_luck_of_one_seed_is_no_real_difference():
     assert both.difference(1, 0).p > 0.3
 
 
-def alarms(labels, groups, seeds=1, luck_of_group=0.0, luck_of_seed=0.0):
-    """How often two equally good teams are told apart."""
+def alarms(labels, groups, seeds=1, of_groups=0.0, of_seeds=0.0):
+    """How often two equally good detectors differ significantly.
+
+    Their skill varies over groups and over seeds, with these deviations.
+    """
     generator = np.random.default_rng(0)
     _, members = np.unique(groups, return_inverse=True)
 
-    def team():
-        luck = luck_of_group * generator.normal(size=members.max() + 1)
-        luck = luck[members] + luck_of_seed * generator.normal(size=(seeds, 1))
+    def detector():
+        skill = 1.5 + of_groups * generator.normal(size=members.max() + 1)
+        skill = skill[members] + of_seeds * generator.normal(size=(seeds, 1))
         noise = generator.normal(size=(seeds, len(labels)))
-        return (1.5 + luck) * (2 * labels - 1) + noise
+        return skill * (2 * labels - 1) + noise
 
     p = [
-        PairedAucs(labels, groups, [team(), team()], 50).difference(1, 0).p
+        PairedAucs(labels, groups, [detector(), detector()], 50)
+        .difference(1, 0)
+        .p
         for _ in range(300)
     ]
     return np.mean(np.array(p) < 0.05)
@@ -40,10 +45,10 @@ SELDOM = 0.088
 
 
 @pytest.mark.parametrize("count", [3, 8])
-def test_equal_detectors_are_seldom_told_apart_by_few_groups(count):
+def test_equal_detectors_seldom_differ_significantly_by_few_groups(count):
     labels = np.tile([0, 1], 60)
     groups = np.arange(len(labels)) // 2 % count
-    assert alarms(labels, groups, luck_of_group=1.0) <= SELDOM
+    assert alarms(labels, groups, of_groups=1.0) <= SELDOM
 
 
 @pytest.mark.parametrize("count", [2, 5])
@@ -51,13 +56,13 @@ def test_nor_by_few_groups_of_one_class_alone(count):
     """A hundred single photographs and some videos of fakes."""
     labels = np.repeat([0, 1], 100)
     groups = np.concatenate([np.arange(100), 100 + np.arange(100) % count])
-    assert alarms(labels, groups, luck_of_group=1.0) <= SELDOM
+    assert alarms(labels, groups, of_groups=1.0) <= SELDOM
 
 
 @pytest.mark.parametrize("seeds", [2, 3])
 def test_nor_by_few_seeds(seeds):
     labels = np.tile([0, 1], 60)
-    found = alarms(labels, np.arange(120), seeds, luck_of_seed=1.0)
+    found = alarms(labels, np.arange(120), seeds, of_seeds=1.0)
     assert found <= SELDOM
 
 
@@ -69,10 +74,13 @@ def test_two_groups_that_agree_show_nothing():
 
 def test_images_of_one_group_count_once():
     groups = np.arange(len(LABELS))
-    teams = [scores(1)[None], scores(0.8, noise=1)[None]]
-    once = PairedAucs(LABELS, groups, teams, 200)
+    detectors = [scores(1)[None], scores(0.8, noise=1)[None]]
+    once = PairedAucs(LABELS, groups, detectors, 200)
     repeated = PairedAucs(
-        LABELS.repeat(3), groups.repeat(3), [t.repeat(3, 1) for t in teams], 200
+        LABELS.repeat(3),
+        groups.repeat(3),
+        [d.repeat(3, 1) for d in detectors],
+        200,
     )
     ours, theirs = once.difference(1, 0), repeated.difference(1, 0)
     assert theirs.low == pytest.approx(ours.low)
@@ -86,14 +94,14 @@ def test_the_interval_holds_the_known_difference_as_often_as_it_says():
     held = []
     for _ in range(100):
         shared = generator.normal(size=len(LABELS)) * 0.8
-        teams = [
+        detectors = [
             (d * (2 * LABELS - 1) + shared + 0.6 * own)[None]
             for d, own in zip(
                 (1, 0.5), generator.normal(size=(2, len(LABELS))), strict=True
             )
         ]
         groups = np.arange(len(LABELS))
-        found = PairedAucs(LABELS, groups, teams, 100).difference(1, 0)
+        found = PairedAucs(LABELS, groups, detectors, 100).difference(1, 0)
         held.append(found.low <= true <= found.high)
     # Three standard errors of 0.95 over 100 trials.
     assert np.mean(held) == pytest.approx(0.95, abs=0.065)

@@ -6,7 +6,7 @@ from sklearn.metrics import roc_auc_score
 
 from dfk import models
 from dfk.errors import UserError
-from dfk.evaluation.explanations import heat_maps
+from dfk.evaluation.heat_maps import heat_maps
 from dfk.images.faces import Face
 from dfk.images.self_blending import self_blend
 from dfk.models.classifiers import BoostedTrees
@@ -121,21 +121,27 @@ def test_the_heat_of_a_mirrored_image_is_mirrored(trained):
     )
 
 
-def test_heat_speaks_for_the_verdict(trained):
-    """What speaks for real is what speaks for fake of the logit turned."""
+def test_heat_is_evidence_for_the_verdict(trained):
+    """Evidence for real is evidence for fake of the negated logit."""
     images = np.stack([b.image for b in blends(3, seed=9)])
-    turned = keras.models.clone_model(trained)
-    turned.set_weights(trained.get_weights())
-    logit = turned.get_layer("logit")
+    negated = keras.models.clone_model(trained)
+    negated.set_weights(trained.get_weights())
+    logit = negated.get_layer("logit")
     logit.set_weights([-w for w in logit.get_weights()])
     real = heat_maps(trained, images, ["real"] * 3)
     np.testing.assert_allclose(
-        real, heat_maps(turned, images, ["uncertain"] * 3), atol=1e-5
+        real, heat_maps(negated, images, ["uncertain"] * 3), atol=1e-5
     )
     assert not np.allclose(real, heat_maps(trained, images, FAKES))
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name == "cnn" else pytest.mark.slow)
+        for name in models.names()
+    ],
+)
 def test_every_detector_can_be_explained(name):
     detector = models.build(name, 64, "none")
     heat = heat_maps(detector, np.full((1, 64, 64, 3), 90.0), ["fake"])
