@@ -82,6 +82,21 @@ def serving(
             "Export them with `python -m dfk.export RUN`, or correct that "
             "file."
         )
+    server = _grpc_server(manager)
+    bound = _bind(server, host, port)
+    stopped = threading.Event()
+    server.start()
+    threading.Thread(
+        target=_poll, args=(manager, stopped), name="poll", daemon=True
+    ).start()
+    try:
+        yield Server(bound, manager)
+    finally:
+        stopped.set()
+        server.stop(_GRACE_SECONDS).wait()
+
+
+def _grpc_server(manager: ModelManager) -> grpc.Server:
     server = grpc.server(
         futures.ThreadPoolExecutor(_THREADS),
         # Images are large; a port in use must not be shared silently.
@@ -97,17 +112,7 @@ def serving(
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(
         ModelService(manager), server
     )
-    bound = _bind(server, host, port)
-    stopped = threading.Event()
-    server.start()
-    threading.Thread(
-        target=_poll, args=(manager, stopped), name="poll", daemon=True
-    ).start()
-    try:
-        yield Server(bound, manager)
-    finally:
-        stopped.set()
-        server.stop(_GRACE_SECONDS).wait()
+    return server
 
 
 def _bind(server: grpc.Server, host: str, port: int) -> int:
