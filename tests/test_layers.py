@@ -1,6 +1,10 @@
 """The packages' order: what each may import."""
 
 import ast
+import configparser
+import re
+import sys
+from importlib import metadata
 from pathlib import Path
 
 import dfk
@@ -28,19 +32,23 @@ def level(name):
     )
 
 
-def imports(file):
-    """The packages and modules of dfk that a file imports, wherever it does."""
+def imported(file):
+    """All that a file imports, wherever it does, as dotted names."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        for name in names:
-            package, _, rest = name.partition(".")
-            if package == "dfk" and rest:
-                yield rest.partition(".")[0]
+            for alias in node.names:
+                yield alias.name
+
+
+def imports(file):
+    """The packages and modules of dfk that a file imports."""
+    for name in imported(file):
+        package, _, rest = name.partition(".")
+        if package == "dfk" and rest:
+            yield rest.partition(".")[0]
 
 
 def test_imports_go_down_only():
@@ -68,3 +76,21 @@ def test_every_package_has_its_place():
 def test_no_command_shares_its_name_with_a_package():
     commands = {path.stem for path in ROOT.glob("*.py")}
     assert not commands & {path.parent.name for path in ROOT.glob("*/*.py")}
+
+
+def test_what_is_imported_is_required():
+    config = configparser.ConfigParser()
+    config.read(ROOT.parent / "setup.cfg")
+    lines = config["options"]["install_requires"].split()
+    required = {re.split("[<>=]", line)[0] for line in lines}
+    providers = metadata.packages_distributions()
+    missing = set()
+    for file in ROOT.rglob("*.py"):
+        for name in imported(file):
+            package = name.partition(".")[0]
+            if package == "dfk" or package in sys.stdlib_module_names:
+                continue
+            provided_by = {d.lower() for d in providers.get(package, ())}
+            if not provided_by & required:
+                missing.add(package)
+    assert missing == set()
