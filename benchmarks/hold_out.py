@@ -30,15 +30,15 @@ _HELD_OUT = 0.25
 def main(argv: Sequence[str]) -> None:
     """Makes the folder and prints its numbers of images."""
     cli.no_arguments(argv)
+    out = Path(FLAGS.out)
+    if out.exists():
+        raise UserError(f"{out} exists already: pass another --out.")
     cli.start_tensorflow()
     from dfk.data import folders
 
     root = folders.root(Path(FLAGS.data_dir))
-    out = Path(FLAGS.out)
     if root is None:
         raise UserError(f"{FLAGS.data_dir} has no folder train: pass FACES.")
-    if out.exists():
-        raise UserError(f"{out} exists already: pass another --out.")
     group_of = folders.groups(root)
 
     def group(path: Path) -> str:

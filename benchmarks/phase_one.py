@@ -79,11 +79,13 @@ def _uncached_epoch(detector, split) -> None:
     import keras
     import tensorflow as tf
 
+    from dfk.models import parts
+
     detector.trainable = False
     # In training, a detector does not average over flips.
-    features = keras.Model(detector.input, detector.get_layer("pooled").output)
-    width = features.output_shape[-1]
-    outputs = _head(width)(features(detector.input, training=True))
+    pooled = detector.get_layer(parts.POOLED).output
+    features = keras.Model(detector.input, pooled)
+    outputs = _head(pooled.shape[-1])(features(detector.input, training=True))
     model = keras.Model(detector.input, outputs)
     model.compile("adam", "binary_crossentropy", jit_compile=False)
     batches = split.examples.batch(32).map(

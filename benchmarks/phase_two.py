@@ -10,7 +10,6 @@ weights and works with several workers; the ratio says what that costs.
 import statistics
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 from absl import app, flags
@@ -92,14 +91,15 @@ def _bare_fit(batches):
 
 
 def _dfk(batches):
+    from dfk import models
+    from dfk.runs import Run
     from dfk.training import strategies
     from dfk.training.loop import FineTuning
 
     model, optimizer = _trainable()
-    folder = Path(tempfile.mkdtemp())
-    tuning = FineTuning(
-        model, optimizer, strategies.choose(), folder, folder / "logs"
-    )
+    recipe = models.get(FLAGS.model).recipe
+    run = Run(tempfile.mkdtemp())
+    tuning = FineTuning(model, optimizer, strategies.choose(), run, recipe)
     return lambda: tuning.train_epoch(batches, 1)
 
 

@@ -26,7 +26,7 @@ from dfk.models.registry import (
     names,
     register,
 )
-from dfk.models.saved import load
+from dfk.models.weights import load
 
 # isort: split
 # Importing a detector's file registers it. They come last, so that a file may

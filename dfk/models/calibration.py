@@ -183,9 +183,7 @@ def fit(
     )
 
 
-def fit_scaling(
-    logits: np.ndarray, labels: np.ndarray, log_odds: bool = True
-) -> tuple[float, float]:
+def fit_scaling(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Finds the scaling under which the labels are most likely.
 
     Minimises the negative log-likelihood (NLL) of the labels under
@@ -202,9 +200,6 @@ def fit_scaling(
     Args:
         logits: float `[N]`.
         labels: int `[N]`, 0 for real and 1 for fake.
-        log_odds: whether the logits are log-odds, if poor ones. For scores of
-            any other scale there is no prior; `platts_targets` then keeps the
-            minimum finite where the classes are perfectly separated.
 
     Returns:
         The temperature, within `TEMPERATURES`, and the bias, 0 where it does
@@ -227,11 +222,10 @@ def fit_scaling(
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
     fakes = int(np.sum(labels))
     require_both_classes(len(labels) - fakes, fakes)
-    with_bias = _bias_helps(logits, labels, log_odds)
-    return _minimize(logits, labels, with_bias, log_odds)
+    return _minimize(logits, labels, _bias_helps(logits, labels))
 
 
-def _bias_helps(logits: np.ndarray, labels: np.ndarray, log_odds: bool) -> bool:
+def _bias_helps(logits: np.ndarray, labels: np.ndarray) -> bool:
     """Whether a bias lowers the NLL of images it was not fitted to."""
     folds = min(FOLDS, *np.bincount(labels, minlength=2))
     if folds < 2:
@@ -241,7 +235,7 @@ def _bias_helps(logits: np.ndarray, labels: np.ndarray, log_odds: bool) -> bool:
     for fit_on, test_on in splits.split(logits, labels):
         for with_bias in nll:
             temperature, bias = _minimize(
-                logits[fit_on], labels[fit_on], with_bias, log_odds
+                logits[fit_on], labels[fit_on], with_bias
             )
             x = logits[test_on] / temperature + bias
             nll[with_bias] += _nll(x, labels[test_on]).sum()
@@ -249,24 +243,21 @@ def _bias_helps(logits: np.ndarray, labels: np.ndarray, log_odds: bool) -> bool:
 
 
 def _minimize(
-    logits: np.ndarray, labels: np.ndarray, with_bias: bool, log_odds: bool
+    logits: np.ndarray, labels: np.ndarray, with_bias: bool
 ) -> tuple[float, float]:
-    targets = labels if log_odds else platts_targets(labels)
-    slope_precision, bias_precision = (
-        (_SLOPE_DEVIATION**-2, _BIAS_DEVIATION**-2) if log_odds else (0.0, 0.0)
-    )
+    slope_precision, bias_precision = _SLOPE_DEVIATION**-2, _BIAS_DEVIATION**-2
 
     # The problem is convex in slope and bias, not in temperature and bias.
     def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         slope, bias = parameters
         x = slope * logits + bias
-        error = special.expit(x) - targets
+        error = special.expit(x) - labels
         gradient = [
             np.sum(error * logits) + slope_precision * (slope - 1),
             np.sum(error) + bias_precision * bias,
         ]
         prior = slope_precision * (slope - 1) ** 2 + bias_precision * bias**2
-        loss = np.sum(_nll(x, targets)) + prior / 2
+        loss = np.sum(_nll(x, labels)) + prior / 2
         return loss / len(x), np.array(gradient) / len(x)
 
     low, high = TEMPERATURES
@@ -281,23 +272,6 @@ def _minimize(
     return float(1 / slope), float(bias)
 
 
-def platts_targets(labels: np.ndarray) -> np.ndarray:
-    """Softens the labels of few images, as Platt (1999) does.
-
-    The target of a fake is (n + 1) / (n + 2) for n fakes, instead of 1, and
-    that of a real 1 / (n + 2) for n reals, instead of 0.
-
-    Args:
-        labels: int `[N]`, 0 for real and 1 for fake.
-
-    Returns:
-        The targets, float `[N]`, between 0 and 1.
-    """
-    fakes = int(np.sum(labels))
-    reals = len(labels) - fakes
-    return np.where(labels, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
-
-
-def _nll(x: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Negative log-likelihood of targets in 0..1 under logits x."""
-    return np.logaddexp(0, x) - targets * x
+def _nll(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Negative log-likelihood of labels under logits x."""
+    return np.logaddexp(0, x) - labels * x

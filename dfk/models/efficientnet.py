@@ -30,22 +30,18 @@ STAGES = {
 }
 
 
-def _applications_model(x: keras.KerasTensor | None, weights: str | None):
-    return keras.applications.EfficientNetV2B0(
-        include_top=False, weights=weights, input_tensor=x
-    )
-
-
 @register(
     "efficientnet",
     stages=STAGES,
     recipe=RECIPE,
-    weights={"imagenet": imagenet_loader(_applications_model)},
+    weights={"imagenet": imagenet_loader(keras.applications.EfficientNetV2B0)},
     native_size=224,
 )
 def efficientnet(x: keras.KerasTensor) -> list[keras.KerasTensor]:
     """EfficientNetV2-B0's backbone as a detector's."""
-    backbone = _applications_model(x, weights=None)
+    backbone = keras.applications.EfficientNetV2B0(
+        include_top=False, weights=None, input_tensor=x
+    )
     ends = (
         "block1a_project_activation",
         "block2b_add",

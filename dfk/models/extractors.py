@@ -51,7 +51,7 @@ def extractor(model: str, image_size: int | None = None) -> keras.Model:
 
 def _recognizer(image_size: int) -> keras.Model:
     """FaceNet from raw pixels of any size."""
-    network = facenet.recognizer(128)
+    network = facenet.recognizer()
     load_by_name(network, facenet.ms_celeb_1m())
     images = keras.Input((image_size, image_size, 3), name="images")
     x = images

@@ -130,15 +130,12 @@ def inception_resnet_v1(x: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
     return maps
 
 
-def recognizer(embedding_size: int = 128) -> keras.Model:
+def recognizer() -> keras.Model:
     """FaceNet itself: faces to embeddings in which people are apart.
-
-    Args:
-        embedding_size: 128 or 512, as its weights have it.
 
     Returns:
         A model from standardised pixels `[N, 160, 160, 3]` to unit-length
-        embeddings `[N, embedding_size]`, with random weights.
+        embeddings `[N, 128]`, with random weights.
 
     Example:
         >>> model = recognizer()
@@ -147,7 +144,7 @@ def recognizer(embedding_size: int = 128) -> keras.Model:
     images = keras.Input((NATIVE_SIZE, NATIVE_SIZE, 3))
     x = inception_resnet_v1(images)["block8"]
     x = layers.GlobalAveragePooling2D(name="AvgPool")(x)
-    x = layers.Dense(embedding_size, use_bias=False, name="Bottleneck")(x)
+    x = layers.Dense(128, use_bias=False, name="Bottleneck")(x)
     x = _batch_norm("Bottleneck_BatchNorm")(x)
     return keras.Model(images, UnitLength(name="normalize")(x))
 
@@ -223,7 +220,8 @@ _BLOCK8 = (
         (192, (3, 1), "Conv2d_0c_3x1"),
     ),
 )
-# In a reduction, the last convolution of each branch halves the map.
+# In a reduction, the last convolution of each branch, `Conv2d_1a`, halves the
+# map.
 _MIXED_6A = (
     ((384, 3, "Conv2d_1a_3x3"),),
     (
@@ -262,22 +260,27 @@ def _conv(x, filters, kernel, name, strides=1, padding="same"):
     return layers.Activation("relu", name=f"{name}_Activation")(x)
 
 
-def _branch_name(prefix: str, branch: int, suffix: str) -> str:
-    """Names the layer as the converted weights do.
+def _branches(x, prefix, branches):
+    """The outputs of a block's branches.
 
-    `Block17_3` and `Conv2d_0a_1x1` give `Block17_3_Branch_1_Conv2d_0a_1x1`.
+    Layers are named as in the converted weights: `Block17_3` and
+    `Conv2d_0a_1x1` give `Block17_3_Branch_1_Conv2d_0a_1x1`.
     """
-    return f"{prefix}_Branch_{branch}_{suffix}"
-
-
-def _block(x, prefix, scale, branches, activation=True):
-    """One Inception-ResNet block: branches, joined, projected, added to x."""
     outputs = []
     for number, convolutions in enumerate(branches):
         y = x
         for filters, kernel, suffix in convolutions:
-            y = _conv(y, filters, kernel, _branch_name(prefix, number, suffix))
+            name = f"{prefix}_Branch_{number}_{suffix}"
+            halves = suffix.startswith("Conv2d_1a")
+            strides, padding = (2, "valid") if halves else (1, "same")
+            y = _conv(y, filters, kernel, name, strides, padding)
         outputs.append(y)
+    return outputs
+
+
+def _block(x, prefix, scale, branches, activation=True):
+    """One Inception-ResNet block: branches, joined, projected, added to x."""
+    outputs = _branches(x, prefix, branches)
     joined = layers.Concatenate(name=f"{prefix}_Concatenate")(outputs)
     up = layers.Conv2D(x.shape[-1], 1, name=f"{prefix}_Conv2d_1x1")(joined)
     x = ScaledResidual(scale, name=f"{prefix}_ScaledResidual")([x, up])
@@ -288,19 +291,6 @@ def _block(x, prefix, scale, branches, activation=True):
 
 def _reduce(x, prefix, branches):
     """A reduction: every branch, and a pooling, halves the map."""
-    outputs = []
-    for number, convolutions in enumerate(branches):
-        y = x
-        for filters, kernel, suffix in convolutions:
-            last = suffix.startswith("Conv2d_1a")
-            y = _conv(
-                y,
-                filters,
-                kernel,
-                _branch_name(prefix, number, suffix),
-                strides=2 if last else 1,
-                padding="valid" if last else "same",
-            )
-        outputs.append(y)
+    outputs = _branches(x, prefix, branches)
     pool = layers.MaxPooling2D(3, strides=2, name=f"{prefix}_MaxPool")(x)
     return layers.Concatenate(name=prefix)([*outputs, pool])

@@ -12,7 +12,7 @@ from dfk.data import FaceSplit
 from dfk.files import cached_arrays
 from dfk.progress import track
 
-BATCH_SIZE = 32
+_BATCH_SIZE = 32
 
 _IRRELEVANT = {
     *("name", "trainable"),
@@ -37,9 +37,7 @@ class Features:
     groups: np.ndarray
 
 
-def features(
-    extractor: keras.Model, split: FaceSplit, batch_size: int = BATCH_SIZE
-) -> Features:
+def features(extractor: keras.Model, split: FaceSplit) -> Features:
     """Runs a network over a split, or reads its earlier outputs from disk.
 
     Outputs are cached under a digest of all that they depend on: the network
@@ -48,7 +46,6 @@ def features(
     Args:
         extractor: from pixels `[N, S, S, 3]` in 0..255 to `[N, ...]`.
         split: images of that size.
-        batch_size: images at a time.
 
     Returns:
         The features, in the order of the split.
@@ -62,7 +59,7 @@ def features(
     stored = cached_arrays(
         "features",
         _key(extractor, split),
-        lambda: asdict(compute(extractor, split, batch_size)),
+        lambda: asdict(compute(extractor, split)),
     )
     return Features(**stored)
 
@@ -93,29 +90,12 @@ def _computation(config):
     return config
 
 
-def compute(
-    extractor: keras.Model, split: FaceSplit, batch_size: int = BATCH_SIZE
-) -> Features:
-    """Runs a network over a split, and caches nothing.
-
-    Args:
-        extractor: from pixels `[N, S, S, 3]` in 0..255 to `[N, ...]`.
-        split: images of that size.
-        batch_size: images at a time.
-
-    Returns:
-        The features, in the order of the split.
-
-    Raises:
-        UserError: inside `dfk.data.unreadable_files`, a broken image.
-
-    Example:
-        >>> compute(dfk.models.embedder(detector), faces.splits["test"]).values
-    """
+def compute(extractor: keras.Model, split: FaceSplit) -> Features:
+    """Runs a network over a split as `features` does, but caches nothing."""
     network = tf.function(extractor, reduce_retracing=True)
     columns = {"image": [], "label": [], "id": [], "group": []}
-    batches = split.examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-    steps = -(-split.size // batch_size)
+    batches = split.examples.batch(_BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
+    steps = -(-split.size // _BATCH_SIZE)
     for batch in track(batches, f"features of {split.name}", steps):
         images = tf.cast(batch["image"], tf.float32)
         batch["image"] = network(images, training=False)
@@ -128,3 +108,17 @@ def compute(
         ids=np.char.decode(together["id"].astype(bytes)),
         groups=np.char.decode(together["group"].astype(bytes)),
     )
+
+
+def groups_of_each_class(labels: np.ndarray, groups: np.ndarray) -> int:
+    """Counts the groups of the class that has fewer of them.
+
+    Args:
+        labels: int `[N]`, 0 for real and 1 for fake.
+        groups: `[N]`, the group of each image.
+
+    Example:
+        >>> groups_of_each_class(np.array([0, 0, 1, 1]), np.array([1, 2, 3, 3]))
+        1
+    """
+    return min(len(np.unique(groups[labels == label])) for label in (0, 1))

@@ -21,7 +21,6 @@ def assemble(
     image_size: int,
     backbone: Callable[[keras.KerasTensor], list[keras.KerasTensor]],
     native_size: int = 0,
-    dropout: float = 0.3,
 ) -> keras.Model:
     """Puts a detector together: backbone, flip averaging and head.
 
@@ -37,7 +36,6 @@ def assemble(
         backbone: from pixels `[N, S, S, 3]` in 0..255 to feature maps
             `[N, h, w, c]`, from early to late.
         native_size: smaller images are enlarged to this side.
-        dropout: the rate of dropout in front of the last layer.
 
     Returns:
         A model from images to `[N, 1]` probabilities of fake, with the layers
@@ -67,9 +65,7 @@ def assemble(
         dtype="float32",
         name=parts.FEATURES_NORM,
     )(x)
-    x = keras.layers.Dropout(dropout, dtype="float32", name="features_dropout")(
-        x
-    )
+    x = keras.layers.Dropout(0.3, dtype="float32", name="features_dropout")(x)
     x = keras.layers.Dense(1, dtype="float32", name=parts.LOGIT)(x)
     x = CalibratedScore(dtype="float32", name=parts.FAKE_PROBABILITY)(x)
     return keras.Model(images, x, name=name)

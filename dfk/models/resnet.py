@@ -40,23 +40,19 @@ class CaffePreprocessing(layers.Layer):
         return keras.ops.flip(images - means, axis=-1)
 
 
-def _applications_model(x: keras.KerasTensor | None, weights: str | None):
-    return keras.applications.ResNet50(
-        include_top=False, weights=weights, input_tensor=x
-    )
-
-
 @register(
     "resnet",
     stages=STAGES,
     recipe=RECIPE,
-    weights={"imagenet": imagenet_loader(_applications_model)},
+    weights={"imagenet": imagenet_loader(keras.applications.ResNet50)},
     native_size=224,
 )
 def resnet(x: keras.KerasTensor) -> list[keras.KerasTensor]:
     """ResNet50's backbone as a detector's."""
     x = CaffePreprocessing(name="preprocess", dtype="float32")(x)
-    backbone = _applications_model(x, weights=None)
+    backbone = keras.applications.ResNet50(
+        include_top=False, weights=None, input_tensor=x
+    )
     ends = (
         "conv2_block3_out",
         "conv3_block4_out",

@@ -28,26 +28,18 @@ class _Storage:
     values: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
-@dataclass(frozen=True)
-class _Tensor:
-    """A view into a storage."""
+def _rebuild_tensor(storage, offset, shape, strides, *_):
+    """A function that gives the tensor, once its storage has been read."""
 
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def array(self) -> np.ndarray:
+    def array() -> np.ndarray:
         # A tensor has its own strides: values read in the order of the storage
         # would scramble the kernels.
-        values = self.storage.values[self.offset :]
-        steps = [stride * values.itemsize for stride in self.strides]
-        view = np.lib.stride_tricks.as_strided(values, self.shape, steps)
+        values = storage.values[offset:]
+        steps = [stride * values.itemsize for stride in strides]
+        view = np.lib.stride_tricks.as_strided(values, shape, steps)
         return np.ascontiguousarray(view)
 
-
-def _rebuild_tensor(storage, offset, shape, strides, *_):
-    return _Tensor(storage, offset, shape, strides)
+    return array
 
 
 class _Unpickler(pickle.Unpickler):
@@ -94,4 +86,4 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
             storage = storages[key]
             (count,) = np.fromfile(file, np.int64, 1)
             storage.values = np.fromfile(file, storage.dtype, count)
-    return {name: tensor.array() for name, tensor in tensors.items()}
+    return {name: array() for name, array in tensors.items()}

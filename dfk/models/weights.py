@@ -1,5 +1,7 @@
-"""Getting pretrained weights into a detector, whole or not at all."""
+"""Reading files: a trained detector, or pretrained weights for a new one."""
 
+import json
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -8,10 +10,68 @@ import keras
 
 from dfk.download import UnavailableError
 from dfk.errors import UserError
-from dfk.models.parts import backbone_layers
-from dfk.models.saved import load
+from dfk.models.parts import REQUIRED, backbone_layers
+from dfk.runs import refuse_repeats, require_format
 
-Architecture = Callable[[keras.KerasTensor | None, str | None], keras.Model]
+_UNREADABLE = (OSError, zipfile.BadZipFile, ValueError, TypeError, KeyError)
+
+
+def load(path: str | Path) -> keras.Model:
+    """Loads a detector from a run's folder or a `.keras` file.
+
+    Args:
+        path: what `dfk.train` or `dfk.export` wrote.
+
+    Returns:
+        The detector, with its calibration.
+
+    Raises:
+        UserError: there is no detector at that path, or one of another
+            format.
+
+    Example:
+        >>> detector = load("runs/facenet")
+        >>> detector(tf.zeros([1, 128, 128, 3]))
+    """
+    refuse_repeats(path)
+    path = Path(path).expanduser()
+    file = path / "model.keras" if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(
+            f"No detector at {path}: pass the folder of a finished run, or a "
+            ".keras file."
+        )
+    try:
+        _require_format(file)
+        detector = keras.models.load_model(file)
+        for name in REQUIRED:
+            detector.get_layer(name)
+        return detector
+    except _UNREADABLE as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{file} is not a detector that dfk wrote ({reason}): pass the "
+            "folder of a run, or a .keras file from one."
+        ) from error
+
+
+def _require_format(file: Path) -> None:
+    """Refuses a detector of another format, before its layers are looked up.
+
+    The format is a number in the layer that scores. In the first format there
+    was none. What has no layer of ours is refused later, by what it lacks.
+    """
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        config = json.loads(archive.read("config.json"))
+    formats = [
+        layer["config"].get("format", 1)
+        for layer in config["config"].get("layers", [])
+        if str(layer.get("registered_name")).startswith("dfk>")
+    ]
+    if formats:
+        require_format(file, {"format": max(formats)})
 
 
 def load_by_name(detector: keras.Model, path: Path) -> None:
@@ -71,13 +131,12 @@ def copy(
 
 
 def imagenet_loader(
-    architecture: Architecture,
+    architecture: Callable[..., keras.Model],
 ) -> Callable[[keras.Model], None]:
     """A loader that copies Keras's own ImageNet weights into a detector.
 
     Args:
-        architecture: builds a Keras Applications model on an input, with the
-            weights of a name.
+        architecture: a function of `keras.applications`.
 
     Returns:
         A function of the detector to fill. It raises `UnavailableError` when
@@ -86,7 +145,7 @@ def imagenet_loader(
 
     def load_imagenet(detector: keras.Model) -> None:
         try:
-            source = architecture(None, "imagenet")
+            source = architecture(include_top=False, weights="imagenet")
         # Keras reports a failed download as a bare Exception.
         except Exception as error:
             reason = str(error).strip().splitlines()[0]

@@ -40,7 +40,7 @@ from dfk.data import FaceData, names
 from dfk.errors import UserError
 from dfk.models import calibration, out_of_distribution
 from dfk.models.combination import combine, flatten
-from dfk.models.features import features
+from dfk.models.features import features, groups_of_each_class
 from dfk.runs import Run, provenance
 
 # The prior's deviation in shares of the mean weight. In simulations with 100
@@ -207,7 +207,7 @@ def _regression(
     """
     members = logits.shape[1]
     # Finite where the classes are separated.
-    targets = calibration.platts_targets(labels)
+    targets = _platts_targets(labels)
     precision = (members / SPREAD) ** 2
 
     def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
@@ -232,6 +232,23 @@ def _regression(
     return found[:-1], float(found[-1])
 
 
+def _platts_targets(labels: np.ndarray) -> np.ndarray:
+    """Softens the labels of few images, as Platt (1999) does.
+
+    The target of a fake is (n + 1) / (n + 2) for n fakes, instead of 1, and
+    that of a real 1 / (n + 2) for n reals, instead of 0.
+
+    Args:
+        labels: int `[N]`, 0 for real and 1 for fake.
+
+    Returns:
+        The targets, float `[N]`, between 0 and 1.
+    """
+    fakes = int(np.sum(labels))
+    reals = len(labels) - fakes
+    return np.where(labels, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
+
+
 def held_out_logits(
     logits: np.ndarray, labels: np.ndarray, groups: np.ndarray
 ) -> np.ndarray:
@@ -253,7 +270,7 @@ def held_out_logits(
         >>> measure(held_out_logits(logits, labels, groups), labels)
         {'log_loss': 0.31, 'roc_auc': 0.951}
     """
-    fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
+    fewest = groups_of_each_class(labels, groups)
     if fewest < 2:
         raise UserError(
             "Comparing detectors needs validation pictures of at least "

@@ -18,8 +18,8 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import StratifiedGroupKFold
 
 from dfk.data import FaceSplit
-from dfk.models import pooled_flips
-from dfk.models.features import features
+from dfk.models import parts, pooled_flips
+from dfk.models.features import features, groups_of_each_class
 from dfk.training import strategies
 
 # Inverse strengths of the L2 penalty, of which cross-validation chooses one.
@@ -32,7 +32,7 @@ def fit_head(
     training: Sequence[FaceSplit],
     strategy: tf.distribute.Strategy,
 ) -> dict[str, float]:
-    """Sets `features_norm` and `logit` from the backbone's features.
+    """Sets the layers `features_norm` and `logit` from the backbone's features.
 
     Args:
         model: a detector whose backbone has useful weights.
@@ -54,8 +54,8 @@ def fit_head(
     rows /= np.sqrt(variance)
     regression, penalty = _regression(rows, labels, groups)
     for layer, weights in (
-        ("features_norm", [mean, variance]),
-        ("logit", [regression.coef_.T, regression.intercept_]),
+        (parts.FEATURES_NORM, [mean, variance]),
+        (parts.LOGIT, [regression.coef_.T, regression.intercept_]),
     ):
         model.get_layer(layer).set_weights(
             [strategies.agree(strategy, weight) for weight in weights]
@@ -72,13 +72,13 @@ def _flipped_features(
     regression has twice as many rows. Later it is applied to their mean.
     """
     extractor = pooled_flips(model)
-    parts = [features(extractor, split) for split in training]
-    pooled = np.concatenate([part.values for part in parts])
+    found = [features(extractor, split) for split in training]
+    pooled = np.concatenate([each.values for each in found])
     images, flips, width = pooled.shape
     return (
         pooled.reshape(images * flips, width),
-        np.repeat(np.concatenate([part.labels for part in parts]), flips),
-        np.repeat(np.concatenate([part.groups for part in parts]), flips),
+        np.repeat(np.concatenate([each.labels for each in found]), flips),
+        np.repeat(np.concatenate([each.groups for each in found]), flips),
     )
 
 
@@ -86,8 +86,7 @@ def _regression(
     rows: np.ndarray, labels: np.ndarray, groups: np.ndarray
 ) -> tuple[LogisticRegression, float]:
     """A regression with the best penalty in cross-validation."""
-    fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
-    if fewest < FOLDS:
+    if groups_of_each_class(labels, groups) < FOLDS:
         # Too few groups for that: the strongest penalty.
         regression = LogisticRegression(C=PENALTIES[0], max_iter=1000)
         return regression.fit(rows, labels), PENALTIES[0]

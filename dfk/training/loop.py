@@ -9,7 +9,6 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,7 +16,9 @@ import tensorflow as tf
 from rich.console import Console
 
 from dfk.files import replacing, write_json
+from dfk.models import Recipe
 from dfk.progress import track
+from dfk.runs import Run
 from dfk.training import strategies
 from dfk.training.batches import TrainingBatches
 from dfk.training.optimizer import Updates
@@ -42,12 +43,10 @@ class FineTuning:
         model: a detector, built under the strategy's scope.
         optimizer: likewise.
         strategy: the devices to train on.
-        folder: for checkpoints and the history; all workers share it.
-        logs: for TensorBoard.
+        run: gets checkpoints, history and logs; all workers share its folder.
+        recipe: the number of epochs, the patience, and how labels are smoothed
+            and weights averaged.
         seed: of the dropout.
-        label_smoothing: labels are moved towards 0.5 by half of this.
-        averaging: every fourth update, the moving average keeps this share
-            of itself.
         accumulate: steps whose mean gradient makes one update; the remaining
             steps of an epoch make one as well.
     """
@@ -57,25 +56,23 @@ class FineTuning:
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
         strategy: tf.distribute.Strategy,
-        folder: Path,
-        logs: Path,
+        run: Run,
+        recipe: Recipe,
         seed: int = 0,
-        label_smoothing: float = 0.0,
-        averaging: float = 0.96,
         accumulate: int = 1,
     ):
         self.history: list[dict[str, float]] = []
         self._model = model
         self._optimizer = optimizer
         self._strategy = strategy
-        self._averaging = averaging
+        self._recipe = recipe
         self._updates = Updates(
-            model, optimizer, strategy, label_smoothing, accumulate
+            model, optimizer, strategy, recipe.label_smoothing, accumulate
         )
         self._seed = seed
         self._chief = strategies.is_chief(strategy)
-        self._history_path = folder / "history.json"
-        self._best_path = folder / "best.weights.h5"
+        self._history_path = run.checkpoints / "history.json"
+        self._best_path = run.checkpoints / "best.weights.h5"
         self._next_epoch = tf.Variable(0, dtype=tf.int64)
         # With the statistics of the batch normalisations that train.
         self._averaged = [
@@ -94,10 +91,10 @@ class FineTuning:
                 averages=self._averages,
                 next_epoch=self._next_epoch,
             ),
-            str(folder),
+            str(run.checkpoints),
             max_to_keep=1,
         )
-        self._writer = tf.summary.create_file_writer(str(logs))
+        self._writer = tf.summary.create_file_writer(str(run.logs))
         self._average = tf.function(self._update_averages)
 
     def restore(self) -> bool:
@@ -112,13 +109,7 @@ class FineTuning:
             self.history = rows[: int(self._next_epoch)]
         return bool(latest)
 
-    def run(
-        self,
-        batches: TrainingBatches,
-        validate: Validate,
-        epochs: int,
-        patience: int,
-    ) -> None:
+    def run(self, batches: TrainingBatches, validate: Validate) -> None:
         """Trains until the last epoch, or until the patience is used up.
 
         The model then holds the weights of its best epoch.
@@ -127,10 +118,10 @@ class FineTuning:
             batches: the training images.
             validate: measures the model. The `quality` of its metrics decides
                 which epoch is the best.
-            epochs: the last epoch's number.
-            patience: how many epochs without a better one end the training.
         """
         console = Console()
+        patience = self._recipe.patience
+        epochs = 0 if self._recipe.unfreeze == "none" else self._recipe.epochs
         if not self.history:
             self._reset_averages()
         while (epoch := int(self._next_epoch)) <= epochs:
@@ -205,7 +196,7 @@ class FineTuning:
         # A short average at first, to forget the initial weights soon.
         updates = tf.cast(self._optimizer.iterations, tf.float32)
         times = updates / _AVERAGED_EVERY
-        keep = tf.minimum(self._averaging, (1 + times) / (10 + times))
+        keep = tf.minimum(self._recipe.averaging, (1 + times) / (10 + times))
         for average, weight in zip(self._averages, self._averaged, strict=True):
             average.assign(keep * average + (1 - keep) * weight.value)
 

@@ -27,16 +27,15 @@ def trained_stages(detector: Detector, first_stage: str) -> Stages:
         >>> trained_stages(models.get("facenet"), "mixed_7a")
         {'mixed_7a': ('Mixed_7a_',), 'block8': ('Block8_',)}
     """
-    stages = list(detector.stages)
-    if first_stage not in ("all", "none", *stages):
+    stages = list(detector.stages.items())
+    begin = {name: place for place, (name, _) in enumerate(stages)}
+    begin |= {"all": 0, "none": len(stages)}
+    if first_stage not in begin:
         raise UserError(
             f"--unfreeze={first_stage} is no stage of {detector.name}: pass "
-            f"all, none or one of {', '.join(stages)}."
+            f"all, none or one of {', '.join(detector.stages)}."
         )
-    begin = {"all": 0, "none": len(stages)}.get(first_stage)
-    if begin is None:
-        begin = stages.index(first_stage)
-    return {stage: detector.stages[stage] for stage in stages[begin:]}
+    return dict(stages[begin[first_stage] :])
 
 
 def unfreeze(model: keras.Model, stages: Stages, statistics: bool) -> None:

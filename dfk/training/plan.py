@@ -219,12 +219,7 @@ class Plan:
 
         Random features are not worth it, except to be measured by themselves.
         """
-        return self.is_pretrained or not self.trains_backbone
-
-    @property
-    def trains_backbone(self) -> bool:
-        """Whether phase two trains more than nothing."""
-        return self.recipe.unfreeze != "none"
+        return self.is_pretrained or self.recipe.unfreeze == "none"
 
     def record(self) -> dict[str, Any]:
         """What `config.json` says of it, beside the configuration."""

@@ -1,6 +1,5 @@
 """The same training with several seeds, to see how much results vary."""
 
-import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
@@ -25,8 +24,6 @@ from dfk.training.resume import (
     locked,
     require_same,
 )
-
-Summary = dict[str, dict[str, float]]
 
 
 def train(config: Config, repeats: int = 1, workdir: str | None = None) -> Path:
@@ -70,19 +67,19 @@ def train(config: Config, repeats: int = 1, workdir: str | None = None) -> Path:
     # It is what the runs differ in.
     del settings["seed"]
     folder = find_folder(settings, workdir, _unfinished(settings, seeds))
-    with locked(folder) if is_chief else contextlib.nullcontext():
+    if not is_chief:
+        _train_each(config, _record(folder, settings, seeds)["seeds"], folder)
+        return folder
+    with locked(folder):
         record = _record(folder, settings, seeds)
-        if is_chief:
-            write_json(folder / "repeats.json", record)
+        write_json(folder / "repeats.json", record)
         try:
             _train_each(config, record["seeds"], folder)
         finally:
-            if is_chief:
-                _forget_if_unstarted(folder)
-        if is_chief:
-            record |= summarize(runs.seeds(folder))
-            write_json(folder / "repeats.json", record)
-            _print(config.model, folder, record)
+            _forget_if_unstarted(folder)
+        record |= _summary(runs.seeds(folder))
+        write_json(folder / "repeats.json", record)
+        _print(config.model, folder, record)
     return folder
 
 
@@ -101,37 +98,27 @@ def _forget_if_unstarted(folder: Path) -> None:
         (folder / "repeats.json").unlink()
 
 
-def summarize(paths: Sequence[Path]) -> dict[str, Summary]:
-    """Reads the validation metrics of finished runs.
+def _summary(paths: Sequence[Path]) -> dict[str, dict[str, dict[str, float]]]:
+    """The validation metrics of finished runs.
 
-    Args:
-        paths: the runs' folders.
-
-    Returns:
-        `runs`: by folder's name the `roc_auc` and `accuracy` of the
-        detector; `validation`: by metric its `mean`, `min` and `max`.
+    `runs`: by folder's name the `roc_auc` and `accuracy` of the detector;
+    `validation`: by metric its `mean`, `min` and `max`.
     """
-    each = {path.name: _kept(Run(path)) for path in paths}
-    return {
-        "runs": each,
-        "validation": {
-            name: _spread([metrics[name] for metrics in each.values()])
-            for name in ("roc_auc", "accuracy")
-        },
-    }
-
-
-def _kept(run: Run) -> dict[str, float]:
-    metrics = run.results["training"]["validation"]
-    return {"roc_auc": metrics["val_auc"], "accuracy": metrics["val_accuracy"]}
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    return {
-        "mean": float(np.mean(values)),
-        "min": min(values),
-        "max": max(values),
-    }
+    each, spread = {}, {}
+    for path in paths:
+        kept = Run(path).results["training"]["validation"]
+        each[path.name] = {
+            "roc_auc": kept["val_auc"],
+            "accuracy": kept["val_accuracy"],
+        }
+    for name in ("roc_auc", "accuracy"):
+        values = [metrics[name] for metrics in each.values()]
+        spread[name] = {
+            "mean": float(np.mean(values)),
+            "min": min(values),
+            "max": max(values),
+        }
+    return {"runs": each, "validation": spread}
 
 
 def _refuse_repeats(workdir: str | None) -> None:

@@ -95,8 +95,7 @@ def _train(config: Config, strategy: tf.distribute.Strategy, run: Run) -> None:
 
         # Phase two: the backbone's upper stages and the head.
         validate = _validation(model, plan, scratch)
-        epochs = plan.recipe.epochs if plan.trains_backbone else 0
-        tuning.run(batches, validate, epochs, plan.recipe.patience)
+        tuning.run(batches, validate)
 
         # The detector as it will answer.
         if plan.precision != "float32":
@@ -177,11 +176,9 @@ def _build(plan: Plan, steps: int, run: Run) -> tuple[keras.Model, FineTuning]:
         model,
         adamw,
         plan.strategy,
-        run.checkpoints,
-        run.logs,
+        run,
+        recipe,
         plan.seed,
-        recipe.label_smoothing,
-        recipe.averaging,
         plan.accumulate,
     )
     return model, tuning

@@ -9,9 +9,9 @@ from dfk.errors import UserError
 from dfk.evaluation.heat_maps import heat_maps
 from dfk.images.faces import Face
 from dfk.images.self_blending import self_blend
-from dfk.models.classifiers import BoostedTrees
 from dfk.models.combination import Part, combine, detector_part
 from dfk.models.forensic import HighPassResiduals
+from dfk.models.from_sklearn import BoostedTrees
 from dfk.models.head import assemble
 
 SIDE = 64

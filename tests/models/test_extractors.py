@@ -18,14 +18,14 @@ def noise(count, size):
 def recognizer(tmp_path, monkeypatch):
     """A small network in FaceNet's place, with its weights in such a file."""
 
-    def build(size):
+    def build():
         images = keras.Input((facenet.NATIVE_SIZE, facenet.NATIVE_SIZE, 3))
         x = keras.layers.Conv2D(4, 9, strides=8, name="conv")(images)
         x = keras.layers.GlobalMaxPooling2D()(x)
-        x = keras.layers.Dense(size, name="bottleneck")(x)
+        x = keras.layers.Dense(128, name="bottleneck")(x)
         return keras.Model(images, facenet.UnitLength()(x))
 
-    network = build(128)
+    network = build()
     network.save(tmp_path / "facenet.h5")
     monkeypatch.setattr(facenet, "recognizer", build)
     monkeypatch.setattr(facenet, "ms_celeb_1m", lambda: tmp_path / "facenet.h5")

@@ -36,7 +36,7 @@ def file(reference, tmp_path_factory):
 
 
 def test_the_port_embeds_as_keras_facenet_does(reference, file):
-    port = facenet.recognizer(128)
+    port = facenet.recognizer()
     port.load_weights(file, by_name=True)
     images = np.random.default_rng(0).normal(0, 1, (2, 160, 160, 3))
     np.testing.assert_allclose(

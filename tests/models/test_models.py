@@ -30,8 +30,9 @@ def pixels():
     )
 
 
-# Large networks of Keras Applications, of which little is our own code.
-LARGE = ("efficientnet", "resnet")
+# Large networks of Keras Applications and keras-cv, of which little is our own
+# code.
+LARGE = ("efficientnet", "efficientnet_lite", "resnet")
 
 
 @pytest.fixture(

@@ -1,12 +1,13 @@
 """Half precision on two devices, of which the second one overflows."""
 
 import tempfile
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+from small_detector import RECIPE
 
+from dfk.runs import Run
 from dfk.training import strategies
 from dfk.training.loop import FineTuning
 
@@ -40,13 +41,12 @@ def main():
             optimizer = keras.optimizers.LossScaleOptimizer(
                 keras.optimizers.SGD(0.1)
             )
-        folder = Path(tempfile.mkdtemp())
         tuning = FineTuning(
             model,
             optimizer,
             strategy,
-            folder,
-            folder / "logs",
+            Run(tempfile.mkdtemp()),
+            RECIPE,
             accumulate=accumulate,
         )
         tuning.train_epoch(Batches(), 1)

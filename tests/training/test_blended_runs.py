@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from dfk import data, models
+from dfk.training.head_fit import fit_head
 from dfk.training.self_blends import SelfBlends
 from dfk.training.train import train
 from dfk.training.validation import Validation, quality
@@ -16,10 +17,20 @@ def _splits(config):
     ).splits
 
 
-def test_self_blends_are_trained_on_and_measured(config, tmp_path, faces_found):
+def test_self_blends_are_trained_on_and_measured(
+    config, tmp_path, faces_found, monkeypatch
+):
+    fitted_on = []
+
+    def fit(model, splits, strategy):
+        fitted_on.extend(split.name for split in splits)
+        return fit_head(model, splits, strategy)
+
+    monkeypatch.setattr("dfk.training.train.fit_head", fit)
     blended = dataclasses.replace(config, blend=1.0, epochs=1)
     run = train(blended, str(tmp_path / "blended"))
     assert run.config["plan"]["self_blends"] == 2 * 23
+    assert fitted_on == ["train", "train-blends"]
     training = run.results["training"]
     assert all(0 <= row["val_blend_auc"] <= 1 for row in training["epochs"])
     blends = SelfBlends(_splits(config)["validation"], share=1.0).split(seed=0)
@@ -28,7 +39,10 @@ def test_self_blends_are_trained_on_and_measured(config, tmp_path, faces_found):
     assert kept == pytest.approx(again, abs=1e-6)
 
 
-def test_a_head_is_fitted_to_self_blends(config, tmp_path, faces_found):
+@pytest.mark.slow
+def test_a_head_that_is_fitted_to_self_blends_tells_them_better(
+    config, tmp_path, faces_found
+):
     # Random features, but many of them.
     frozen = dataclasses.replace(config, model="cnn", unfreeze="none")
     blended = dataclasses.replace(frozen, blend=1.0)

@@ -84,9 +84,8 @@ def test_the_chief_saves_the_weights_that_all_workers_have(two_workers):
         np.testing.assert_array_equal(weight, held[f"weight{number}"])
 
 
-@pytest.mark.parametrize(
-    "accumulate", [pytest.param(1, marks=pytest.mark.slow), 2]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("accumulate", [1, 2])
 def test_mirrored_trains_on_two_logical_devices(
     faces_dir, tmp_path, accumulate
 ):

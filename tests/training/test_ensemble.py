@@ -45,6 +45,14 @@ def test_one_member_is_scaled_to_log_odds():
     assert stack.bias == pytest.approx(0.0, abs=0.05)
 
 
+def test_a_member_that_separates_the_classes_stays_moderate():
+    # Platt's target for 50 images of a class is 51/52, whose logit is log 51.
+    labels = np.arange(100) % 2
+    stack = fit(5.0 * (2 * labels[:, None] - 1), labels)
+    assert stack.weights[0] == pytest.approx(np.log(51) / 5, rel=1e-3)
+    assert stack.bias == pytest.approx(0, abs=1e-3)
+
+
 def test_copies_of_one_member_share_alike_and_change_nothing():
     logits, labels = members([2.0])
     twice = np.repeat(logits, 2, axis=1)

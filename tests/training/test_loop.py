@@ -1,5 +1,6 @@
 """Steps, updates and averages, on a network without any randomness."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_detector import RECIPE
 
+from dfk.runs import Run
 from dfk.training import strategies
 from dfk.training.loop import FineTuning
 
@@ -38,12 +41,13 @@ def train(tmp_path):
         outputs = keras.layers.Dense(1, activation="sigmoid")(inputs)
         model = keras.Model(inputs, outputs)
         optimizer = keras.optimizers.SGD(0.5)
+        recipe = dataclasses.replace(RECIPE, label_smoothing=0.0)
         tuning = FineTuning(
             model,
             optimizer,
             strategies.choose("one_device"),
-            tmp_path,
-            tmp_path / "logs",
+            Run(tmp_path),
+            recipe,
             accumulate=accumulate,
         )
         tuning.train_epoch(Batches(batch_size), 1)

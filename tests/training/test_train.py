@@ -141,6 +141,25 @@ def test_a_batch_that_devices_cannot_share_is_refused(config, monkeypatch):
         train(config)
 
 
+def test_a_stopped_run_ends_as_an_undisturbed_one(
+    run, config, tmp_path, monkeypatch
+):
+    """Stopped in its second epoch, as the slow test kills it."""
+    stopped = Run(tmp_path / "stopped")
+
+    def track(steps, title, total):
+        if title == "epoch 2":
+            raise KeyboardInterrupt
+        return steps
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dfk.training.loop.track", track)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, str(stopped.path))
+    _require_same_end(stopped, run, lambda: train(config, str(stopped.path)))
+
+
+@pytest.mark.slow
 def test_a_killed_run_ends_as_an_undisturbed_one(run, config, tmp_path):
     killed = Run(tmp_path / "killed")
     command = [sys.executable, SCRIPT, f"--workdir={killed.path}"]
@@ -153,14 +172,24 @@ def test_a_killed_run_ends_as_an_undisturbed_one(run, config, tmp_path):
     _wait_for_epoch(killed, 1, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not killed.model_path.exists()
-    history = killed.checkpoints / "history.json"
+    _require_same_end(
+        killed,
+        run,
+        lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL),
+    )
+
+
+def _require_same_end(stopped, undisturbed, go_on):
+    assert not stopped.model_path.exists()
+    history = stopped.checkpoints / "history.json"
     epochs = json.loads(history.read_text())["epochs"]
     epochs[0]["seconds"] = 1000.0
     history.write_text(json.dumps({"epochs": epochs}))
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    assert killed.results["training"]["seconds"] > 1000
-    for ours, theirs in zip(weights(killed), weights(run), strict=True):
+    go_on()
+    assert stopped.results["training"]["seconds"] > 1000
+    for ours, theirs in zip(
+        weights(stopped), weights(undisturbed), strict=True
+    ):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
@@ -212,7 +241,12 @@ def test_the_same_command_goes_on_with_the_unfinished_run(
     monkeypatch.chdir(tmp_path)
     # Without fine-tuning, to be quick.
     short = dataclasses.replace(config, unfreeze="none")
-    first = train(short)
-    os.remove(first.model_path)
-    assert train(short).path == first.path
-    assert train(dataclasses.replace(short, seed=5)).path != first.path
+    begun = Run("runs/begun")
+    write_json(begun.config_path, short.resolved().settings())
+    assert train(short).path == begun.path
+    # What has finished is not gone on with.
+    assert find_run(short.resolved().settings()).path != begun.path
+    os.remove(begun.model_path)
+    assert find_run(short.resolved().settings()).path == begun.path
+    other = dataclasses.replace(short, seed=5).resolved()
+    assert find_run(other.settings()).path != begun.path
