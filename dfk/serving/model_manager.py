@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfk.prediction import versions
+from dfk.prediction.detector import scan_versions
 from dfk.serving import model_config, warmup
 from dfk.serving.model_config import ModelConfig
 from dfk.serving.protobufs import get_model_status_pb2, model_pb2
@@ -56,7 +56,7 @@ class Model:
             What went wrong, in sentences. What is loaded goes on answering.
         """
         try:
-            found = versions.scan(config.base_path)
+            found = scan_versions(config.base_path)
         except OSError as error:
             return [
                 f"{self.name} has no folder {config.base_path} "
