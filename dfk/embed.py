@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from dfk import cli
-from dfk.embedding import arguments
+from dfk.data import names
 from dfk.errors import UserError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ _MOST_NAMED, _MOST_ROWS = 10, 20
 
 def main(argv: Sequence[str]) -> None:
     """Embeds what the command line names and prints what came out."""
-    arguments.check(argv[1:])
+    names.require_images(argv[1:])
     if _CLUSTERS.value and _CLUSTER.value not in ("kmeans", "agglomerative"):
         raise UserError(
             "--clusters is for --cluster=kmeans and --cluster=agglomerative: "
@@ -139,8 +139,8 @@ def main(argv: Sequence[str]) -> None:
     print(f"Next: tensorboard --logdir {_OUTPUT_DIR.value}/projector")
 
 
-def _given(names: Sequence[str]) -> list[str]:
-    return [f"--{name}" for name in names if flags.FLAGS[name].present]
+def _given(some: Sequence[str]) -> list[str]:
+    return [f"--{name}" for name in some if flags.FLAGS[name].present]
 
 
 def _classify(datasets: Sequence[str]) -> None:

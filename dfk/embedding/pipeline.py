@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from dfk import data
+from dfk.data.names import is_dataset
 from dfk.embedding import cluster_plots, clustering, collection, store
-from dfk.embedding.arguments import is_dataset
 from dfk.errors import UserError
 from dfk.files import write_json
 from dfk.models.extractors import extractor

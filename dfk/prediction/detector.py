@@ -49,14 +49,14 @@ class LoadedDetector(Predictor):
         self._serving_default = serving_default
 
     def _score_batch(self, image_bytes: list[bytes]) -> list[Score]:
-        answer = self._serving_default(
+        outputs = self._serving_default(
             image_bytes=tf.constant(image_bytes, tf.string)
         )
         verdicts, reasons = (
-            [text.decode() for text in answer[name].numpy()]
+            [text.decode() for text in outputs[name].numpy()]
             for name in ("verdict", "reason")
         )
-        probabilities = answer["fake_probability"].numpy().tolist()
+        probabilities = outputs["fake_probability"].numpy().tolist()
         return list(map(Score, probabilities, verdicts, reasons))
 
 
@@ -82,19 +82,19 @@ def load(path: str | Path) -> LoadedDetector:
     exported = _saved_model(path)
     if exported is None:
         detector = models.load(path)
-        answer = signatures(detector)["serving_default"]
-        return LoadedDetector(answer, detector.name, None, detector)
+        signature = signatures(detector)["serving_default"]
+        return LoadedDetector(signature, detector.name, None, detector)
     _require_format(exported)
     try:
         module = tf.saved_model.load(str(exported))
-        answer = module.signatures["serving_default"]
+        signature = module.signatures["serving_default"]
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise _foreign(exported) from error
     # Kept, since a signature's weights live as long as its module.
-    answer.module = module
+    signature.module = module
     exported = exported.resolve()
     number = int(exported.name) if exported.name.isdigit() else None
-    return LoadedDetector(answer, exported.parent.name, number)
+    return LoadedDetector(signature, exported.parent.name, number)
 
 
 def _saved_model(path: Path) -> Path | None:

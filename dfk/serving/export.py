@@ -190,7 +190,7 @@ def _source(described: dict[str, Any]) -> str | None:
 
 def _portable(record: dict[str, Any]) -> dict[str, Any]:
     """An evaluation as a card tells it, without paths of this machine."""
-    command = record["command"]
-    for folder in names.split(record["data_dir"] or ""):
+    data_dir, command = record["data_dir"], record["command"]
+    for folder in names.split(data_dir) if data_dir else ():
         command = command.replace(folder, Path(folder).name)
     return record | {"source": _source(record), "command": command}

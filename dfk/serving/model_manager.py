@@ -193,11 +193,9 @@ class ModelManager:
             The version.
 
         Raises:
-            ServingError: INVALID_ARGUMENT if no model is named or the label
-                is unknown, NOT_FOUND if the version is not loaded.
+            ServingError: INVALID_ARGUMENT if the label is unknown, NOT_FOUND
+                if the version is not loaded.
         """
-        if not spec.name:
-            raise invalid("The request's model_spec names no model.")
         model = self.models.get(spec.name) or Model(spec.name)
         if spec.HasField("version"):
             number = spec.version.value

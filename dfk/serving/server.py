@@ -110,12 +110,11 @@ def _grpc_server(manager: ModelManager) -> grpc.Server:
             ("grpc.so_reuseport", 0),
         ],
     )
+    services = _Services(manager)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(manager), server
+        services, server
     )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-        ModelService(manager), server
-    )
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(services, server)
     return server
 
 
@@ -165,7 +164,7 @@ def _poll(manager: ModelManager, stopped: threading.Event) -> None:
 def _answers(method: Callable) -> Callable:
     """Turns a method of a request into a gRPC method.
 
-    It refuses a request without `model_spec`, and answers a `ServingError`
+    It refuses a request that names no model, and answers a `ServingError`
     with its code.
     """
 
@@ -174,6 +173,8 @@ def _answers(method: Callable) -> Callable:
         try:
             if not request.HasField("model_spec"):
                 raise invalid("The request has no model_spec.")
+            if not request.model_spec.name:
+                raise invalid("The request's model_spec names no model.")
             return method(self, request)
         except ServingError as error:
             return context.abort(error.code, error.message[:_LONGEST_ERROR])
@@ -181,10 +182,13 @@ def _answers(method: Callable) -> Callable:
     return served
 
 
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Answers Predict, Classify and GetModelMetadata.
+class _Services(
+    prediction_service_pb2_grpc.PredictionServiceServicer,
+    model_service_pb2_grpc.ModelServiceServicer,
+):
+    """Answers Predict, Classify, GetModelMetadata and GetModelStatus.
 
-    The other methods are UNIMPLEMENTED.
+    The other methods of the two services are UNIMPLEMENTED.
 
     Args:
         manager: finds the version for a request.
@@ -213,23 +217,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             )
         return self._manager.find(request.model_spec).metadata()
 
-
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """Answers GetModelStatus; HandleReloadConfigRequest is UNIMPLEMENTED.
-
-    Args:
-        manager: holds the loaded models.
-    """
-
-    def __init__(self, manager: ModelManager):
-        self._manager = manager
-
     @_answers
     def GetModelStatus(self, request):  # noqa: N802
         """The state of one version, or of all versions ever seen."""
         spec = request.model_spec
-        if not spec.name:
-            raise invalid("The request's model_spec names no model.")
         model = self._manager.models.get(spec.name)
         seen = dict(model.versions) if model else {}
         if spec.HasField("version"):
