@@ -68,29 +68,16 @@ def load(
     parts: list[FaceData] = []
     for name in names.split(data_dir or dataset):
         if data_dir or names.is_folder(name):
-            folder = Path(name).expanduser()
-            part = folder_faces.load(
-                folder, image_size, splits, limit, one_class
-            )
+            part = folder_faces.load(name, image_size, splits, limit, one_class)
         else:
-            part = _from_tfds(name, image_size, splits, manual_dir, limit)
+            builder = _built(name, manual_dir)
+            size = image_size or builder.info.features["image"].shape[0]
+            examples = {s: _split(builder, s, size, limit) for s in splits}
+            part = FaceData(name, size, examples)
         parts.append(part)
         # The size of the first one is that of all.
         image_size = part.image_size
     return parts[0] if len(parts) == 1 else _merged(parts)
-
-
-def _from_tfds(
-    dataset: str,
-    image_size: int | None,
-    splits: Sequence[str],
-    manual_dir: str | None,
-    limit: int | None,
-) -> FaceData:
-    builder = _built(dataset, manual_dir)
-    size = image_size or builder.info.features["image"].shape[0]
-    parts = {name: _split(builder, name, size, limit) for name in splits}
-    return FaceData(dataset, size, parts)
 
 
 def _built(dataset: str, manual_dir: str | None):
