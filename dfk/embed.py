@@ -171,7 +171,7 @@ def _print_classifiers(record: dict[str, Any]) -> None:
         f"{record['test_images']:,} test pictures",
         (
             "",
-            "cross-validation\nAUC",
+            "cross-\nvalidation\nAUC",
             "validation\nlog loss",
             "validation\nAUC",
             "test\naccuracy",
