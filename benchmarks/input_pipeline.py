@@ -92,7 +92,7 @@ def _split():
 
 
 def _dfk(scratch: Path):
-    from dfk.data.caching import decoded
+    from dfk.data.faces import decoded
 
     split = _split()
     batches = (

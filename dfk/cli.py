@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from absl import app, flags, logging
 
@@ -79,6 +79,35 @@ def no_arguments(argv: Sequence[str]) -> None:
         raise UserError(
             f"This command takes only flags, but got {argv[1]!r}: see --help."
         )
+
+
+def print_table(
+    title: str,
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    caption: str | None = None,
+) -> None:
+    """Prints a table, its first column flush left and the others right.
+
+    Args:
+        title: what stands above it.
+        head: the columns' names.
+        rows: as many cells each; an empty one draws a line.
+        caption: what stands below it.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, caption=caption)
+    for number, name in enumerate(head):
+        table.add_column(name, justify="right" if number else "left")
+    for row in rows:
+        if row:
+            table.add_row(*row)
+        else:
+            table.add_section()
+    # Cells hold paths, in which [brackets] are no markup.
+    Console(markup=False).print(table)
 
 
 def start_tensorflow() -> None:

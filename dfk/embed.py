@@ -30,10 +30,11 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from dfk import cli
-from dfk.embedding import arguments
+from dfk.data import names
 from dfk.errors import UserError
 
 if TYPE_CHECKING:
+    from dfk.embedding.clustering import Agreement
     from dfk.embedding.pipeline import Result
 
 _MODEL = flags.DEFINE_string(
@@ -101,7 +102,7 @@ _MOST_NAMED, _MOST_ROWS = 10, 20
 
 def main(argv: Sequence[str]) -> None:
     """Embeds what the command line names and prints what came out."""
-    arguments.check(argv[1:])
+    names.require_images(argv[1:])
     if _CLUSTERS.value and _CLUSTER.value not in ("kmeans", "agglomerative"):
         raise UserError(
             "--clusters is for --cluster=kmeans and --cluster=agglomerative: "
@@ -130,7 +131,6 @@ def main(argv: Sequence[str]) -> None:
     _print_skipped(result.skipped)
     if result.clusters:
         _print_clusters(result)
-        _print_agreements(result)
     count, size = result.embeddings.values.shape
     print(
         f"{count:,} embeddings of {size} numbers by {_MODEL.value}, in "
@@ -139,8 +139,8 @@ def main(argv: Sequence[str]) -> None:
     print(f"Next: tensorboard --logdir {_OUTPUT_DIR.value}/projector")
 
 
-def _given(names: Sequence[str]) -> list[str]:
-    return [f"--{name}" for name in names if flags.FLAGS[name].present]
+def _given(some: Sequence[str]) -> list[str]:
+    return [f"--{name}" for name in some if flags.FLAGS[name].present]
 
 
 def _classify(datasets: Sequence[str]) -> None:
@@ -166,32 +166,29 @@ def _classify(datasets: Sequence[str]) -> None:
 
 
 def _print_classifiers(record: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        title=f"{record['validation_images']:,} validation and "
-        f"{record['test_images']:,} test pictures"
+    cli.print_table(
+        f"{record['validation_images']:,} validation and "
+        f"{record['test_images']:,} test pictures",
+        (
+            "",
+            "cross-\nvalidation\nAUC",
+            "validation\nlog loss",
+            "validation\nAUC",
+            "test\naccuracy",
+            "test\nAUC",
+        ),
+        (
+            (
+                row["name"],
+                f"{row['cv_auc']:.3f}",
+                f"{row['validation']['log_loss']:.3f}",
+                f"{row['validation']['roc_auc']:.3f}",
+                f"{row['test']['accuracy']:.1%}",
+                f"{row['test']['roc_auc']:.3f}",
+            )
+            for row in record["classifiers"]
+        ),
     )
-    table.add_column("")
-    for name in (
-        "cross-validation AUC",
-        "validation log loss",
-        "validation AUC",
-        "test accuracy",
-        "test AUC",
-    ):
-        table.add_column(name, justify="right", max_width=16)
-    for row in record["classifiers"]:
-        table.add_row(
-            row["name"],
-            f"{row['cv_auc']:.3f}",
-            f"{row['validation']['log_loss']:.3f}",
-            f"{row['validation']['roc_auc']:.3f}",
-            f"{row['test']['accuracy']:.1%}",
-            f"{row['test']['roc_auc']:.3f}",
-        )
-    Console(markup=False).print(table)
     print(f"The least log loss on validation: {record['chosen']}.")
 
 
@@ -204,54 +201,53 @@ def _print_skipped(skipped: Sequence[str]) -> None:
 
 
 def _print_clusters(result: "Result") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     count = sum(row.number >= 0 for row in result.clusters)
-    table = Table(title=f"{_CLUSTER.value}: {count:,}, {result.chosen}")
-    table.add_column("cluster", justify="right")
-    table.add_column("pictures", justify="right")
-    truth = result.agreements[0].truth if result.agreements else None
-    if truth:
-        table.add_column(f"most frequent {truth}")
-        table.add_column("its share", justify="right")
-    for row in result.clusters[:_MOST_ROWS]:
-        table.add_row(
+    head = ["cluster", "pictures"]
+    if result.agreements:
+        head += [f"most frequent {result.agreements[0].truth}", "its share"]
+    rows = [
+        (
             "noise" if row.number < 0 else str(row.number),
             f"{row.images:,}",
-            *((row.majority or "-", _percent(row.share)) if truth else ()),
-        )
-    if len(result.clusters) > _MOST_ROWS:
-        table.caption = f"and {len(result.clusters) - _MOST_ROWS:,} more"
-    Console(markup=False).print(table)
+            row.majority or "-",
+            _percent(row.share),
+        )[: len(head)]
+        for row in result.clusters[:_MOST_ROWS]
+    ]
+    more = len(result.clusters) - _MOST_ROWS
+    cli.print_table(
+        f"{_CLUSTER.value}: {count:,}, {result.found.reason}",
+        head,
+        rows,
+        f"and {more:,} more" if more > 0 else None,
+    )
+    if result.agreements:
+        _print_agreements(result.agreements)
 
 
-def _print_agreements(result: "Result") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    if not result.agreements:
-        return
-    table = Table(title="clusters against what is known")
-    for name in (
-        "",
-        "classes",
-        "pictures",
-        "adjusted Rand index",
-        "purity",
-        "purity of one cluster",
-    ):
-        table.add_column(name, justify="right" if name else "left")
-    for entry in result.agreements:
-        table.add_row(
-            entry.truth,
-            f"{entry.classes:,}",
-            f"{entry.images:,}",
-            f"{entry.adjusted_rand_index:.3f}",
-            _percent(entry.purity),
-            _percent(entry.without_clusters),
-        )
-    Console(markup=False).print(table)
+def _print_agreements(agreements: "Sequence[Agreement]") -> None:
+    cli.print_table(
+        "clusters against what is known",
+        (
+            "",
+            "classes",
+            "pictures",
+            "adjusted Rand index",
+            "purity",
+            "purity of one cluster",
+        ),
+        (
+            (
+                entry.truth,
+                f"{entry.classes:,}",
+                f"{entry.images:,}",
+                f"{entry.adjusted_rand_index:.3f}",
+                _percent(entry.purity),
+                _percent(entry.without_clusters),
+            )
+            for entry in agreements
+        ),
+    )
 
 
 def _percent(share: float | None) -> str:

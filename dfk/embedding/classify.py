@@ -23,6 +23,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
 
 from dfk import data, models
 from dfk.data import FaceData, names
@@ -140,10 +141,10 @@ class Classifier:
     cv_auc: float
 
     def logits(self, values: np.ndarray) -> np.ndarray:
-        """Features `[N, D]` to uncalibrated logits of fake `[N]`."""
+        """Features `[N, D]` to uncalibrated logits of fake `[N, 1]`."""
         if self.kind != "neighbors":
-            return self.pipeline.decision_function(values)
-        shares = self.pipeline.predict_proba(values)[:, 1]
+            return self.pipeline.decision_function(values)[:, None]
+        shares = self.pipeline.predict_proba(values)[:, 1:]
         return vote_logits(shares, self.pipeline[-1].n_neighbors)
 
 
@@ -231,8 +232,18 @@ def _choose(
 
     classifiers = _fit_all(known("train"))
     validation = known("validation")
-    rows = [_row(each, validation[each.features]) for each in classifiers]
-    scalings = [_scale(each, validation[each.features]) for each in classifiers]
+    logits = [
+        each.logits(validation[each.features].values) for each in classifiers
+    ]
+    # Their labels and groups are the same for all features.
+    validation = next(iter(validation.values()))
+    # Hundreds of fits of one weight each: threads would wait for each other.
+    with threadpool_limits(1):
+        rows = [
+            _row(each, values, validation)
+            for each, values in zip(classifiers, logits, strict=True)
+        ]
+        scalings = [_scale(values, validation.labels) for values in logits]
     best = min(
         range(len(rows)), key=lambda row: rows[row]["validation"]["log_loss"]
     )
@@ -335,9 +346,10 @@ def _pipeline(kind: Kind, values: np.ndarray, memory: str | None) -> Pipeline:
     return Pipeline([*steps, ("classifier", kind.estimator)], memory=memory)
 
 
-def _row(classifier: Classifier, validation: Features) -> dict[str, Any]:
+def _row(
+    classifier: Classifier, logits: np.ndarray, validation: Features
+) -> dict[str, Any]:
     """What is known of a classifier before the test images are used."""
-    logits = classifier.logits(validation.values)[:, None]
     held_out = ensemble.held_out_logits(
         logits, validation.labels, validation.groups
     )
@@ -350,12 +362,11 @@ def _row(classifier: Classifier, validation: Features) -> dict[str, Any]:
 
 
 def _scale(
-    classifier: Classifier, validation: Features
+    logits: np.ndarray, labels: np.ndarray
 ) -> tuple[WeightedSum, Calibration]:
     """Makes scores of any scale log-odds, and then calibrates these."""
-    logits = classifier.logits(validation.values)[:, None]
-    log_odds = ensemble.fit(logits, validation.labels)
-    return log_odds, calibration.fit(log_odds(logits), validation.labels)
+    log_odds = ensemble.fit(logits, labels)
+    return log_odds, calibration.fit(log_odds(logits), labels)
 
 
 def _detector(
@@ -379,7 +390,7 @@ def _tested(
     calibrated: Calibration,
 ) -> dict[str, float]:
     """The `accuracy` and `roc_auc` of a classifier on the test images."""
-    logits = log_odds(classifier.logits(test.values)[:, None])
+    logits = log_odds(classifier.logits(test.values))
     scores = expit(logits / calibrated.temperature + calibrated.bias)
     measured = metrics.measure(test.labels, scores)
     return {name: measured[name] for name in ("accuracy", "roc_auc")}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans
 from sklearn.metrics import adjusted_rand_score, silhouette_score
+from sklearn.metrics.cluster import contingency_matrix
 from threadpoolctl import threadpool_limits
 
 from dfk.errors import UserError
@@ -197,18 +198,16 @@ def agreements(
         true, found = truth[known], clustering.assignments[known]
         if len(set(true)) < 2:
             continue
-        in_majority = sum(
-            max(Counter(true[found == number]).values())
-            for number in set(found)
-        )
+        # A row a class, a column a cluster.
+        counts = contingency_matrix(true, found)
         compared.append(
             Agreement(
                 truth=name,
                 images=len(true),
-                classes=len(set(true)),
+                classes=len(counts),
                 adjusted_rand_index=float(adjusted_rand_score(true, found)),
-                purity=in_majority / len(true),
-                without_clusters=max(Counter(true).values()) / len(true),
+                purity=float(counts.max(axis=0).sum() / len(true)),
+                without_clusters=float(counts.sum(axis=1).max() / len(true)),
             )
         )
     return compared

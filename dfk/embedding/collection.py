@@ -9,10 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from dfk import data
-from dfk.data import FaceSplit, folders
+from dfk.data import FaceSplit, folders, names
 from dfk.data.folder_faces import face_split, what_is_wrong
 from dfk.data.folders import ImageFile, ImageFolder
-from dfk.embedding.arguments import check
 from dfk.embedding.store import TEXTS
 from dfk.errors import UserError
 from dfk.images.decode import decode
@@ -69,7 +68,7 @@ def find(
         ImageFile(path=PosixPath('photographs/ann/1.jpg'), id='ann/1.jpg',
             label='', group='ann', split='')
     """
-    check(arguments)
+    names.require_images(arguments)
     found = {}
     for argument in arguments:
         path = Path(argument).expanduser()

@@ -7,13 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from dfk import data
-from dfk.embedding import (
-    cluster_plots,
-    clustering,
-    collection,
-    store,
-)
-from dfk.embedding.arguments import is_dataset
+from dfk.data.names import is_dataset
+from dfk.embedding import cluster_plots, clustering, collection, store
 from dfk.errors import UserError
 from dfk.files import write_json
 from dfk.models.extractors import extractor
@@ -27,16 +22,22 @@ class Result:
     Args:
         embeddings: the table that was written.
         skipped: sentences about files that were left out.
-        clusters: a row a cluster; empty if none were made.
-        chosen: how the number of clusters was chosen, in words.
+        found: the clusters, if any were asked for.
+        clusters: a row a cluster.
         agreements: how well clusters and true classes agree.
     """
 
     embeddings: store.Embeddings
     skipped: list[str]
-    clusters: list[clustering.Summary]
-    chosen: str
-    agreements: list[clustering.Agreement]
+    found: clustering.Clustering | None = None
+    clusters: Sequence[clustering.Summary] = ()
+    agreements: Sequence[clustering.Agreement] = ()
+
+    @property
+    def truths(self) -> dict[str, np.ndarray]:
+        """What the images truly show, by name; str `[N]`."""
+        columns = self.embeddings.columns
+        return {name: columns[name] for name in ("identity", "label")}
 
 
 def embed(
@@ -79,19 +80,18 @@ def embed(
     store.require_own(folder)
     collected, values = _values(arguments, model, split, faces, folder)
     made = store.Embeddings(values, collected.columns, model)
-    result = Result(made, collected.skipped, [], "", [])
-    found = None
+    result = Result(made, collected.skipped)
     if algorithm:
         identities = made.columns["identity"]
         found = clustering.cluster(values, algorithm, count, identities)
-        result = _compared(made, collected.skipped, found)
+        result = _with_clusters(result, found)
     thumbnails = collected.thumbnails
     with store.replaced(folder) as new:
         made = result.embeddings
         store.write(made, new / f"{store.TABLE}.{file_format}")
         store.write_projector(new / store.PROJECTOR, made, thumbnails)
-        if found:
-            _write_clusters(new / store.CLUSTERS, thumbnails, found, result)
+        if algorithm:
+            _write_clusters(new / store.CLUSTERS, thumbnails, result)
     return result
 
 
@@ -121,41 +121,35 @@ def _values(
     return collected, np.concatenate(parts)
 
 
-def _truths(made: store.Embeddings) -> dict[str, np.ndarray]:
-    return {name: made.columns[name] for name in ("identity", "label")}
-
-
-def _compared(
-    made: store.Embeddings, skipped: list[str], found: clustering.Clustering
-) -> Result:
+def _with_clusters(result: Result, found: clustering.Clustering) -> Result:
     """The result with clusters, compared with what is known."""
-    made = dataclasses.replace(made, clusters=found.assignments)
-    compared = clustering.agreements(found, _truths(made))
-    truth = made.columns[compared[0].truth] if compared else None
-    rows = clustering.summaries(found, truth)
-    return Result(made, skipped, rows, found.reason, compared)
+    compared = clustering.agreements(found, result.truths)
+    truth = result.truths[compared[0].truth] if compared else None
+    return dataclasses.replace(
+        result,
+        embeddings=dataclasses.replace(
+            result.embeddings, clusters=found.assignments
+        ),
+        found=found,
+        clusters=clustering.summaries(found, truth),
+        agreements=compared,
+    )
 
 
 def _write_clusters(
-    folder: Path,
-    thumbnails: np.ndarray,
-    found: clustering.Clustering,
-    result: Result,
+    folder: Path, thumbnails: np.ndarray, result: Result
 ) -> None:
     folder.mkdir()
-    made, compared = result.embeddings, result.agreements
-    truth = made.columns[compared[0].truth] if compared else None
-    cluster_plots.write_map(
-        folder / "map.png", made.values, found, _truths(made)
-    )
-    cluster_plots.write_contact_sheets(
-        folder, thumbnails, made.values, found, truth
-    )
+    found, values = result.found, result.embeddings.values
+    compared = result.agreements
+    truth = result.truths[compared[0].truth] if compared else None
+    cluster_plots.write_map(folder / "map.png", values, found, result.truths)
+    cluster_plots.write_contact_sheets(folder, thumbnails, values, found, truth)
     write_json(
         folder / "clusters.json",
         {
             "algorithm": found.algorithm,
-            "model": made.model,
+            "model": result.embeddings.model,
             "chosen": found.reason,
             "agreements": [dataclasses.asdict(entry) for entry in compared],
             "clusters": [dataclasses.asdict(row) for row in result.clusters],

@@ -19,7 +19,7 @@ from dfk.evaluation.records import Source
 from dfk.files import write_json
 from dfk.models.calibration import Calibration
 from dfk.models.conformal import OUT_OF_DISTRIBUTION
-from dfk.prediction.outputs import Outputs, forward_pass
+from dfk.prediction.signatures import Outputs, forward_pass
 from dfk.progress import track
 from dfk.runs import Run, provenance
 

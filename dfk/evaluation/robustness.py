@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from dfk import data, models
-from dfk.data import FaceSplit, caching
+from dfk.data import FaceSplit
+from dfk.data.faces import fits
 from dfk.evaluation import measure, metrics, plots, records
 from dfk.evaluation.measure import BATCH_SIZE, Scores
 from dfk.files import write_json
@@ -88,7 +89,7 @@ def _score_grid(
     """Scores the split as it is, then every cell of the grid."""
     cells = [(c, level) for c in grid.values() for level in c.levels]
     with tempfile.TemporaryDirectory() as scratch:
-        place = "" if caching.fits(split) else str(Path(scratch, split.name))
+        place = "" if fits(split) else str(Path(scratch, split.name))
         split = replace(split, examples=split.examples.cache(place))
         clean = measure.score_split(detector, split, batch_size)
         parts = list(_score_corrupted(detector, split, batch_size, cells))

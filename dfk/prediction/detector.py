@@ -1,6 +1,8 @@
 """A detector in this process, which answers as it would behind a server."""
 
 import json
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,13 +11,13 @@ import tensorflow as tf
 
 from dfk import models
 from dfk.errors import UserError
-from dfk.prediction import versions
 from dfk.prediction.predictions import Predictor, Score
 from dfk.prediction.signatures import signatures
 from dfk.runs import require_format
 
 # What `dfk.export` says of an exported detector, beside its graph.
 DESCRIPTION = Path("assets.extra", "detector.json")
+_INT64 = range(-(2**63), 2**63)
 
 
 class LoadedDetector(Predictor):
@@ -47,14 +49,14 @@ class LoadedDetector(Predictor):
         self._serving_default = serving_default
 
     def _score_batch(self, image_bytes: list[bytes]) -> list[Score]:
-        answer = self._serving_default(
+        outputs = self._serving_default(
             image_bytes=tf.constant(image_bytes, tf.string)
         )
         verdicts, reasons = (
-            [text.decode() for text in answer[name].numpy()]
+            [text.decode() for text in outputs[name].numpy()]
             for name in ("verdict", "reason")
         )
-        probabilities = answer["fake_probability"].numpy().tolist()
+        probabilities = outputs["fake_probability"].numpy().tolist()
         return list(map(Score, probabilities, verdicts, reasons))
 
 
@@ -80,30 +82,53 @@ def load(path: str | Path) -> LoadedDetector:
     exported = _saved_model(path)
     if exported is None:
         detector = models.load(path)
-        answer = signatures(detector)["serving_default"]
-        return LoadedDetector(answer, detector.name, None, detector)
+        signature = signatures(detector)["serving_default"]
+        return LoadedDetector(signature, detector.name, None, detector)
     _require_format(exported)
     try:
         module = tf.saved_model.load(str(exported))
-        answer = module.signatures["serving_default"]
+        signature = module.signatures["serving_default"]
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise _foreign(exported) from error
     # Kept, since a signature's weights live as long as its module.
-    answer.module = module
+    signature.module = module
     exported = exported.resolve()
     number = int(exported.name) if exported.name.isdigit() else None
-    return LoadedDetector(answer, exported.parent.name, number)
+    return LoadedDetector(signature, exported.parent.name, number)
 
 
 def _saved_model(path: Path) -> Path | None:
     """The SavedModel at a path, or its highest version, or None."""
     if (path / "saved_model.pb").is_file():
         return path
-    found = versions.scan(path) if path.is_dir() else {}
+    found = scan_versions(path) if path.is_dir() else {}
     for number in sorted(found, reverse=True):
         if (found[number] / "saved_model.pb").is_file():
             return found[number]
     return None
+
+
+def scan_versions(base_path: str | Path) -> dict[int, Path]:
+    """Finds the versions below a model's base path.
+
+    A version is a child whose name is a whole number (`0003` is version 3);
+    anything else, such as `v1` or an unfinished export, is passed over. Of
+    two names for one number the last in sorted order counts.
+
+    Args:
+        base_path: a model's folder.
+
+    Returns:
+        Folders by version.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    found = {}
+    for name in sorted(os.listdir(base_path)):
+        if re.fullmatch(r"[+-]?[0-9]+", name) and int(name) in _INT64:
+            found[int(name)] = Path(base_path) / name
+    return found
 
 
 def _require_format(exported: Path) -> None:

@@ -12,16 +12,56 @@
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from dfk import models
+from dfk.data.folders import LABELS
 from dfk.images.decode import decode_batch
-from dfk.prediction.outputs import Outputs, forward_pass
 
-LABELS = ("real", "fake")
 UNREADABLE = float("nan")
+
+
+class Outputs(NamedTuple):
+    """The outputs of a detector for N images.
+
+    Args:
+        probability: float32 `[N]` in 0..1, the calibrated probability of fake.
+        ood_score: float32 `[N]`; above 1 is out of distribution.
+        features: float32 `[N, D]`, which both are computed from.
+    """
+
+    probability: tf.Tensor
+    ood_score: tf.Tensor
+    features: tf.Tensor
+
+
+def forward_pass(detector: keras.Model) -> Callable[[tf.Tensor], Outputs]:
+    """The function from images to all outputs of a detector.
+
+    Args:
+        detector: a model from `dfk.models.build` or `dfk.models.load`.
+
+    Returns:
+        A function of images, float32 `[N, S, S, 3]` in 0..255, that runs the
+        network once and can be used inside a `tf.function`.
+
+    Example:
+        >>> forward_pass(load("runs/facenet"))(images).probability
+        <tf.Tensor: shape=(1,), dtype=float32, numpy=array([0.93], ...)>
+    """
+    network = keras.Model(
+        detector.input, [detector.output, models.embedder(detector).output]
+    )
+    ood = models.ood_layer(detector)
+
+    def run(images: tf.Tensor) -> Outputs:
+        scores, features = network(images, training=False)
+        return Outputs(scores[:, 0], ood.score(features), features)
+
+    return run
 
 
 def signatures(detector: keras.Model) -> dict[str, Callable]:
@@ -44,29 +84,29 @@ def signatures(detector: keras.Model) -> dict[str, Callable]:
         <tf.Tensor: shape=(1,), dtype=string, numpy=array([b'fake'])>
     """
     size = detector.input_shape[1]
-    pixels = tf.TensorSpec([None, size, size, 3], tf.float32, "images")
     limits = models.score_layer(detector).limits
-    # All four call one function, so that the network is traced once and stored
-    # once in the SavedModel.
-    run = tf.function(_runner(detector), input_signature=[pixels])
+    pixels = tf.TensorSpec([None, size, size, 3], tf.float32, "images")
+    # Called by the signatures, so that the network and the decoder are traced
+    # once, and stored once in the SavedModel.
+    run = _graph(pixels)(_runner(detector))
+    read_and_run = _graph(_strings("image_bytes"))(_reader(size, run))
 
-    @tf.function(input_signature=[_strings("image_bytes")])
+    @_graph(_strings("image_bytes"))
     def serving_default(image_bytes):
-        return _verdicts(_read_and_run(image_bytes, size, run), limits)
+        return _verdicts(read_and_run(image_bytes), limits)
 
-    @tf.function(input_signature=[pixels])
+    @_graph(pixels)
     def from_pixels(images):
         return _verdicts(run(images), limits)
 
-    @tf.function(input_signature=[_strings("image_bytes")])
+    @_graph(_strings("image_bytes"))
     def embed(image_bytes):
-        features = _read_and_run(image_bytes, size, run).features
+        features = read_and_run(image_bytes).features
         return {"embedding": tf.math.l2_normalize(features, axis=1)}
 
-    @tf.function(input_signature=[_strings("inputs")])
+    @_graph(_strings("inputs"))
     def classify(inputs):
-        image_bytes = _encoded_images(inputs)
-        scores = _read_and_run(image_bytes, size, run).probability
+        scores = read_and_run(_encoded_images(inputs)).probability
         return {
             "classes": tf.tile([LABELS], [tf.size(scores), 1]),
             "scores": tf.stack([1 - scores, scores], axis=1),
@@ -80,15 +120,21 @@ def signatures(detector: keras.Model) -> dict[str, Callable]:
     }
 
 
+def _graph(spec: tf.TensorSpec) -> Callable[[Callable], Callable]:
+    # Without autograph, which would take half of the time of an export: nothing
+    # here branches in Python on what a tensor holds.
+    return tf.function(input_signature=[spec], autograph=False)
+
+
 def _strings(name: str) -> tf.TensorSpec:
     return tf.TensorSpec([None], tf.string, name)
 
 
-def _runner(detector: keras.Model) -> Callable:
+def _runner(detector: keras.Model) -> Callable[[tf.Tensor], Outputs]:
     """From images `[N, S, S, 3]`, also none, to the detector's outputs."""
     network = forward_pass(detector)
 
-    def run(images: tf.Tensor) -> Outputs:
+    def run(images):
         # Fused convolutions refuse an empty batch, so it gets one black image,
         # whose outputs are dropped again.
         count = tf.shape(images)[0]
@@ -99,15 +145,20 @@ def _runner(detector: keras.Model) -> Callable:
     return run
 
 
-def _read_and_run(
-    image_bytes: tf.Tensor, size: int, run: Callable[[tf.Tensor], Outputs]
-) -> Outputs:
-    images, readable = decode_batch(image_bytes, size)
-    outputs = run(tf.cast(images, tf.float32))
-    return outputs._replace(
-        probability=tf.where(readable, outputs.probability, UNREADABLE),
-        features=tf.where(readable[:, None], outputs.features, UNREADABLE),
-    )
+def _reader(
+    size: int, run: Callable[[tf.Tensor], Outputs]
+) -> Callable[[tf.Tensor], Outputs]:
+    """From encoded images `[N]` to outputs, NaN for an unreadable one."""
+
+    def read_and_run(image_bytes):
+        images, readable = decode_batch(image_bytes, size)
+        outputs = run(tf.cast(images, tf.float32))
+        return outputs._replace(
+            probability=tf.where(readable, outputs.probability, UNREADABLE),
+            features=tf.where(readable[:, None], outputs.features, UNREADABLE),
+        )
+
+    return read_and_run
 
 
 def _verdicts(outputs: Outputs, limits: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -6,20 +6,23 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 import dfk
-from dfk import models
+from dfk import models, pages
+from dfk.data import names
+from dfk.data.folders import LABELS
 from dfk.errors import UserError
-from dfk.files import exclusive_lock, write_json
-from dfk.prediction import versions
-from dfk.prediction.detector import DESCRIPTION
-from dfk.prediction.signatures import LABELS, signatures
-from dfk.runs import Run
+from dfk.files import exclusive_lock, write_json, write_text
+from dfk.models.conformal import required_images
+from dfk.prediction.detector import DESCRIPTION, scan_versions
+from dfk.prediction.signatures import signatures
+from dfk.runs import Run, provenance
 from dfk.serving import model_config, warmup
-from dfk.serving.model_card import write_card
 
 
 def export(
@@ -132,6 +135,62 @@ def _place(version: Path, base_path: Path) -> Path:
             f"{base_path} is a file, where the model's versions belong: move "
             "it away, or pass another --saved_models or --name."
         ) from error
-    final = base_path / str(max(versions.scan(base_path), default=0) + 1)
+    final = base_path / str(max(scan_versions(base_path), default=0) + 1)
     os.rename(version, final)
     return final
+
+
+def write_card(path: Path, run: Run, detector: keras.Model, name: str) -> None:
+    """Writes a model card in the format of the Hugging Face Hub.
+
+    No figure in it is typed by hand: all come from the run's `results.json`,
+    its configuration and the detector's own calibration.
+
+    Args:
+        path: of the card.
+        run: what is exported.
+        detector: its model.
+        name: the model's name for callers.
+
+    Reference:
+        Mitchell et al., "Model Cards for Model Reporting", FAT* 2019;
+        https://huggingface.co/docs/hub/model-cards
+
+    Example:
+        >>> write_card(Path("MODEL_CARD.md"), run, detector, "facenet")
+    """
+    config, results = run.config, run.results
+    calibration = models.score_layer(detector).calibration
+    card = pages.render(
+        "model_card.md",
+        name=name,
+        run=str(run.path),
+        config=config,
+        training=results.get("training", {}),
+        training_data=_source(config),
+        evaluations={
+            key: _portable(record)
+            for key, record in results.get("evaluation", {}).items()
+        },
+        cross=results.get("cross"),
+        versions=provenance()["versions"],
+        calibration=calibration,
+        required=required_images(calibration.error_rate),
+        image_size=detector.input_shape[1],
+        ood_limit=np.isfinite(models.ood_layer(detector).limit),
+    )
+    write_text(path, card)
+
+
+def _source(described: dict[str, Any]) -> str | None:
+    """The name of a data set, without the folders that it lies in."""
+    data_dir = described.get("data_dir")
+    return names.short(data_dir) if data_dir else described.get("dataset")
+
+
+def _portable(record: dict[str, Any]) -> dict[str, Any]:
+    """An evaluation as a card tells it, without paths of this machine."""
+    data_dir, command = record["data_dir"], record["command"]
+    for folder in names.split(data_dir) if data_dir else ():
+        command = command.replace(folder, Path(folder).name)
+    return record | {"source": _source(record), "command": command}

@@ -126,10 +126,11 @@ def _stand_in(config: str, models_root: str, host: str, port: int) -> None:
         serving(config, models_root, host, port) as server,
     ):
         _on_signal(_stop)
-        for name, model in server.manager.models.items():
+        for model in server.manager.models.values():
             versions = ", ".join(map(str, model.available()))
-            print(f"  {name}: version {versions}")
-        print(f"Serving on {_name(host)}:{server.port}", flush=True)
+            print(f"  {model.name}: version {versions}")
+        name = "localhost" if host == "127.0.0.1" else host
+        print(f"Serving on {name}:{server.port}", flush=True)
         # Short waits: a signal that another thread receives ends none, and
         # is handled only after it.
         while True:
@@ -150,7 +151,3 @@ def _stop(*_) -> NoReturn:
     # A second signal, while requests are being finished, ends it at once.
     _on_signal(signal.SIG_DFL)
     raise _Stopped
-
-
-def _name(host: str) -> str:
-    return "localhost" if host == "127.0.0.1" else host

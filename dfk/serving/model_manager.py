@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfk.prediction import versions
+from dfk.prediction.detector import scan_versions
 from dfk.serving import model_config, warmup
 from dfk.serving.model_config import ModelConfig
 from dfk.serving.protobufs import get_model_status_pb2, model_pb2
@@ -56,7 +56,7 @@ class Model:
             What went wrong, in sentences. What is loaded goes on answering.
         """
         try:
-            found = versions.scan(config.base_path)
+            found = scan_versions(config.base_path)
         except OSError as error:
             return [
                 f"{self.name} has no folder {config.base_path} "
@@ -193,11 +193,9 @@ class ModelManager:
             The version.
 
         Raises:
-            ServingError: INVALID_ARGUMENT if no model is named or the label
-                is unknown, NOT_FOUND if the version is not loaded.
+            ServingError: INVALID_ARGUMENT if the label is unknown, NOT_FOUND
+                if the version is not loaded.
         """
-        if not spec.name:
-            raise invalid("The request's model_spec names no model.")
         model = self.models.get(spec.name) or Model(spec.name)
         if spec.HasField("version"):
             number = spec.version.value

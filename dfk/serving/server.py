@@ -5,10 +5,11 @@ and folders of versions. `serving/README.md` says what it does not do.
 """
 
 import contextlib
+import functools
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +20,19 @@ from absl import logging
 from dfk.errors import UserError
 from dfk.serving.model_manager import ModelManager
 from dfk.serving.protobufs import (
+    get_model_status_pb2,
     model_service_pb2_grpc,
     prediction_service_pb2_grpc,
 )
-from dfk.serving.services import ModelService, PredictionService
+from dfk.serving.servable import ServingError, invalid, not_found
 
 # The model server's own: how often it looks for versions, its threads.
 _POLL_SECONDS = 1.0
 _THREADS = 4 * (os.cpu_count() or 1)
 # How long unfinished requests may take once it is told to stop.
 _GRACE_SECONDS = 2.0
+# gRPC sendsan error's text in a header, which must not grow large.
+_LONGEST_ERROR = 1024
 
 
 @dataclass(frozen=True)
@@ -106,12 +110,11 @@ def _grpc_server(manager: ModelManager) -> grpc.Server:
             ("grpc.so_reuseport", 0),
         ],
     )
+    services = _Services(manager)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(manager), server
+        services, server
     )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-        ModelService(manager), server
-    )
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(services, server)
     return server
 
 
@@ -156,3 +159,84 @@ def _poll(manager: ModelManager, stopped: threading.Event) -> None:
             if problem not in known:
                 logging.error("%s", problem)
         known = problems
+
+
+def _answers(method: Callable) -> Callable:
+    """Turns a method of a request into a gRPC method.
+
+    It refuses a request that names no model, and answers a `ServingError`
+    with its code.
+    """
+
+    @functools.wraps(method)
+    def served(self, request, context: grpc.ServicerContext):
+        try:
+            if not request.HasField("model_spec"):
+                raise invalid("The request has no model_spec.")
+            if not request.model_spec.name:
+                raise invalid("The request's model_spec names no model.")
+            return method(self, request)
+        except ServingError as error:
+            return context.abort(error.code, error.message[:_LONGEST_ERROR])
+
+    return served
+
+
+class _Services(
+    prediction_service_pb2_grpc.PredictionServiceServicer,
+    model_service_pb2_grpc.ModelServiceServicer,
+):
+    """Answers Predict, Classify, GetModelMetadata and GetModelStatus.
+
+    The other methods of the two services are UNIMPLEMENTED.
+
+    Args:
+        manager: finds the version for a request.
+    """
+
+    def __init__(self, manager: ModelManager):
+        self._manager = manager
+
+    @_answers
+    def Predict(self, request):  # noqa: N802
+        """Tensors in, tensors out."""
+        return self._manager.find(request.model_spec).predict(request)
+
+    @_answers
+    def Classify(self, request):  # noqa: N802
+        """`tf.Example`s in, classes with scores out."""
+        return self._manager.find(request.model_spec).classify(request)
+
+    @_answers
+    def GetModelMetadata(self, request):  # noqa: N802
+        """The signatures of a model."""
+        if set(request.metadata_field) != {"signature_def"}:
+            raise invalid(
+                "metadata_field must be 'signature_def'. Received: "
+                f"{list(request.metadata_field)}."
+            )
+        return self._manager.find(request.model_spec).metadata()
+
+    @_answers
+    def GetModelStatus(self, request):  # noqa: N802
+        """The state of one version, or of all versions ever seen."""
+        spec = request.model_spec
+        model = self._manager.models.get(spec.name)
+        seen = dict(model.versions) if model else {}
+        if spec.HasField("version"):
+            seen = {n: v for n, v in seen.items() if n == spec.version.value}
+        if not seen:
+            which = f" {spec.version.value}" if spec.HasField("version") else ""
+            raise not_found(f"No version{which} of {spec.name} was ever seen.")
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for number in sorted(seen, reverse=True):
+            version = seen[number]
+            status = response.model_version_status.add(
+                version=number, state=version.state
+            )
+            # Present, and empty where nothing is wrong.
+            status.status.SetInParent()
+            if version.error:
+                status.status.error_code = version.error.code.value[0]
+                status.status.error_message = version.error.message
+        return response

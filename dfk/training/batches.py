@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from dfk.data import FaceSplit
-from dfk.data.caching import decoded, fits
+from dfk.data.faces import decoded, fits
 from dfk.images.augment import Augmentation, augment
 from dfk.training.self_blends import SelfBlends
 

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from dfk.data import FaceSplit
-from dfk.data.caching import fits
+from dfk.data.faces import fits
 from dfk.errors import UserError
 from dfk.files import cached_arrays
 from dfk.images.faces import Face, find_faces

@@ -8,7 +8,7 @@ import tensorflow as tf
 from sklearn.metrics import log_loss, roc_auc_score
 
 from dfk.data import FaceSplit
-from dfk.data.caching import decoded
+from dfk.data.faces import decoded
 from dfk.models import logit_model
 
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from sklearn.base import clone
+from threadpoolctl import threadpool_limits
 
 from dfk import data, models
 from dfk.embedding import classify as classify_module
@@ -35,7 +36,8 @@ def small_networks():
     }
     few = clone(KINDS["boosting"].estimator).set_params(n_estimators=20)
     boosting = dataclasses.replace(KINDS["boosting"], estimator=few)
-    with pytest.MonkeyPatch.context() as patch:
+    # Threads that wait for each other would cost most of the time.
+    with pytest.MonkeyPatch.context() as patch, threadpool_limits(1):
         patch.setattr(classify_module, "_networks", lambda *_: networks)
         patch.setitem(KINDS, "boosting", boosting)
         yield
@@ -104,7 +106,9 @@ def test_what_is_interrupted_leaves_no_run_behind(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_first_few_images_are_enough(faces_dir, tmp_path):
+def test_the_first_few_images_are_enough(faces_dir, tmp_path, monkeypatch):
+    one = {"neighbors": KINDS["neighbors"]}
+    monkeypatch.setattr(classify_module, "KINDS", one)
     run, record = classify(
         str(faces_dir), workdir=tmp_path, limit=6, image_size=SIZE
     )

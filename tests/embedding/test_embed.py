@@ -57,9 +57,9 @@ def test_the_command_embeds_and_clusters_a_data_set(tmp_path, faces, model):
 def test_an_image_has_the_embedding_of_its_own_pixels(tmp_path, faces, model):
     made = embed([str(faces)], model, output_dir=tmp_path / "all").embeddings
     one = faces / "valid" / "fake" / "fake001.png"
-    alone = embed([str(one)], model, output_dir=tmp_path / "one").embeddings
+    single = embed([str(one)], model, output_dir=tmp_path / "one").embeddings
     row = made.columns["id"].tolist().index("valid/fake/fake001.png")
-    np.testing.assert_allclose(made.values[row], alone.values[0], atol=1e-5)
+    np.testing.assert_allclose(made.values[row], single.values[0], atol=1e-5)
 
 
 def test_results_of_an_earlier_call_are_replaced(tmp_path, faces, model):

@@ -193,7 +193,7 @@ def test_more_than_fits_in_memory_is_kept_on_disk(
 ):
     original, _, record = measured
     run = shutil.copytree(original, tmp_path / "copy")
-    monkeypatch.setattr("dfk.data.caching.MEMORY_LIMIT", 0)
+    monkeypatch.setattr("dfk.data.faces.MEMORY_LIMIT", 0)
     jpeg = {"jpeg": GRID["jpeg"]}
     again = robustness(run, grid=jpeg, batch_size=5)
     assert again["corruptions"]["jpeg"] == record["corruptions"]["jpeg"]

@@ -5,7 +5,7 @@ from tiny import save_run
 
 from dfk import models
 from dfk.runs import Run
-from dfk.serving.model_card import write_card
+from dfk.serving.export import write_card
 
 
 def card_of(run, detector, tmp_path):
@@ -24,7 +24,7 @@ def evaluated(detector, folder):
     verdict = {"images": 9, "uncertain": 0.111, "accuracy": 1, "wrong": 0.222}
     record = {
         "dataset": None,
-        "data_dir": '/faces: a "test"',
+        "data_dir": '/home/me/faces: a "test"',
         "split": "test",
         "images": 1234,
         "groups": 99,
@@ -33,7 +33,7 @@ def evaluated(detector, folder):
         "verdicts": dict.fromkeys(("real", "fake", "all"), verdict),
         "operating_points": [{"rate": 0.01, "threshold": None, "required": 99}],
         "reliability": {"error": 0.0321, "error_by_chance": {"mean": 0.0222}},
-        "command": "python -m dfk.evaluate mine",
+        "command": """dfk.evaluate '--data_dir=/home/me/faces: a "test"'""",
         "machine": "a machine",
         "time": "now",
     }
@@ -49,7 +49,7 @@ def test_the_card_says_what_was_measured(detector, tmp_path):
     )
     (result,) = front["model-index"][0]["results"]
     assert front["model-index"][0]["name"] == "mine"
-    assert result["dataset"]["type"] == '/faces: a "test"'
+    assert result["dataset"]["type"] == 'faces: a "test"'
     assert {m["type"]: m["value"] for m in result["metrics"]} == {
         "accuracy": 0.8768,
         "roc_auc": 0.8768,
@@ -57,7 +57,8 @@ def test_the_card_says_what_was_measured(detector, tmp_path):
     }
     assert "87.7 % (81.2 % to 92.3 %)" in body
     assert "1,234 pictures in 99 groups" in body
-    assert "python -m dfk.evaluate mine" in body
+    assert """`dfk.evaluate '--data_dir=faces: a "test"'`""" in body
+    assert "/home/me" not in body
 
 
 def test_a_card_without_measurements_says_so(run, detector, tmp_path):

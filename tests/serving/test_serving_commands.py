@@ -66,7 +66,9 @@ def test_sigint_while_loading_stops_serve(toy):
     assert (process.returncode, err) == (0, "")
 
 
-def test_a_port_in_use_is_one_sentence(toy):
+# The sentence itself is tested in test_server.py.
+@pytest.mark.slow
+def test_a_port_in_use_leaves_no_line_of_grpcs_own(toy):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = command(
             "serve",

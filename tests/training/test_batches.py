@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from dfk import data
-from dfk.data import caching
 from dfk.errors import UserError
 from dfk.training import self_blends
 from dfk.training.batches import TrainingBatches
@@ -68,7 +67,7 @@ def test_images_too_many_for_memory_are_cached_on_disk(
     split, tmp_path, monkeypatch
 ):
     in_memory = _epoch(TrainingBatches(split, 16, 0, tmp_path), 1)[0]
-    monkeypatch.setattr(caching, "MEMORY_LIMIT", 1000)
+    monkeypatch.setattr("dfk.data.faces.MEMORY_LIMIT", 1000)
     batches = TrainingBatches(split, 16, 0, tmp_path)
     first, again = _epoch(batches, 1)[0], _epoch(batches, 1)[0]
     assert list(tmp_path.glob("train*"))
@@ -134,7 +133,7 @@ def test_blends_belong_to_the_images_that_they_come_from(split, faces_found):
 def test_blends_are_spread_over_an_epoch_larger_than_the_window(
     split, faces_found, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(caching, "MEMORY_LIMIT", 1000)
+    monkeypatch.setattr("dfk.data.faces.MEMORY_LIMIT", 1000)
     monkeypatch.setattr("dfk.training.batches.SHUFFLE_WINDOW", 4)
     # Blends are recognised by what they are made into here.
     monkeypatch.setattr(
