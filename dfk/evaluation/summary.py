@@ -8,16 +8,7 @@ from rich.table import Table
 
 from dfk.data import names
 from dfk.evaluation.cross import Cell, Row
-
-_TITLES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "roc_auc": "ROC AUC",
-    "average_precision": "average precision",
-    "eer": "equal error rate",
-    "f1": "F1",
-    "brier": "Brier score",
-}
+from dfk.evaluation.metrics import TITLES
 
 # As wide as the longest line of a cross table's cell.
 _CELL_WIDTH = len("accuracy 99.9% !")
@@ -38,7 +29,7 @@ def show(console: Console, record: dict[str, Any]) -> None:
         f"fake above a probability of {record['threshold']}",
         *("metric", "value", "95 % interval"),
     )
-    for name, title in _TITLES.items():
+    for name, title in TITLES.items():
         metric = record["metrics"][name]
         interval = f"{_number(metric['low'])} to {_number(metric['high'])}"
         table.add_row(title, _number(metric["value"]), interval)
