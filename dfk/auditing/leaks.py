@@ -32,7 +32,7 @@ FALSE_MATCHES = 0.05
 
 NEEDS_TWO = "Needs pictures in at least two splits."
 
-# Bounds the product of a block and a split to tens of megabytes.
+# Limits the product of a block and a split to tens of megabytes.
 _ROWS_AT_ONCE = 512
 
 
@@ -178,7 +178,7 @@ def closest_pairs(
         >>> closest_pairs(equal, np.array(["train", "test"]), 0.9)
         Pairs(held_out=array([1]), closest=array([0]), ...)
     """
-    views = [vectors] if mirrored is None else [vectors, mirrored]
+    both = [vectors] if mirrored is None else [vectors, mirrored]
     rows = {name: np.flatnonzero(splits == name) for name in SPLITS}
     # Begins with no pairs, so that there is something to concatenate.
     found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
@@ -190,7 +190,7 @@ def closest_pairs(
         keys = vectors[rows[earlier]]
         for start in range(0, len(rows[later]), _ROWS_AT_ONCE):
             block = rows[later][start : start + _ROWS_AT_ONCE]
-            products = np.max([view[block] @ keys.T for view in views], axis=0)
+            products = np.max([v[block] @ keys.T for v in both], axis=0)
             best = products.argmax(axis=1)
             value = products[np.arange(len(block)), best]
             near = value >= limit

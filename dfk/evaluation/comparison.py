@@ -20,7 +20,6 @@ from dfk import runs
 from dfk.data import names
 from dfk.errors import UserError
 from dfk.evaluation import records
-from dfk.evaluation.metrics import THRESHOLD
 from dfk.evaluation.records import Scores, Source
 from dfk.evaluation.statistics import (
     COVERAGE,
@@ -357,11 +356,7 @@ def _mcnemar(row: Row, best: Row) -> McNemar | None:
     groups = best.runs[0].scores.groups
     if len(np.unique(groups)) < len(groups) or len(row.runs + best.runs) > 2:
         return None
-    correct = [
-        (run.scores.probabilities > THRESHOLD) == run.scores.labels
-        for run in (row.runs[0], best.runs[0])
-    ]
-    return mcnemar(*correct)
+    return mcnemar(row.runs[0].scores.correct, best.runs[0].scores.correct)
 
 
 def _corrected(tests: dict) -> dict:

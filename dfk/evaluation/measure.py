@@ -134,7 +134,7 @@ def _write_files(
 
 
 def _keep_robustness(earlier: dict[str, Any], record: dict[str, Any]) -> None:
-    """Takes over what took long, if it was measured on the same images."""
+    """Keeps the robustness grid, which takes long, of the same images."""
     if "robustness" not in earlier:
         return
     version = record["data_version"]

@@ -16,7 +16,7 @@ import numpy as np
 
 from dfk.data import names
 from dfk.errors import UserError
-from dfk.evaluation.metrics import CLASSES
+from dfk.evaluation.metrics import CLASSES, THRESHOLD
 from dfk.files import replacing
 from dfk.runs import Run
 
@@ -90,6 +90,11 @@ class Scores(NamedTuple):
     ood_score: np.ndarray
     verdicts: np.ndarray
     reasons: np.ndarray
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Which images get the right label at `THRESHOLD`, bool `[N]`."""
+        return (self.probabilities > THRESHOLD) == self.labels
 
 
 def source_of(

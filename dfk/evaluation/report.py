@@ -76,7 +76,7 @@ def write_report(
             for kind in (*_PLOTS, "robustness")
         },
         cross=run.results.get("cross"),
-        groups=by_group(scores.groups, scores.labels, scores.probabilities),
+        groups=by_group(scores.groups, scores.correct),
         sizes=_sizes(source.data_dir, scores),
         galleries=galleries,
         unexplained=unexplained,
@@ -152,26 +152,22 @@ def _card(
     }
 
 
-def by_group(
-    groups: np.ndarray, labels: np.ndarray, probabilities: np.ndarray
-) -> list[dict[str, Any]]:
+def by_group(groups: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:
     """The groups (people, videos) that a detector is worst on.
 
     Args:
         groups: str `[N]`, the group of each image.
-        labels: int `[N]`, 0 for real and 1 for fake.
-        probabilities: float `[N]` in 0..1, the probabilities of fake.
+        correct: bool `[N]`, whether each image got the right label.
 
     Returns:
         At most `WORST_GROUPS` rows with the `name`, the `images` and the
-        `accuracy` at 0.5, the worst first; of groups of at least
-        `SMALLEST_GROUP` images.
+        `accuracy`, the worst first; of groups of at least `SMALLEST_GROUP`
+        images.
 
     Example:
-        >>> by_group(groups, labels, probabilities)[0]
+        >>> by_group(groups, correct)[0]
         {'name': 'ann', 'images': 4, 'accuracy': 0.25}
     """
-    correct = (probabilities > THRESHOLD) == labels
     names, members, counts = np.unique(
         groups, return_inverse=True, return_counts=True
     )
@@ -186,25 +182,21 @@ def by_group(
     ]
 
 
-def by_size(
-    sides: np.ndarray, labels: np.ndarray, probabilities: np.ndarray
-) -> list[dict[str, Any]]:
+def by_size(sides: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:
     """Accuracy by the size that the images' files have.
 
     Args:
         sides: int `[N]`, the shorter side of each file's image, in pixels.
-        labels: int `[N]`, 0 for real and 1 for fake.
-        probabilities: float `[N]` in 0..1, the probabilities of fake.
+        correct: bool `[N]`, whether each image got the right label.
 
     Returns:
         From small to large at most `SIZE_BINS` rows with the sides `low` and
-        `high`, the `images` and the `accuracy` at 0.5.
+        `high`, the `images` and the `accuracy`.
 
     Example:
-        >>> by_size(np.array([64, 256]), labels, probabilities)[0]["high"]
+        >>> by_size(np.array([64, 256]), correct)[0]["high"]
         64
     """
-    correct = (probabilities > THRESHOLD) == labels
     edges = np.unique(np.quantile(sides, np.linspace(0, 1, SIZE_BINS + 1)[1:]))
     bins = np.searchsorted(edges, sides)
     return [
@@ -246,9 +238,7 @@ def sides_of(data_dir: str, ids: np.ndarray) -> np.ndarray | None:
 
 def _sizes(data_dir: str | None, scores: Scores) -> list[dict[str, Any]]:
     sides = sides_of(data_dir, scores.ids) if data_dir else None
-    if sides is None:
-        return []
-    return by_size(sides, scores.labels, scores.probabilities)
+    return [] if sides is None else by_size(sides, scores.correct)
 
 
 def _embedded(path: Path) -> str | None:

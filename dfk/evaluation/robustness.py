@@ -172,15 +172,10 @@ def summary(
             "cells": row,
         }
     areas = [c["area"]["balanced_accuracy"] for c in corruptions.values()]
-    all_cells = [
-        {"corruption": name, "unit": c["unit"], **cell}
-        for name, c in corruptions.items()
-        for cell in c["cells"]
-    ]
     return {
         "score": None if None in areas else float(np.mean(areas)),
         "clean": start,
-        "worst": min(all_cells, key=lambda cell: cell["accuracy"]),
+        "worst": min(_rows(corruptions), key=lambda cell: cell["accuracy"]),
         "corruptions": corruptions,
     }
 
@@ -205,6 +200,15 @@ def area(values: list[float | None]) -> float | None:
     return float(np.trapezoid(values) / (len(values) - 1))
 
 
+def _rows(corruptions: dict[str, Any]) -> list[dict[str, Any]]:
+    """All cells of a record, each with its corruption and its unit."""
+    return [
+        {"corruption": name, "unit": corruption["unit"], **cell}
+        for name, corruption in corruptions.items()
+        for cell in corruption["cells"]
+    ]
+
+
 def _cell(scores: Scores) -> dict[str, float | None]:
     scored = scores.labels, scores.probabilities
     measured = metrics.measure(*scored)
@@ -221,10 +225,8 @@ def _write(run: Run, key: str, record: dict[str, Any]) -> None:
     """Writes all three files, and their names into the record."""
     table = run.path / f"robustness-{key}.csv"
     titles = ["corruption", "level", "unit", *record["clean"]]
-    rows = [{"corruption": "clean", **record["clean"]}]
-    for name, corruption in record["corruptions"].items():
-        start = {"corruption": name, "unit": corruption["unit"]}
-        rows += [start | cell for cell in corruption["cells"]]
+    clean = {"corruption": "clean", **record["clean"]}
+    rows = [clean, *_rows(record["corruptions"])]
     lines = [[row.get(title) for title in titles] for row in rows]
     records.write_table(table, titles, lines)
     plot = run.path / "plots" / f"robustness-{key}.png"
