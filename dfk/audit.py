@@ -94,14 +94,14 @@ def _output_path() -> Path | None:
 
 def _print(record: dict[str, Any]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     counts = [f"{count:,} {name}" for name, count in record["images"].items()]
-    table = Table(title=f"{record['dataset']}: {', '.join(counts)}")
-    table.add_column("check")
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("what was found")
+    table = Table(
+        *("check", Column("verdict", no_wrap=True), "what was found"),
+        title=f"{record['dataset']}: {', '.join(counts)}",
+    )
     for check in record["checks"]:
         verdict = check["verdict"]
         # As text, so that brackets in a file's name are no markup.

@@ -117,7 +117,7 @@ def _command(argv: Sequence[str]) -> str:
 
 def _print(comparison: "Comparison") -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from dfk.evaluation import tables
 
@@ -125,10 +125,9 @@ def _print(comparison: "Comparison") -> None:
     titles, rows = tables.cells(comparison)
     heading = f"{comparison.source.name}, {comparison.source.split}"
     # Narrow columns, so that it fits into 80 characters.
-    table = Table(title=heading, pad_edge=False)
-    table.add_column(titles[0], min_width=11)
-    for title in titles[1:]:
-        table.add_column(title, justify="right", max_width=10)
+    columns = [Column(t, justify="right", max_width=10) for t in titles[1:]]
+    first = Column(titles[0], min_width=11)
+    table = Table(first, *columns, title=heading, pad_edge=False)
     for row in rows:
         # Ranges and intervals go below their numbers, to save width.
         table.add_row(*(cell.replace(" (", "\n(", 1) for cell in row))

@@ -69,17 +69,16 @@ def leak_verdict(share: float, danger: float) -> str:
     return WARNING if share > 0 else OK
 
 
-def auc_verdict(value: float, low: float, danger: float) -> str:
+def auc_verdict(auc: dict[str, float], danger: float) -> str:
     """The verdict on a signal that should not tell fake from real.
 
     Args:
-        value: its ROC AUC.
-        low: the lower end of its 95 % interval.
+        auc: the `value` of its ROC AUC, and the `low` end of its interval.
         danger: the AUC from which the signal is a danger.
     """
-    if low <= AUC_WARNING_ABOVE:
+    if auc["low"] <= AUC_WARNING_ABOVE:
         return OK
-    return DANGER if value >= danger else WARNING
+    return DANGER if auc["value"] >= danger else WARNING
 
 
 def class_balance(images: ImageTable) -> Check:

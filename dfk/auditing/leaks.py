@@ -32,7 +32,7 @@ FALSE_MATCHES = 0.05
 
 NEEDS_TWO = "Needs pictures in at least two splits."
 
-# Bounds the product of a block and a split to tens of megabytes.
+# Limits the product of a block and a split to tens of megabytes.
 _ROWS_AT_ONCE = 512
 
 
@@ -178,7 +178,7 @@ def closest_pairs(
         >>> closest_pairs(equal, np.array(["train", "test"]), 0.9)
         Pairs(held_out=array([1]), closest=array([0]), ...)
     """
-    views = [vectors] if mirrored is None else [vectors, mirrored]
+    both = [vectors] if mirrored is None else [vectors, mirrored]
     rows = {name: np.flatnonzero(splits == name) for name in SPLITS}
     # Begins with no pairs, so that there is something to concatenate.
     found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
@@ -190,7 +190,7 @@ def closest_pairs(
         keys = vectors[rows[earlier]]
         for start in range(0, len(rows[later]), _ROWS_AT_ONCE):
             block = rows[later][start : start + _ROWS_AT_ONCE]
-            products = np.max([view[block] @ keys.T for view in views], axis=0)
+            products = np.max([v[block] @ keys.T for v in both], axis=0)
             best = products.argmax(axis=1)
             value = products[np.arange(len(block)), best]
             near = value >= limit
@@ -212,11 +212,17 @@ def crossing_groups(images: ImageTable) -> Check:
             "Nothing says which pictures belong together (a groups.csv with "
             "path,group would).",
         )
-    if len(np.unique(images.splits)) < 2:
+    held_out = _held_out(images.splits)
+    if not held_out:
         return Check(name, NOT_CHECKED, NEEDS_TWO)
-    leaked, held_out, crossing = _crossing(images)
-    share = leaked / max(held_out, 1)
-    total = len(np.unique(images.groups))
+    groups, members = np.unique(images.groups, return_inverse=True)
+    # The splits by number, and the first of them that each group is in.
+    numbers = np.array([SPLITS.index(split) for split in images.splits])
+    first = np.full(len(groups), len(SPLITS))
+    np.minimum.at(first, members, numbers)
+    leaked = numbers > first[members]
+    share = float(np.sum(leaked) / held_out)
+    crossing, total = len(np.unique(members[leaked])), len(groups)
     return Check(
         name,
         leak_verdict(share, LEAK_DANGER),
@@ -227,24 +233,10 @@ def crossing_groups(images: ImageTable) -> Check:
         {
             "groups": total,
             "crossing": crossing,
-            "held_out_pictures": leaked,
+            "held_out_pictures": int(np.sum(leaked)),
             "share": share,
         },
     )
-
-
-def _crossing(images: ImageTable) -> tuple[int, int, int]:
-    """Counts leaked and all held-out images, and groups in several splits."""
-    seen: set[str] = set()
-    crossing: set[str] = set()
-    leaked = held_out = 0
-    for name in SPLITS:
-        groups = images.groups[images.splits == name]
-        crossing |= seen & set(groups)
-        leaked += int(np.isin(groups, list(seen)).sum())
-        held_out += len(groups) if seen else 0
-        seen |= set(groups)
-    return leaked, held_out, len(crossing)
 
 
 def _people_verdict(count: int, chance: float, held_out: int) -> str:

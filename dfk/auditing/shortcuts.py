@@ -1,7 +1,6 @@
 """How well signals that should not matter tell fake from real."""
 
 import math
-from dataclasses import asdict, dataclass
 
 import numpy as np
 from scipy.stats import rankdata
@@ -24,7 +23,9 @@ from dfk.auditing.checks import (
 )
 from dfk.auditing.encoding import Columns
 from dfk.evaluation.statistics import (
-    bootstrap,
+    SEED,
+    Statistics,
+    estimates,
     groups_of_each_class,
     weighted_auc,
 )
@@ -37,25 +38,12 @@ THUMBNAIL = "8x8 thumbnail"
 _COLUMNS_SHOWN = 6
 
 
-@dataclass(frozen=True)
-class Auc:
-    """A ROC AUC with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
-
-
 def predictability(
     model: ClassifierMixin,
     features: np.ndarray,
     labels: np.ndarray,
     groups: np.ndarray,
-    seed: int = 0,
-) -> Auc:
+) -> Statistics:
     """Cross-validates how well features tell fake from real.
 
     Each fold's scores come from a different model. They are replaced by their
@@ -67,10 +55,10 @@ def predictability(
         features: float `[N, D]`.
         labels: int `[N]`, 0 for real and 1 for fake.
         groups: `[N]`, images of one group stay in one fold.
-        seed: the same seed gives the same folds and interval.
 
     Returns:
-        The AUC over all images, with the interval by bootstrap over groups.
+        The `value` of the AUC over all images, and the ends `low` and `high`
+        of its 95 % interval by bootstrap over groups.
 
     Reference:
         Forman and Scholz, "Apples-to-apples in cross-validation studies",
@@ -78,9 +66,9 @@ def predictability(
 
     Example:
         >>> predictability(LogisticRegression(), thumbnails, labels, groups)
-        Auc(value=0.70, low=0.67, high=0.73)
+        {'value': 0.70, 'low': 0.67, 'high': 0.73}
     """
-    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
     folds = list(splitter.split(features, labels, groups))
     # With so few columns threads gain nothing, and stall on a busy machine.
     with threadpool_limits(1):
@@ -90,10 +78,11 @@ def predictability(
     for _, held_out in folds:
         scores[held_out] = rankdata(scores[held_out]) / len(held_out)
     areas = weighted_auc(labels, scores[None])
-    interval = bootstrap(
-        lambda weights: {"auc": float(areas(weights)[0])}, groups, seed=seed
-    )["auc"]
-    return Auc(float(areas(np.ones(len(labels)))[0]), *interval)
+
+    def auc(weights: np.ndarray) -> Statistics:
+        return {"auc": float(areas(weights)[0])}
+
+    return estimates(auc(np.ones(len(labels))), auc, groups)["auc"]
 
 
 def too_few(labels: np.ndarray, groups: np.ndarray) -> bool:
@@ -126,7 +115,7 @@ def check_encoding(
             signal,
             OK,
             "The same in every picture: no signal.",
-            {"auc": asdict(Auc(0.5, 0.5, 0.5)), "columns": []},
+            {"auc": {"value": 0.5, "low": 0.5, "high": 0.5}, "columns": []},
         )
     # With leaves this small a few dozen images are enough to find a signal.
     model = HistGradientBoostingClassifier(
@@ -134,7 +123,7 @@ def check_encoding(
     )
     features = np.stack(list(varied.values()), axis=1)
     auc = predictability(model, features, labels, groups)
-    verdict = auc_verdict(auc.value, auc.low, ENCODING_DANGER)
+    verdict = auc_verdict(auc, ENCODING_DANGER)
     names = list(varied)
     aucs = weighted_auc(labels, features.T)(np.ones(len(labels)))
     clearest = np.argsort(-np.abs(aucs - 0.5), kind="stable")
@@ -151,7 +140,7 @@ def check_encoding(
         signal,
         verdict,
         _encoding_sentence(auc, verdict, best[0]),
-        {"auc": asdict(auc), "columns": best},
+        {"auc": auc, "columns": best},
     )
 
 
@@ -170,7 +159,7 @@ def check_thumbnail(
     )
     features = thumbnails.reshape(len(thumbnails), -1).astype(float)
     auc = predictability(model, features, labels, groups)
-    verdict = auc_verdict(auc.value, auc.low, CONTENT_DANGER)
+    verdict = auc_verdict(auc, CONTENT_DANGER)
     meaning = {
         OK: "coarse colours and framing do not tell them apart.",
         WARNING: "coarse colours and framing differ, so a detector must do "
@@ -181,20 +170,24 @@ def check_thumbnail(
     return Check(
         THUMBNAIL,
         verdict,
-        f"AUC {auc}: {meaning}",
-        {"auc": asdict(auc)},
+        f"{_auc(auc)}: {meaning}",
+        {"auc": auc},
     )
 
 
-def _encoding_sentence(auc: Auc, verdict: str, column: dict) -> str:
+def _auc(auc: Statistics) -> str:
+    return "AUC {value:.2f} ({low:.2f} to {high:.2f})".format(**auc)
+
+
+def _encoding_sentence(auc: Statistics, verdict: str, column: dict) -> str:
     if verdict == OK:
-        return f"AUC {auc}: does not tell fake from real."
+        return f"{_auc(auc)}: does not tell fake from real."
     typical = f"{column['name']}, {column['real']} in real pictures and "
     typical += f"{column['fake']} in fake ones"
     if verdict == WARNING:
-        return f"AUC {auc}: differs a little, most of all {typical}."
+        return f"{_auc(auc)}: differs a little, most of all {typical}."
     return (
-        f"AUC {auc}: tells fake from real without the face, most of all "
+        f"{_auc(auc)}: tells fake from real without the face, most of all "
         f"{typical}; write all files the same way."
     )
 

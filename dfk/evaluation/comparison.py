@@ -20,8 +20,7 @@ from dfk import runs
 from dfk.data import names
 from dfk.errors import UserError
 from dfk.evaluation import records
-from dfk.evaluation.metrics import THRESHOLD
-from dfk.evaluation.records import Source
+from dfk.evaluation.records import Scores, Source
 from dfk.evaluation.statistics import (
     COVERAGE,
     AucDifference,
@@ -35,7 +34,6 @@ from dfk.runs import Run, flat
 
 # They give standard errors, and these to about 2 %.
 RESAMPLES = 2_000
-SEED = 0
 FROZEN = "frozen features, logistic regression"
 
 # What decides nothing about a detector, and what makes it another repeat.
@@ -46,27 +44,21 @@ _TUNING = ("unfreeze", "epochs", "batch_size", "accumulate", "learning_rate")
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """A run and what its detector said about each image, in the ids' order.
+    """A run and its scores.
 
     Args:
         path: the run's folder.
         config: what the run was started with.
         training: what `results.json` tells about the training.
         metrics: the record's metrics, each with `value`, `low` and `high`.
-        ids: str `[N]`.
-        groups: str `[N]`, images of one group are not independent.
-        labels: int `[N]`, 0 for real and 1 for fake.
-        probabilities: float32 `[N]` in 0..1, the probabilities of fake.
+        scores: in the order of the images' ids.
     """
 
     path: Path
     config: dict[str, Any]
     training: dict[str, Any]
     metrics: dict[str, dict[str, float]]
-    ids: np.ndarray
-    groups: np.ndarray
-    labels: np.ndarray
-    probabilities: np.ndarray
+    scores: Scores
 
 
 @dataclass(frozen=True)
@@ -90,7 +82,7 @@ class Row:
         return self.detector + (f" ({self.settings})" if self.settings else "")
 
     def values(self, metric: str) -> list[float]:
-        """A metric of `dfk.evaluation.metrics.NAMES`, for each run."""
+        """A metric of `dfk.evaluation.metrics.TITLES`, for each run."""
         return [run.metrics[metric]["value"] for run in self.runs]
 
 
@@ -125,7 +117,6 @@ class Comparison:
         source: what was scored.
         images: how many.
         groups: in how many groups.
-        resamples: how many were drawn.
         rows: the best mean ROC AUC first.
         differences: of each row but the first, in the same order.
     """
@@ -133,7 +124,6 @@ class Comparison:
     source: Source
     images: int
     groups: int
-    resamples: int
     rows: list[Row]
     differences: list[Difference]
 
@@ -143,7 +133,6 @@ def compare(
     dataset: str | None = None,
     data_dir: str | None = None,
     split: str | None = None,
-    resamples: int = RESAMPLES,
 ) -> Comparison:
     """Compares evaluated runs on the images that all of them scored.
 
@@ -159,7 +148,6 @@ def compare(
             share more than one.
         data_dir: likewise a folder.
         split: likewise a split.
-        resamples: how many resamples to draw.
 
     Returns:
         The rows and their differences from the best one.
@@ -173,7 +161,7 @@ def compare(
         -0.131
     """
     source, scored = _read(paths, Source.named(dataset, data_dir, split))
-    first = scored[0]
+    first = scored[0].scores
     if groups_of_each_class(first.labels, first.groups) < 2:
         raise UserError(
             f"The {len(first.ids)} images of {source.name} ({source.split}) "
@@ -185,9 +173,8 @@ def compare(
         source,
         images=len(first.ids),
         groups=len(np.unique(first.groups)),
-        resamples=resamples,
         rows=rows,
-        differences=_differences(rows, resamples) if len(rows) > 1 else [],
+        differences=_differences(rows) if len(rows) > 1 else [],
     )
 
 
@@ -241,29 +228,24 @@ def _shared(evaluations: dict[Run, dict[Source, str]], asked: Source) -> Source:
 def _read_run(run: Run, key: str) -> ScoredRun:
     results = run.results
     scores = records.read_scores(run, key)
-    order = np.argsort(scores["id"], kind="stable")
+    order = np.argsort(scores.ids, kind="stable")
     return ScoredRun(
         path=run.path,
         config=run.config,
         training=results.get("training", {}),
         metrics=results["evaluation"][key]["metrics"],
-        ids=scores["id"][order],
-        groups=scores["group"][order],
-        labels=scores["label"][order],
-        probabilities=scores["fake_probability"][order],
+        scores=Scores(*(column[order] for column in scores)),
     )
 
 
 def _require_same_images(first: ScoredRun, other: ScoredRun) -> None:
-    same = all(
-        np.array_equal(getattr(first, name), getattr(other, name))
-        for name in ("ids", "groups", "labels")
-    )
-    if not same:
+    ours, theirs = first.scores, other.scores
+    # The ids, the groups and the labels.
+    if not all(map(np.array_equal, ours[:3], theirs[:3])):
         raise UserError(
             f"{first.path} and {other.path} were not scored on the same "
-            f"images, labels and groups ({len(first.ids)} and "
-            f"{len(other.ids)} images): evaluate both again."
+            f"images, labels and groups ({len(ours.ids)} and "
+            f"{len(theirs.ids)} images): evaluate both again."
         )
 
 
@@ -348,14 +330,16 @@ def _phrase(name: str, value: Any) -> str:
     return f"{name.replace('_', ' ')} {value}"
 
 
-def _differences(rows: list[Row], resamples: int) -> list[Difference]:
-    first = rows[0].runs[0]
+def _differences(rows: list[Row]) -> list[Difference]:
+    first = rows[0].runs[0].scores
     aucs = PairedAucs(
         first.labels,
         first.groups,
-        [np.stack([run.probabilities for run in row.runs]) for row in rows],
-        resamples,
-        SEED,
+        [
+            np.stack([run.scores.probabilities for run in row.runs])
+            for row in rows
+        ],
+        RESAMPLES,
     )
     pairs = list(itertools.combinations(range(len(rows)), 2))
     by_auc = _corrected({(a, b): aucs.difference(b, a) for a, b in pairs})
@@ -369,14 +353,10 @@ def _differences(rows: list[Row], resamples: int) -> list[Difference]:
 
 
 def _mcnemar(row: Row, best: Row) -> McNemar | None:
-    groups = best.runs[0].groups
+    groups = best.runs[0].scores.groups
     if len(np.unique(groups)) < len(groups) or len(row.runs + best.runs) > 2:
         return None
-    correct = [
-        (run.probabilities > THRESHOLD) == run.labels
-        for run in (row.runs[0], best.runs[0])
-    ]
-    return mcnemar(*correct)
+    return mcnemar(row.runs[0].scores.correct, best.runs[0].scores.correct)
 
 
 def _corrected(tests: dict) -> dict:

@@ -69,7 +69,6 @@ def operating_points(
     probabilities: np.ndarray,
     groups: np.ndarray,
     calibration: Calibration,
-    seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Measures the thresholds that a detector carries for false alarm rates.
 
@@ -78,7 +77,6 @@ def operating_points(
         probabilities: float32 `[N]` in 0..1, the probabilities of fake.
         groups: `[N]`, images of one group stay together in the bootstrap.
         calibration: the detector's; validation chose its thresholds.
-        seed: of the bootstrap.
 
     Returns:
         For each of `dfk.models.calibration.ALARM_RATES`: the `rate` asked for;
@@ -105,7 +103,7 @@ def operating_points(
                 }
 
             values = shares(np.ones(len(labels)))
-            point |= estimates(values, shares, groups, seed=seed)
+            point |= estimates(values, shares, groups)
         points.append(point)
     return points
 

@@ -11,9 +11,10 @@ from matplotlib.ticker import NullLocator
 
 from dfk.errors import UserError
 from dfk.evaluation.comparison import Row, describe
+from dfk.evaluation.metrics import TITLES
 from dfk.evaluation.plots import write_figure
 
-_METRICS = {"accuracy": "accuracy", "roc_auc": "ROC AUC"}
+_METRICS = ("accuracy", "roc_auc")
 _COLORS = colormaps["tab10"].colors
 _MARKERS = "osD^vP*X"
 
@@ -98,9 +99,9 @@ def write(path: Path, rows: Sequence[Row], title: str) -> Path:
     def draw(figure: Figure) -> None:
         figure.suptitle(title, x=0.02, ha="left", fontweight="bold")
         panels = figure.subplots(1, len(_METRICS))
-        for axes, (metric, name) in zip(panels, _METRICS.items(), strict=True):
+        for axes, metric in zip(panels, _METRICS, strict=True):
             draw_curves(axes, lines, metric)
-            axes.set_ylabel(name)
+            axes.set_ylabel(TITLES[metric])
         figure.legend(
             *panels[0].get_legend_handles_labels(),
             loc="outside lower left",

@@ -2,8 +2,8 @@
 
 import collections
 import dataclasses
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,51 +15,16 @@ from dfk import data, models
 from dfk.data import FaceSplit
 from dfk.errors import UserError
 from dfk.evaluation import guarantees, metrics, plots, records
-from dfk.evaluation.records import Source
+from dfk.evaluation.records import Scores, Source
+from dfk.evaluation.statistics import SEED
 from dfk.files import write_json
 from dfk.models.calibration import Calibration
 from dfk.models.conformal import OUT_OF_DISTRIBUTION
-from dfk.prediction.signatures import Outputs, forward_pass
+from dfk.prediction.signatures import forward_pass
 from dfk.progress import track
 from dfk.runs import Run, provenance
 
-SEED = 0
 BATCH_SIZE = 64
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What a detector said about each image of a split.
-
-    Args:
-        ids: str `[N]`, the images' names.
-        groups: str `[N]`, images of one group are not independent.
-        labels: int64 `[N]`, 0 for real and 1 for fake.
-        probabilities: float32 `[N]` in 0..1, the probabilities of fake.
-        ood_score: float32 `[N]`; above 1 is unlike the training images.
-    """
-
-    ids: np.ndarray
-    groups: np.ndarray
-    labels: np.ndarray
-    probabilities: np.ndarray
-    ood_score: np.ndarray
-
-    def verdicts(self, calibration: Calibration) -> dict[str, np.ndarray]:
-        """The verdicts and their reasons.
-
-        Args:
-            calibration: the detector's.
-
-        Returns:
-            `verdict` and `reason`, str `[N]`.
-        """
-        found = models.verdicts(
-            tf.constant(self.probabilities),
-            tf.constant(self.ood_score),
-            tf.constant([calibration.real_up_to, calibration.fake_down_to]),
-        )
-        return {name: _text(values.numpy()) for name, values in found.items()}
 
 
 def evaluate(
@@ -67,7 +32,6 @@ def evaluate(
     dataset: str | None = None,
     data_dir: str | None = None,
     split: str = "test",
-    batch_size: int = BATCH_SIZE,
 ) -> dict[str, Any]:
     """Scores a split with a run's detector and records the results.
 
@@ -82,7 +46,6 @@ def evaluate(
         data_dir: a folder of images; by default what the run was trained on.
         split: `test`, which is to be used once, after all choices were made;
             or `validation` or `train`.
-        batch_size: how many images are scored at a time.
 
     Returns:
         The record: the `metrics` with 95 % intervals, `confusion` counts at
@@ -104,7 +67,7 @@ def evaluate(
     detector = models.load(run.path)
     images = load_split(detector, source)
     with data.unreadable_files():
-        scores = score_split(detector, images, batch_size)
+        scores = score_split(detector, images)
     calibration = models.score_layer(detector).calibration
     key = records.key_of(source, run.results.get("evaluation", {}))
     record = {
@@ -126,24 +89,23 @@ def evaluate(
 
 def _measurements(scores: Scores, calibration: Calibration) -> dict[str, Any]:
     scored = scores.labels, scores.probabilities
-    verdicts = scores.verdicts(calibration)
-    mean, high = metrics.calibrated_error(scores.probabilities, seed=SEED)
+    mean, high = metrics.calibrated_error(scores.probabilities)
     bins = metrics.reliability_bins(*scored)
     return {
         "images": len(scores.labels),
         "groups": len(np.unique(scores.groups)),
         "seed": SEED,
         "threshold": metrics.THRESHOLD,
-        "metrics": metrics.with_intervals(*scored, scores.groups, seed=SEED),
+        "metrics": metrics.with_intervals(*scored, scores.groups),
         "best_balanced_accuracy": metrics.best_balanced_accuracy(*scored),
         "confusion": metrics.confusion(*scored),
-        "verdicts": metrics.verdict_table(scores.labels, verdicts["verdict"]),
+        "verdicts": metrics.verdict_table(scores.labels, scores.verdicts),
         "out_of_distribution": float(
-            np.mean(verdicts["reason"] == OUT_OF_DISTRIBUTION)
+            np.mean(scores.reasons == OUT_OF_DISTRIBUTION)
         ),
         "coverage": guarantees.coverage(*scored, calibration),
         "operating_points": guarantees.operating_points(
-            *scored, scores.groups, calibration, SEED
+            *scored, scores.groups, calibration
         ),
         "reliability": {
             "error": metrics.expected_calibration_error(*scored),
@@ -151,10 +113,7 @@ def _measurements(scores: Scores, calibration: Calibration) -> dict[str, Any]:
             "bins": {name: values.tolist() for name, values in bins.items()},
         },
         # As it will be read back: JSON knows no tuples.
-        "calibration": {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in dataclasses.asdict(calibration).items()
-        },
+        "calibration": json.loads(json.dumps(dataclasses.asdict(calibration))),
     }
 
 
@@ -162,17 +121,7 @@ def _write_files(
     run: Run, key: str, scores: Scores, calibration: Calibration
 ) -> list[str]:
     """Writes the table of scores and the plots; all files of the record."""
-    table = run.path / f"scores-{key}.csv"
-    columns = {
-        "id": scores.ids,
-        "group": scores.groups,
-        "label": np.array(metrics.CLASSES)[scores.labels],
-        "fake_probability": scores.probabilities,
-        "ood_score": scores.ood_score,
-        **scores.verdicts(calibration),
-    }
-    rows = zip(*columns.values(), strict=True)
-    records.write_table(table, list(columns), rows)
+    table = records.write_scores(run, key, scores)
     images = plots.write_all(
         run.path / "plots",
         key,
@@ -185,7 +134,7 @@ def _write_files(
 
 
 def _keep_robustness(earlier: dict[str, Any], record: dict[str, Any]) -> None:
-    """Takes over what took long, if it was measured on the same images."""
+    """Keeps the robustness grid, which takes long, of the same images."""
     if "robustness" not in earlier:
         return
     version = record["data_version"]
@@ -218,15 +167,12 @@ def load_split(detector: keras.Model, source: Source) -> FaceSplit:
     return loaded.splits[source.split]
 
 
-def score_split(
-    detector: keras.Model, split: FaceSplit, batch_size: int = BATCH_SIZE
-) -> Scores:
+def score_split(detector: keras.Model, split: FaceSplit) -> Scores:
     """Scores every image of a split, with a progress bar.
 
     Args:
         detector: a model from `dfk.models.build` or `dfk.models.load`.
         split: images of the detector's own size.
-        batch_size: how many images are scored at a time.
 
     Returns:
         The scores, in the order of the split.
@@ -239,40 +185,6 @@ def score_split(
         >>> score_split(detector, load(data_dir="faces")["test"]).labels
         array([0, 1, 1, 0])
     """
-    _check_size(detector, split)
-    network = compiled(detector)
-    batches = split.examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-    steps = -(-split.size // batch_size)
-    columns: dict[str, list[np.ndarray]] = collections.defaultdict(list)
-    for batch in track(batches, f"scoring {split.name}", steps):
-        outputs = network(batch.pop("image"))
-        batch["probability"] = outputs.probability
-        batch["ood_score"] = outputs.ood_score
-        for name, values in batch.items():
-            columns[name].append(values.numpy())
-    if not columns["label"]:
-        raise UserError(f"The {split.name} split holds no images to score.")
-    probabilities = np.concatenate(columns["probability"])
-    if not np.isfinite(probabilities).all():
-        raise UserError(
-            "The detector's scores are not numbers, which means that its "
-            "training diverged: train it again with a lower learning rate."
-        )
-    return Scores(
-        ids=_text(np.concatenate(columns["id"])),
-        groups=_text(np.concatenate(columns["group"])),
-        labels=np.concatenate(columns["label"]),
-        probabilities=probabilities,
-        ood_score=np.concatenate(columns["ood_score"]),
-    )
-
-
-def _text(values: np.ndarray) -> np.ndarray:
-    """TensorFlow's strings, objects of bytes, as NumPy's."""
-    return np.char.decode(values.astype(bytes))
-
-
-def _check_size(detector: keras.Model, split: FaceSplit) -> None:
     expected = detector.input_shape[1]
     received = split.examples.element_spec["image"].shape[1]
     if received != expected:
@@ -281,24 +193,78 @@ def _check_size(detector: keras.Model, split: FaceSplit) -> None:
             f"with image_size={expected}. Received: images of {received} "
             "pixels."
         )
+    title = f"scoring {split.name}"
+    columns = score(detector, split.examples, split.size, title)
+    if not columns:
+        raise UserError(f"The {split.name} split holds no images to score.")
+    scores = Scores(
+        ids=columns["id"],
+        groups=columns["group"],
+        labels=columns["label"],
+        **{name: columns[name] for name in Scores._fields[3:]},
+    )
+    if not np.isfinite(scores.probabilities).all():
+        raise UserError(
+            "The detector's scores are not numbers, which means that its "
+            "training diverged: train it again with a lower learning rate."
+        )
+    return scores
 
 
-def compiled(detector: keras.Model) -> Callable[[tf.Tensor], Outputs]:
-    """One graph for batches of any length, without XLA.
-
-    Keras would compile `predict` with XLA, which takes minutes on a CPU.
+def score(
+    detector: keras.Model, examples: tf.data.Dataset, count: int, title: str
+) -> dict[str, np.ndarray]:
+    """Scores examples, with a progress bar.
 
     Args:
         detector: a model from `dfk.models.build` or `dfk.models.load`.
+        examples: dictionaries with an `image` of the detector's own size.
+        count: how many examples there are.
+        title: of the progress bar.
 
     Returns:
-        A function of images, uint8 `[N, S, S, 3]`.
+        All that the examples hold but their images, and the `probabilities`,
+        `ood_score`, `verdicts` and `reasons` of `Scores`, each `[N]`; nothing
+        without examples.
+    """
+    network = _compiled(detector)
+    batches = examples.batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
+    columns: dict[str, list[np.ndarray]] = collections.defaultdict(list)
+    for batch in track(batches, title, -(-count // BATCH_SIZE)):
+        found = network(batch.pop("image"))
+        for name, values in (batch | found).items():
+            columns[name].append(values.numpy())
+    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+    # TensorFlow's strings are objects of bytes.
+    return {
+        name: np.char.decode(values.astype(bytes))
+        if values.dtype == object
+        else values
+        for name, values in joined.items()
+    }
+
+
+def _compiled(
+    detector: keras.Model,
+) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """One graph for batches of any length, uint8 `[N, S, S, 3]`, without XLA.
+
+    Keras would compile `predict` with XLA, which takes minutes on a CPU.
     """
     network = forward_pass(detector)
+    limits = models.score_layer(detector).limits
 
     @tf.function
-    def run(images: tf.Tensor) -> Outputs:
-        return network(tf.cast(images, tf.float32))
+    def run(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = network(tf.cast(images, tf.float32))
+        probability, ood_score = outputs.probability, outputs.ood_score
+        verdicts = models.verdicts(probability, ood_score, limits)
+        return {
+            "probabilities": probability,
+            "ood_score": ood_score,
+            "verdicts": verdicts["verdict"],
+            "reasons": verdicts["reason"],
+        }
 
     images = tf.TensorSpec([None, *detector.input_shape[1:]], tf.uint8)
     return run.get_concrete_function(images)

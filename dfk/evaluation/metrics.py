@@ -17,40 +17,36 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from dfk.evaluation.statistics import (
-    RESAMPLES,
-    Interval,
-    Statistics,
-    estimates,
-)
+from dfk.evaluation.statistics import SEED, Statistics, estimates
 
-NAMES = (
-    "accuracy",
-    "balanced_accuracy",
-    "roc_auc",
-    "average_precision",
-    "eer",
-    "f1",
-    "brier",
-)
+TITLES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
+    "eer": "equal error rate",
+    "f1": "F1",
+    "brier": "Brier score",
+}
 CLASSES = ("real", "fake")
+# An image is called fake above this probability.
 THRESHOLD = 0.5
 # Of the reliability curve.
 BINS = 15
+# Of labels, to see by how much chance alone moves that curve.
+DRAWS = 1000
 
 
 def measure(
     labels: np.ndarray,
     probabilities: np.ndarray,
-    threshold: float = THRESHOLD,
     weights: np.ndarray | None = None,
 ) -> Statistics:
-    """Computes every metric of `NAMES`, without intervals.
+    """Computes every metric of `TITLES`, without intervals.
 
     Args:
         labels: int `[N]`, 0 for real and 1 for fake.
         probabilities: float `[N]` in 0..1, the probabilities of fake.
-        threshold: an image counts as called fake above this probability.
         weights: float `[N]`, how often each image counts; once by default.
 
     Returns:
@@ -63,10 +59,10 @@ def measure(
         1.0
     """
     counts = confusion_matrix(
-        labels, probabilities > threshold, labels=[0, 1], sample_weight=weights
+        labels, probabilities > THRESHOLD, labels=[0, 1], sample_weight=weights
     )
     (tn, fp), (fn, tp) = counts
-    metrics: Statistics = dict.fromkeys(NAMES)
+    metrics: Statistics = dict.fromkeys(TITLES)
     metrics["accuracy"] = float((tn + tp) / counts.sum())
     scored = {"y_true": labels, "sample_weight": weights}
     metrics["brier"] = float(
@@ -130,19 +126,13 @@ def with_intervals(
     labels: np.ndarray,
     probabilities: np.ndarray,
     groups: np.ndarray,
-    threshold: float = THRESHOLD,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> dict[str, Interval]:
-    """Computes every metric of `NAMES` with its 95 % interval.
+) -> dict[str, Statistics]:
+    """Computes every metric of `TITLES` with its 95 % interval.
 
     Args:
         labels: int `[N]`, 0 for real and 1 for fake.
         probabilities: float `[N]` in 0..1, the probabilities of fake.
         groups: `[N]`, images of one group (a person, a video) stay together.
-        threshold: an image counts as called fake above this probability.
-        resamples: how many resamples of the groups to draw.
-        seed: the same seed gives the same intervals.
 
     Returns:
         For each name `value`, `low` and `high`; None where undefined.
@@ -152,25 +142,20 @@ def with_intervals(
         {'value': 0.89, 'low': 0.86, 'high': 0.92}
     """
     return estimates(
-        measure(labels, probabilities, threshold),
-        lambda weights: measure(labels, probabilities, threshold, weights),
+        measure(labels, probabilities),
+        lambda weights: measure(labels, probabilities, weights),
         groups,
-        resamples,
-        seed,
     )
 
 
 def confusion(
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    threshold: float = THRESHOLD,
+    labels: np.ndarray, probabilities: np.ndarray
 ) -> dict[str, dict[str, int]]:
     """Counts what was called what.
 
     Args:
         labels: int `[N]`, 0 for real and 1 for fake.
         probabilities: float `[N]` in 0..1, the probabilities of fake.
-        threshold: an image counts as called fake above this probability.
 
     Returns:
         The number of images by what they are, then by what they were called.
@@ -179,7 +164,7 @@ def confusion(
         >>> confusion(np.array([0, 1]), np.array([0.9, 0.9]))
         {'real': {'real': 0, 'fake': 1}, 'fake': {'real': 0, 'fake': 1}}
     """
-    counts = confusion_matrix(labels, probabilities > threshold, labels=[0, 1])
+    counts = confusion_matrix(labels, probabilities > THRESHOLD, labels=[0, 1])
     return {
         true: dict(zip(CLASSES, row, strict=True))
         for true, row in zip(CLASSES, counts.tolist(), strict=True)
@@ -288,12 +273,7 @@ def expected_calibration_error(
     return float(np.average(distances, weights=table["images"]))
 
 
-def calibrated_error(
-    probabilities: np.ndarray,
-    bins: int = BINS,
-    draws: int = 1000,
-    seed: int = 0,
-) -> tuple[float, float]:
+def calibrated_error(probabilities: np.ndarray) -> tuple[float, float]:
     """The calibration error that perfect calibration would show by chance.
 
     With few images in a bin, the share of fakes among them deviates from its
@@ -302,12 +282,10 @@ def calibrated_error(
 
     Args:
         probabilities: float `[N]` in 0..1, the probabilities of fake.
-        bins: of equal mass.
-        draws: how often labels are drawn from the probabilities themselves.
-        seed: the same seed gives the same result.
 
     Returns:
-        The mean and the 95 % quantile of the error over the draws.
+        The mean and the 95 % quantile of the error, over labels that are
+        drawn from the probabilities themselves.
 
     Reference:
         Vaicenavicius et al., "Evaluating model calibration in classification",
@@ -318,11 +296,11 @@ def calibrated_error(
         >>> calibrated_error(np.full(300, 0.5))
         (0.09..., 0.12...)
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     errors = [
         expected_calibration_error(
-            rng.random(len(probabilities)) < probabilities, probabilities, bins
+            rng.random(len(probabilities)) < probabilities, probabilities
         )
-        for _ in range(draws)
+        for _ in range(DRAWS)
     ]
     return float(np.mean(errors)), float(np.quantile(errors, 0.95))

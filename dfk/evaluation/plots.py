@@ -43,8 +43,8 @@ BINS = 25
 
 _GUESSING = {"color": FAINT, "linestyle": "--", "linewidth": 1.5}
 _ROBUSTNESS = {
-    "accuracy": ("accuracy", COLORS["fake"], "o-"),
-    "roc_auc": ("ROC AUC", COLORS["real"], "s-"),
+    "accuracy": (COLORS["fake"], "o-"),
+    "roc_auc": (COLORS["real"], "s-"),
 }
 _COLUMNS = 2
 
@@ -342,12 +342,13 @@ def draw_corruption(axes: Axes, name: str, record: dict[str, Any]) -> None:
     """
     corruption = record["corruptions"][name]
     cells = [record["clean"], *corruption["cells"]]
-    for curve, (title, color, style) in _ROBUSTNESS.items():
+    for curve, (color, style) in _ROBUSTNESS.items():
         values = [cell[curve] for cell in cells]
         if None in values:
             continue
         axes.axhline(values[0], color=color, linestyle="--", linewidth=1)
-        axes.plot(values, style, color=color, label=title, linewidth=2)
+        label = metrics.TITLES[curve]
+        axes.plot(values, style, color=color, label=label, linewidth=2)
     axes.axhline(0.5, color=FAINT, label="guessing", zorder=1)
     axes.set_title(name.replace("_", " "), fontsize=14, pad=8)
     axes.set_xlabel(corruption["unit"], fontsize=12, labelpad=4)

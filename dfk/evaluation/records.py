@@ -16,9 +16,20 @@ import numpy as np
 
 from dfk.data import names
 from dfk.errors import UserError
-from dfk.evaluation.metrics import CLASSES
+from dfk.evaluation.metrics import CLASSES, THRESHOLD
 from dfk.files import replacing
 from dfk.runs import Run
+
+# Of the columns of scores, in the order of `Scores`.
+_TITLES = (
+    "id",
+    "group",
+    "label",
+    "fake_probability",
+    "ood_score",
+    "verdict",
+    "reason",
+)
 
 
 class Source(NamedTuple):
@@ -43,11 +54,6 @@ class Source(NamedTuple):
         dataset, data_dir = names.name_or_folder(dataset, data_dir)
         return cls(dataset, names.absolute(data_dir), split)
 
-    @classmethod
-    def of_run(cls, run: Run, split: str) -> "Source":
-        """A split of the data that a run was trained on."""
-        return cls(run.config["dataset"], run.config["data_dir"], split)
-
     @property
     def place(self) -> str:
         """The TFDS name, or the folder."""
@@ -64,6 +70,33 @@ class Source(NamedTuple):
         return [f"--{k}={v}" for k, v in self._asdict().items() if v]
 
 
+class Scores(NamedTuple):
+    """What a detector said about each image of a split.
+
+    Args:
+        ids: str `[N]`, the images' names.
+        groups: str `[N]`, images of one group are not independent.
+        labels: int `[N]`, 0 for real and 1 for fake.
+        probabilities: float32 `[N]` in 0..1, the probabilities of fake.
+        ood_score: float32 `[N]`; above 1 is unlike the training images.
+        verdicts: str `[N]`: `real`, `fake` or `uncertain`.
+        reasons: str `[N]`, why a verdict is `uncertain`, or empty.
+    """
+
+    ids: np.ndarray
+    groups: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+    ood_score: np.ndarray
+    verdicts: np.ndarray
+    reasons: np.ndarray
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Which images get the right label at `THRESHOLD`, bool `[N]`."""
+        return (self.probabilities > THRESHOLD) == self.labels
+
+
 def source_of(
     run: Run, dataset: str | None, data_dir: str | None, split: str
 ) -> Source:
@@ -76,7 +109,7 @@ def source_of(
         split: the split.
     """
     if dataset is None and data_dir is None:
-        return Source.of_run(run, split)
+        return Source(run.config["dataset"], run.config["data_dir"], split)
     return Source.named(dataset, data_dir, split)
 
 
@@ -142,17 +175,26 @@ def write_table(path: Path, titles: Sequence[str], rows: Iterable) -> None:
         csv.writer(file).writerows([titles, *rows])
 
 
-def read_scores(run: Run, key: str) -> dict[str, np.ndarray]:
-    """Reads the scores of an evaluation.
+def write_scores(run: Run, key: str, scores: Scores) -> Path:
+    """Writes the scores of an evaluation; the path of the file.
 
     Args:
         run: a finished run.
         key: the evaluation's.
+        scores: of every image.
+    """
+    path = run.path / f"scores-{key}.csv"
+    columns = scores._replace(labels=np.array(CLASSES)[scores.labels])
+    write_table(path, _TITLES, zip(*columns, strict=True))
+    return path
 
-    Returns:
-        Each column `[N]` of `scores-<key>.csv` by its name: str, but `label`,
-        which is int with 0 for real and 1 for fake, and `fake_probability`,
-        which is float32.
+
+def read_scores(run: Run, key: str) -> Scores:
+    """Reads the scores of an evaluation, in the order of the split.
+
+    Args:
+        run: a finished run.
+        key: the evaluation's.
 
     Raises:
         UserError: the file is not there.
@@ -162,9 +204,10 @@ def read_scores(run: Run, key: str) -> dict[str, np.ndarray]:
         again = run.results["evaluation"][key]["command"]
         raise UserError(f"{path} is missing: evaluate again with `{again}`.")
     with path.open(newline="") as file:
-        titles, *rows = csv.reader(file)
-    values = map(np.array, zip(*rows, strict=True))
-    columns = dict(zip(titles, values, strict=True))
-    columns["label"] = (columns["label"] == CLASSES[1]).astype(int)
-    probabilities = columns["fake_probability"].astype(np.float32)
-    return columns | {"fake_probability": probabilities}
+        _, *rows = csv.reader(file)
+    read = Scores(*map(np.array, zip(*rows, strict=True)))
+    return read._replace(
+        labels=(read.labels == CLASSES[1]).astype(int),
+        probabilities=read.probabilities.astype(np.float32),
+        ood_score=read.ood_score.astype(np.float32),
+    )

@@ -14,8 +14,8 @@ from dfk.data import folders, names
 from dfk.errors import UserError
 from dfk.evaluation import measure, records
 from dfk.evaluation.heat_maps import heat_maps, heated
-from dfk.evaluation.metrics import CLASSES
-from dfk.evaluation.records import Source
+from dfk.evaluation.metrics import CLASSES, THRESHOLD, TITLES
+from dfk.evaluation.records import Scores, Source
 from dfk.files import write_text
 from dfk.images.headers import opened
 from dfk.runs import Run, flat
@@ -70,38 +70,41 @@ def write_report(
         config=flat(run.config),
         training=run.results.get("training", {}),
         record=record,
+        titles=TITLES,
         plots={
             kind: _embedded(run.path / "plots" / f"{kind}-{key}.png")
             for kind in (*_PLOTS, "robustness")
         },
         cross=run.results.get("cross"),
-        groups=by_group(
-            scores["group"], scores["label"], scores["fake_probability"]
-        ),
+        groups=by_group(scores.groups, scores.correct),
         sizes=_sizes(source.data_dir, scores),
         galleries=galleries,
         unexplained=unexplained,
         audit=_audit(Path(audits), source.place),
     )
-    is_own = source == Source.of_run(run, "test")
+    is_own = source == records.source_of(run, None, None, "test")
     path = run.path / ("report.html" if is_own else f"report-{key}.html")
     write_text(path, page)
     return path
 
 
 def _galleries(
-    run: Run, source: Source, scores: dict[str, np.ndarray]
+    run: Run, source: Source, scores: Scores
 ) -> tuple[dict[str, list[dict[str, Any]]], str | None]:
     """The worst mistakes and the most uncertain images, as cards.
 
     And why there are no heat maps, for a detector that has none to show.
     """
+    # Wrong ones, the most confident first; then those closest to one half.
+    error = np.abs(scores.probabilities - scores.labels)
+    worst = np.argsort(-error, kind="stable")
+    distance = np.abs(scores.probabilities - THRESHOLD)
     chosen = {
-        "mistakes": _worst_mistakes(scores),
-        "uncertain": _most_uncertain(scores),
+        "mistakes": worst[error[worst] > 0.5][:SHOWN],
+        "uncertain": np.argsort(distance, kind="stable")[:SHOWN],
     }
     shown = sorted({int(row) for rows in chosen.values() for row in rows})
-    verdicts = {scores["id"][row]: scores["verdict"][row] for row in shown}
+    verdicts = {scores.ids[row]: scores.verdicts[row] for row in shown}
     detector = models.load(run.path)
     thumbnails, unexplained = _thumbnails(detector, source, verdicts)
     cards = {
@@ -111,22 +114,9 @@ def _galleries(
     return cards, unexplained
 
 
-def _worst_mistakes(scores: dict[str, np.ndarray]) -> np.ndarray:
-    """The rows with the wrong label, the highest confidence first."""
-    error = np.abs(scores["fake_probability"] - scores["label"])
-    worst = np.argsort(-error, kind="stable")
-    return worst[error[worst] > 0.5][:SHOWN]
-
-
-def _most_uncertain(scores: dict[str, np.ndarray]) -> np.ndarray:
-    """The rows closest to one half, the closest first."""
-    distance = np.abs(scores["fake_probability"] - 0.5)
-    return np.argsort(distance, kind="stable")[:SHOWN]
-
-
 def _thumbnails(
     detector: keras.Model, source: Source, verdicts: dict[str, str]
-) -> tuple[dict[str, tuple[str, str | None]], str | None]:
+) -> tuple[dict[str, dict[str, str | None]], str | None]:
     """Images by their ids, plain and with their heat maps."""
     ids = list(verdicts)
     examples = measure.load_split(detector, source).examples
@@ -145,47 +135,39 @@ def _thumbnails(
         warm = list(map(pages.data_url, map(heated, images, heat)))
     except UserError as error:
         unexplained = str(error)
-    pairs = zip(plain, warm, strict=True)
-    return dict(zip(found, pairs, strict=True)), unexplained
+    shown = zip(found, plain, warm, strict=True)
+    return {id: {"plain": p, "heat": w} for id, p, w in shown}, unexplained
 
 
 def _card(
-    scores: dict[str, np.ndarray],
-    row: int,
-    thumbnails: dict[str, tuple[str, str | None]],
+    scores: Scores, row: int, thumbnails: dict[str, dict[str, str | None]]
 ) -> dict[str, Any]:
-    plain, warm = thumbnails[scores["id"][row]]
     return {
-        "id": scores["id"][row],
-        "label": CLASSES[scores["label"][row]],
-        "probability": float(scores["fake_probability"][row]),
-        "verdict": scores["verdict"][row],
-        "reason": scores["reason"][row],
-        "plain": plain,
-        "heat": warm,
+        "id": scores.ids[row],
+        "label": CLASSES[scores.labels[row]],
+        "probability": float(scores.probabilities[row]),
+        "verdict": scores.verdicts[row],
+        "reason": scores.reasons[row],
+        **thumbnails[scores.ids[row]],
     }
 
 
-def by_group(
-    groups: np.ndarray, labels: np.ndarray, probabilities: np.ndarray
-) -> list[dict[str, Any]]:
+def by_group(groups: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:
     """The groups (people, videos) that a detector is worst on.
 
     Args:
         groups: str `[N]`, the group of each image.
-        labels: int `[N]`, 0 for real and 1 for fake.
-        probabilities: float `[N]` in 0..1, the probabilities of fake.
+        correct: bool `[N]`, whether each image got the right label.
 
     Returns:
         At most `WORST_GROUPS` rows with the `name`, the `images` and the
-        `accuracy` at 0.5, the worst first; of groups of at least
-        `SMALLEST_GROUP` images.
+        `accuracy`, the worst first; of groups of at least `SMALLEST_GROUP`
+        images.
 
     Example:
-        >>> by_group(groups, labels, probabilities)[0]
+        >>> by_group(groups, correct)[0]
         {'name': 'ann', 'images': 4, 'accuracy': 0.25}
     """
-    correct = (probabilities > 0.5) == labels
     names, members, counts = np.unique(
         groups, return_inverse=True, return_counts=True
     )
@@ -200,25 +182,21 @@ def by_group(
     ]
 
 
-def by_size(
-    sides: np.ndarray, labels: np.ndarray, probabilities: np.ndarray
-) -> list[dict[str, Any]]:
+def by_size(sides: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:
     """Accuracy by the size that the images' files have.
 
     Args:
         sides: int `[N]`, the shorter side of each file's image, in pixels.
-        labels: int `[N]`, 0 for real and 1 for fake.
-        probabilities: float `[N]` in 0..1, the probabilities of fake.
+        correct: bool `[N]`, whether each image got the right label.
 
     Returns:
         From small to large at most `SIZE_BINS` rows with the sides `low` and
-        `high`, the `images` and the `accuracy` at 0.5.
+        `high`, the `images` and the `accuracy`.
 
     Example:
-        >>> by_size(np.array([64, 256]), labels, probabilities)[0]["high"]
+        >>> by_size(np.array([64, 256]), correct)[0]["high"]
         64
     """
-    correct = (probabilities > 0.5) == labels
     edges = np.unique(np.quantile(sides, np.linspace(0, 1, SIZE_BINS + 1)[1:]))
     bins = np.searchsorted(edges, sides)
     return [
@@ -258,13 +236,9 @@ def sides_of(data_dir: str, ids: np.ndarray) -> np.ndarray | None:
     return np.array(sides)
 
 
-def _sizes(
-    data_dir: str | None, scores: dict[str, np.ndarray]
-) -> list[dict[str, Any]]:
-    sides = sides_of(data_dir, scores["id"]) if data_dir else None
-    if sides is None:
-        return []
-    return by_size(sides, scores["label"], scores["fake_probability"])
+def _sizes(data_dir: str | None, scores: Scores) -> list[dict[str, Any]]:
+    sides = sides_of(data_dir, scores.ids) if data_dir else None
+    return [] if sides is None else by_size(sides, scores.correct)
 
 
 def _embedded(path: Path) -> str | None:

@@ -1,7 +1,7 @@
 """How much of a detector's accuracy is left on corrupted images."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,9 @@ from dfk import data, models
 from dfk.data import FaceSplit
 from dfk.data.faces import fits
 from dfk.evaluation import measure, metrics, plots, records
-from dfk.evaluation.measure import BATCH_SIZE, Scores
+from dfk.evaluation.records import Scores
 from dfk.files import write_json
 from dfk.images.corruptions import CORRUPTIONS, Corruption
-from dfk.progress import track
 from dfk.runs import Run, provenance
 
 # What has an area under its curve.
@@ -32,7 +31,6 @@ def robustness(
     dataset: str | None = None,
     data_dir: str | None = None,
     split: str = "test",
-    batch_size: int = BATCH_SIZE,
     grid: Grid = CORRUPTIONS,
 ) -> dict[str, Any]:
     """Measures a run's detector on a split corrupted in many ways.
@@ -46,7 +44,6 @@ def robustness(
         dataset: a TFDS name; by default what the run was trained on.
         data_dir: a folder of images; by default what the run was trained on.
         split: `test`, `validation` or `train`.
-        batch_size: how many images are scored at a time.
         grid: the corruptions, each of which is tried at all of its levels.
 
     Returns:
@@ -68,12 +65,11 @@ def robustness(
     detector = models.load(run.path)
     images = measure.load_split(detector, source)
     with data.unreadable_files():
-        clean, cells = _score_grid(detector, images, batch_size, grid)
-    calibration = models.score_layer(detector).calibration
+        clean, cells = _score_grid(detector, images, grid)
     record = {
         "command": f"{records.command([run_path], source)} --robustness",
         **provenance(),
-        **summary(clean, cells, calibration, grid),
+        **summary(clean, cells, grid),
     }
     if set(grid) < set(CORRUPTIONS):
         # A mean over other corruptions is on another scale.
@@ -84,41 +80,30 @@ def robustness(
 
 
 def _score_grid(
-    detector: keras.Model, split: FaceSplit, batch_size: int, grid: Grid
+    detector: keras.Model, split: FaceSplit, grid: Grid
 ) -> tuple[Scores, dict[Cell, Scores]]:
     """Scores the split as it is, then every cell of the grid."""
     cells = [(c, level) for c in grid.values() for level in c.levels]
     with tempfile.TemporaryDirectory() as scratch:
         place = "" if fits(split) else str(Path(scratch, split.name))
         split = replace(split, examples=split.examples.cache(place))
-        clean = measure.score_split(detector, split, batch_size)
-        parts = list(_score_corrupted(detector, split, batch_size, cells))
-    shape = 2, len(cells), split.size
-    probabilities, ood_score = np.concatenate(parts, axis=1).reshape(shape)
+        clean = measure.score_split(detector, split)
+        # All cells share one graph and one pipeline, so that nothing is
+        # compiled or started again between two of them.
+        columns = measure.score(
+            detector,
+            _corrupted(split, cells),
+            len(cells) * split.size,
+            f"scoring {len(cells)} corruptions",
+        )
+    shape = len(cells), split.size
+    columns = {name: values.reshape(shape) for name, values in columns.items()}
     return clean, {
-        (corruption.name, level): replace(
-            clean, probabilities=probabilities[row], ood_score=ood_score[row]
+        (corruption.name, level): clean._replace(
+            **{name: values[row] for name, values in columns.items()}
         )
         for row, (corruption, level) in enumerate(cells)
     }
-
-
-def _score_corrupted(
-    detector: keras.Model,
-    split: FaceSplit,
-    batch_size: int,
-    cells: list[tuple[Corruption, float]],
-) -> Iterator[np.ndarray]:
-    """Probabilities and OOD scores, `[2, B]` for each batch."""
-    # All cells share one graph and one pipeline, so that nothing is compiled
-    # or started again between two of them.
-    network = measure.compiled(detector)
-    images = _corrupted(split, cells)
-    batches = images.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-    steps = -(-len(cells) * split.size // batch_size)
-    for batch in track(batches, f"scoring {len(cells)} corruptions", steps):
-        outputs = network(batch)
-        yield np.stack([outputs.probability, outputs.ood_score])
 
 
 def _corrupted(
@@ -130,11 +115,11 @@ def _corrupted(
         corruption, level = cells[index // split.size]
         return corruption.apply(pixels, level, image.decode())
 
-    def change(index: tf.Tensor, example: dict[str, tf.Tensor]) -> tf.Tensor:
+    def change(index: tf.Tensor, example: dict) -> dict[str, tf.Tensor]:
         image = example["image"]
         inputs = [index, image, example["id"]]
         corrupted = tf.numpy_function(apply, inputs, tf.uint8)
-        return tf.ensure_shape(corrupted, image.shape)
+        return {"image": tf.ensure_shape(corrupted, image.shape)}
 
     return (
         split.examples.repeat(len(cells))
@@ -144,10 +129,7 @@ def _corrupted(
 
 
 def summary(
-    clean: Scores,
-    cells: Mapping[Cell, Scores],
-    calibration: models.Calibration,
-    grid: Grid = CORRUPTIONS,
+    clean: Scores, cells: Mapping[Cell, Scores], grid: Grid = CORRUPTIONS
 ) -> dict[str, Any]:
     """Summarizes the scores of a grid.
 
@@ -162,7 +144,6 @@ def summary(
     Args:
         clean: the scores of the split as it is.
         cells: its scores by the corruption's name and level.
-        calibration: the detector's, which decides on verdicts.
         grid: the corruptions, as they were applied.
 
     Returns:
@@ -174,15 +155,15 @@ def summary(
         is None where there is only one.
 
     Example:
-        >>> record = summary(clean, cells, calibration)
+        >>> record = summary(clean, cells)
         >>> record["corruptions"]["jpeg"]["area"]["accuracy"]
         0.91
     """
-    start = _cell(clean, calibration)
+    start = _cell(clean)
     corruptions = {}
     for name, corruption in grid.items():
         row = [
-            {"level": level, **_cell(cells[name, level], calibration)}
+            {"level": level, **_cell(cells[name, level])}
             for level in corruption.levels
         ]
         under = {c: area([cell[c] for cell in (start, *row)]) for c in CURVES}
@@ -192,15 +173,10 @@ def summary(
             "cells": row,
         }
     areas = [c["area"]["balanced_accuracy"] for c in corruptions.values()]
-    all_cells = [
-        {"corruption": name, "unit": c["unit"], **cell}
-        for name, c in corruptions.items()
-        for cell in c["cells"]
-    ]
     return {
         "score": None if None in areas else float(np.mean(areas)),
         "clean": start,
-        "worst": min(all_cells, key=lambda cell: cell["accuracy"]),
+        "worst": min(_rows(corruptions), key=lambda cell: cell["accuracy"]),
         "corruptions": corruptions,
     }
 
@@ -225,13 +201,19 @@ def area(values: list[float | None]) -> float | None:
     return float(np.trapezoid(values) / (len(values) - 1))
 
 
-def _cell(
-    scores: Scores, calibration: models.Calibration
-) -> dict[str, float | None]:
+def _rows(corruptions: dict[str, Any]) -> list[dict[str, Any]]:
+    """All cells of a record, each with its corruption and its unit."""
+    return [
+        {"corruption": name, "unit": corruption["unit"], **cell}
+        for name, corruption in corruptions.items()
+        for cell in corruption["cells"]
+    ]
+
+
+def _cell(scores: Scores) -> dict[str, float | None]:
     scored = scores.labels, scores.probabilities
     measured = metrics.measure(*scored)
-    verdicts = scores.verdicts(calibration)["verdict"]
-    shares = metrics.verdict_table(scores.labels, verdicts)["all"]
+    shares = metrics.verdict_table(scores.labels, scores.verdicts)["all"]
     return {
         **{curve: measured[curve] for curve in CURVES},
         "calibration_error": metrics.expected_calibration_error(*scored),
@@ -244,10 +226,8 @@ def _write(run: Run, key: str, record: dict[str, Any]) -> None:
     """Writes all three files, and their names into the record."""
     table = run.path / f"robustness-{key}.csv"
     titles = ["corruption", "level", "unit", *record["clean"]]
-    rows = [{"corruption": "clean", **record["clean"]}]
-    for name, corruption in record["corruptions"].items():
-        start = {"corruption": name, "unit": corruption["unit"]}
-        rows += [start | cell for cell in corruption["cells"]]
+    clean = {"corruption": "clean", **record["clean"]}
+    rows = [clean, *_rows(record["corruptions"])]
     lines = [[row.get(title) for title in titles] for row in rows]
     records.write_table(table, titles, lines)
     plot = run.path / "plots" / f"robustness-{key}.png"

@@ -15,32 +15,31 @@ from dfk.progress import track
 
 RESAMPLES = 1000
 COVERAGE = 0.95
+SEED = 0
 
+# By name; None where a statistic is undefined.
 Statistics = dict[str, float | None]
-Interval = dict[str, float | None]
 
 
-def bootstrap(
+def estimates(
+    values: Statistics,
     statistics: Callable[[np.ndarray], Statistics],
     groups: np.ndarray,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> dict[str, tuple[float | None, float | None]]:
-    """Computes 95 % percentile intervals by resampling whole groups.
+) -> dict[str, Statistics]:
+    """Adds 95 % percentile intervals, by a bootstrap of whole groups.
 
     Resampling single images would give intervals that are too narrow.
 
     Args:
-        statistics: from weights, float `[N]`, to statistics by name, of which
-            some may be None.
+        values: the statistics of all images.
+        statistics: computes them from weights, float `[N]`.
         groups: `[N]`, the group of each image.
-        resamples: how many resamples to draw.
-        seed: the same seed gives the same intervals.
 
     Returns:
-        Low and high by name. They are None for a statistic that is undefined
-        in every resample, and for all of them where there are fewer than two
-        groups, which say nothing about others.
+        By name the `value`, and the interval's ends `low` and `high`. They
+        are None for a statistic that is undefined in every resample, and for
+        all of them where there are fewer than two groups, which say nothing
+        about others.
 
     Reference:
         Davison and Hinkley, "Bootstrap Methods and their Application", 1997,
@@ -48,90 +47,47 @@ def bootstrap(
 
     Example:
         >>> mean = lambda weights: {"mean": np.average(x, weights=weights)}
-        >>> bootstrap(mean, groups=np.arange(len(x)))["mean"]
-        (0.93, 1.08)
+        >>> estimates({"mean": x.mean()}, mean, np.arange(len(x)))["mean"]
+        {'value': 1.01, 'low': 0.93, 'high': 1.08}
     """
     # The input is checked once, by whoever computed the values themselves.
     with sklearn.config_context(
         assume_finite=True, skip_parameter_validation=True
     ):
-        draws = [
-            statistics(weights)
-            for weights in resampled(groups, resamples, seed)
-        ]
-    count = len(np.unique(groups))
-    return {
-        name: _percentiles([draw[name] for draw in draws], count)
-        for name in draws[0]
-    }
+        draws = list(map(statistics, resampled(groups, RESAMPLES)))
+    tail = (1 - COVERAGE) / 2
+    intervals = {}
+    for name, value in values.items():
+        defined = [draw[name] for draw in draws if draw[name] is not None]
+        low = high = None
+        if len(np.unique(groups)) > 1 and defined:
+            low, high = np.quantile(defined, [tail, 1 - tail]).tolist()
+        intervals[name] = {"value": value, "low": low, "high": high}
+    return intervals
 
 
-def estimates(
-    values: Statistics,
-    statistics: Callable[[np.ndarray], Statistics],
-    groups: np.ndarray,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> dict[str, Interval]:
-    """Adds 95 % intervals to statistics.
-
-    Args:
-        values: the statistics of all images.
-        statistics: computes them from weights, as for `bootstrap`.
-        groups: `[N]`, the group of each image.
-        resamples: how many resamples to draw.
-        seed: the same seed gives the same intervals.
-
-    Returns:
-        By name the `value`, and the interval's ends `low` and `high`; None
-        where undefined.
-
-    Example:
-        >>> estimates({"mean": x.mean()}, mean, np.arange(len(x)))["mean"]
-        {'value': 1.01, 'low': 0.93, 'high': 1.08}
-    """
-    limits = bootstrap(statistics, groups, resamples, seed)
-    return {
-        name: {"value": values[name], "low": low, "high": high}
-        for name, (low, high) in limits.items()
-    }
-
-
-def resampled(
-    groups: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
-) -> Iterator[np.ndarray]:
+def resampled(groups: np.ndarray, resamples: int) -> Iterator[np.ndarray]:
     """Draws whole groups with replacement, as often as there are groups.
 
     Args:
         groups: `[N]`, the group of each image.
         resamples: how often to draw.
-        seed: the same seed gives the same resamples.
 
     Yields:
-        For each resample float `[N]`, how often each image is in it.
+        For each resample float `[N]`, how often each image is in it; always
+        the same ones.
 
     Example:
-        >>> next(resampled(np.array(["ann", "ann", "bob"])))
+        >>> next(resampled(np.array(["ann", "ann", "bob"]), 1000))
         array([2., 2., 0.])
     """
     _, members = np.unique(groups, return_inverse=True)
     count = members.max() + 1
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(SEED)
     for _ in range(resamples):
         drawn = generator.integers(count, size=count)
         times = np.bincount(drawn, minlength=count)
         yield times[members].astype(float)
-
-
-def _percentiles(
-    draws: list[float | None], groups: int
-) -> tuple[float | None, float | None]:
-    defined = [draw for draw in draws if draw is not None]
-    if groups < 2 or not defined:
-        return None, None
-    tail = (1 - COVERAGE) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -173,7 +129,6 @@ class PairedAucs:
         detectors: for each detector float `[R, N]`, the probabilities of fake
             by its R repeats.
         resamples: how many resamples to draw.
-        seed: the same seed gives the same resamples.
 
     References:
         Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 6
@@ -194,7 +149,6 @@ class PairedAucs:
         groups: np.ndarray,
         detectors: Sequence[np.ndarray],
         resamples: int,
-        seed: int = 0,
     ):
         aucs = weighted_auc(labels, np.concatenate(detectors))
         sizes = [len(repeats) for repeats in detectors]
@@ -203,7 +157,7 @@ class PairedAucs:
         self.values = np.array([repeats.mean() for repeats in self._repeats])
         # An AUC is known no better than the class of fewer groups allows.
         self._groups = groups_of_each_class(labels, groups)
-        weightings = resampled(groups, resamples, seed)
+        weightings = resampled(groups, resamples)
         draws = [
             np.add.reduceat(aucs(weights), starts) / sizes
             for weights in track(weightings, "resampling", resamples)

@@ -4,20 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from dfk.data import names
 from dfk.evaluation.cross import Cell, Row
-
-_TITLES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "roc_auc": "ROC AUC",
-    "average_precision": "average precision",
-    "eer": "equal error rate",
-    "f1": "F1",
-    "brier": "Brier score",
-}
+from dfk.evaluation.metrics import TITLES
 
 # As wide as the longest line of a cross table's cell.
 _CELL_WIDTH = len("accuracy 99.9% !")
@@ -38,7 +29,7 @@ def show(console: Console, record: dict[str, Any]) -> None:
         f"fake above a probability of {record['threshold']}",
         *("metric", "value", "95 % interval"),
     )
-    for name, title in _TITLES.items():
+    for name, title in TITLES.items():
         metric = record["metrics"][name]
         interval = f"{_number(metric['low'])} to {_number(metric['high'])}"
         table.add_row(title, _number(metric["value"]), interval)
@@ -55,12 +46,10 @@ def show(console: Console, record: dict[str, Any]) -> None:
     _show_guarantees(console, record)
 
 
-def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title)
-    table.add_column(first)
-    for name in others:
-        table.add_column(name, justify="right")
-    return table
+def _table(title: str, first: str | Column, *others: str, **style) -> Table:
+    """A table whose columns, but the first, are numbers."""
+    numbers = [Column(name, justify="right") for name in others]
+    return Table(first, *numbers, title=title, **style)
 
 
 def _show_guarantees(console: Console, record: dict[str, Any]) -> None:
@@ -80,9 +69,11 @@ def _show_guarantees(console: Console, record: dict[str, Any]) -> None:
         f"Calibration error {error:.3f}; perfect calibration would show "
         f"{chance['mean']:.3f} by chance, seldom above {chance['high']:.3f}."
     )
-    table = Table(title="thresholds for few false alarms")
-    for title in ("at most", "fake above", "false alarms", "fakes caught"):
-        table.add_column(title, justify="right")
+    table = _table(
+        "thresholds for few false alarms",
+        Column("at most", justify="right"),
+        *("fake above", "false alarms", "fakes caught"),
+    )
     for point in record["operating_points"]:
         cells = [f"requires {point['required']} validation reals", "-", "-"]
         if point["threshold"] is not None:
@@ -129,15 +120,13 @@ def show_robustness(console: Console, record: dict[str, Any]) -> None:
     accuracy = record["clean"]["accuracy"]
     corruptions = record["corruptions"]
     # Levels stand beside each number: those of two corruptions rarely agree.
-    table = Table(
-        title=f"level: accuracy, which is {accuracy:.0%} when clean",
+    most = max(len(c["cells"]) for c in corruptions.values())
+    table = _table(
+        f"level: accuracy, which is {accuracy:.0%} when clean",
+        *("", *[""] * most, "area"),
         box=None,
         padding=(0, 1, 0, 0),
     )
-    table.add_column("")
-    most = max(len(c["cells"]) for c in corruptions.values())
-    for title in ("",) * most + ("area",):
-        table.add_column(title, justify="right")
     for name, corruption in corruptions.items():
         cells = [
             f"{cell['level']:g}: {cell['accuracy']:.0%}"
@@ -182,11 +171,15 @@ def show_cross(console: Console, rows: Sequence[Row]) -> None:
         console: where to.
         rows: what `dfk.evaluation.cross.cross_table` returned.
     """
-    table = Table(title="trained on (rows), tested on (columns)")
-    table.add_column("")
-    for cell in rows[0].cells:
-        name = names.short(cell.dataset)
-        table.add_column(f"{name} ({cell.images:,})", min_width=_CELL_WIDTH)
+    columns = [
+        Column(
+            f"{names.short(cell.dataset)} ({cell.images:,})",
+            min_width=_CELL_WIDTH,
+        )
+        for cell in rows[0].cells
+    ]
+    title = "trained on (rows), tested on (columns)"
+    table = Table("", *columns, title=title)
     for row in rows:
         table.add_row(
             f"{row.model}, {names.short(row.trained_on)}\n{row.run}",

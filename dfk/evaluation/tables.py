@@ -7,7 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from dfk.errors import UserError
-from dfk.evaluation.comparison import Comparison, Difference, Row
+from dfk.evaluation.comparison import (
+    RESAMPLES,
+    Comparison,
+    Difference,
+    Row,
+)
 from dfk.files import write_text
 
 BEGIN, END = "<!-- dfk.compare:begin -->", "<!-- dfk.compare:end -->"
@@ -105,7 +110,7 @@ def _notes_on_differences(comparison: Comparison) -> list[str]:
     pairs = math.comb(len(comparison.rows), 2)
     notes = [
         "Differences of ROC AUC with 95 % intervals by Student's t: paired "
-        f"bootstrap over {units} ({comparison.resamples:,} resamples){seeds}."
+        f"bootstrap over {units} ({RESAMPLES:,} resamples){seeds}."
     ]
     if pairs > 1:
         notes.append(

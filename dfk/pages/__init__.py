@@ -1,5 +1,60 @@
 """Self-contained HTML pages: one file, no network, phone, screen and print."""
 
-from dfk.pages.render import data_url, render
+import base64
+import io
+from typing import Any
 
-__all__ = ["data_url", "render"]
+import jinja2
+import numpy as np
+from PIL import Image
+
+_JPEG_QUALITY = 88
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("dfk.pages"),
+    # Markdown is no place for HTML's escapes.
+    autoescape=jinja2.select_autoescape(["html"]),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(template: str, **values: Any) -> str:
+    """Fills a template; values are escaped, whatever they hold.
+
+    Args:
+        template: a file of `dfk/pages/templates` that extends `base.html`.
+        **values: what the template names; it must not name anything else.
+
+    Returns:
+        The page.
+
+    Example:
+        >>> render("audit.html", record=record, pairs=[])
+        '<!doctype html>...'
+    """
+    return _TEMPLATES.get_template(template).render(**values)
+
+
+def data_url(pixels: np.ndarray, side: int = 160) -> str:
+    """Makes an image that lies in the page itself.
+
+    Args:
+        pixels: uint8 `[H, W, 3]`.
+        side: larger images are shrunk to it, in pixels.
+
+    Returns:
+        A `data:` address for `<img src>`. It is a JPEG: for looking at, not
+        for measuring.
+
+    Example:
+        >>> data_url(np.zeros([8, 8, 3], "uint8"))[:22]
+        'data:image/jpeg;base64'
+    """
+    image = Image.fromarray(pixels)
+    image.thumbnail((side, side))
+    encoded = io.BytesIO()
+    image.save(encoded, "JPEG", quality=_JPEG_QUALITY)
+    data = base64.b64encode(encoded.getvalue()).decode()
+    return f"data:image/jpeg;base64,{data}"

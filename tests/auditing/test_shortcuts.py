@@ -60,7 +60,7 @@ def test_folds_of_unlike_base_rates_do_not_push_the_auc_below_one_half():
     auc = shortcuts.predictability(
         LogisticRegression(), constant, LABELS, GROUPS
     )
-    assert auc.value == pytest.approx(0.5)
+    assert auc["value"] == pytest.approx(0.5)
 
 
 def test_the_interval_encloses_the_auc_and_narrows_with_more_images():
@@ -73,9 +73,9 @@ def test_the_interval_encloses_the_auc_and_narrows_with_more_images():
             LogisticRegression(), features, labels, np.arange(count)
         )
         # Two normal distributions one deviation apart have 0.76.
-        assert auc.low < 0.76 < auc.high
-        assert auc.low < auc.value < auc.high
-        widths.append(auc.high - auc.low)
+        assert auc["low"] < 0.76 < auc["high"]
+        assert auc["low"] < auc["value"] < auc["high"]
+        widths.append(auc["high"] - auc["low"])
     assert widths[1] < widths[0] / 2
 
 

@@ -1,4 +1,4 @@
-import csv
+import contextlib
 import json
 import shutil
 
@@ -9,12 +9,34 @@ from PIL import Image
 from skilled import LABELS
 
 import dfk
-from dfk.evaluation import metrics
+from dfk.evaluation import metrics, records, statistics
 from dfk.evaluation.measure import evaluate
+from dfk.evaluation.records import Scores
 from dfk.models import Calibration, score_layer
 from dfk.models.head import assemble
+from dfk.runs import Run
 
 SIZE = 16
+
+
+@pytest.fixture(scope="session")
+def few_resamples():
+    """Intervals from few resamples, which are quick and not accurate."""
+
+    @contextlib.contextmanager
+    def few():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(statistics, "RESAMPLES", 50)
+            yield
+
+    return few
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_intervals(few_resamples):
+    """For all tests in this folder."""
+    with few_resamples():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -93,10 +115,11 @@ def make_run(tmp_path_factory, detector):
 
 
 @pytest.fixture(scope="session")
-def evaluated(make_run, faces):
+def evaluated(make_run, faces, few_resamples):
     """A run that no test changes, and the record of its one evaluation."""
     run = make_run(faces)
-    return run, evaluate(run)
+    with few_resamples():
+        return run, evaluate(run)
 
 
 @pytest.fixture
@@ -129,22 +152,24 @@ def write_run(tmp_path):
             "data_dir": scored,
             "split": split,
             "command": "python -m dfk.evaluate",
-            "metrics": metrics.with_intervals(
-                labels, probabilities, groups, resamples=2
-            ),
+            "metrics": {
+                name: {"value": value}
+                for name, value in metrics.measure(
+                    labels, probabilities
+                ).items()
+            },
         }
         path = run / "results.json"
         results = json.loads(path.read_text()) if path.exists() else {}
         results["training"] = {"seconds": 61.0, "images": 1400}
         results.setdefault("evaluation", {})[f"faces-{split}"] = record
         path.write_text(json.dumps(results))
-        with (run / f"scores-faces-{split}.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["id", "group", "label", "fake_probability"])
-            names = np.array(metrics.CLASSES)[labels]
-            writer.writerows(
-                zip(groups, groups, names, probabilities, strict=True)
-            )
+        verdicts = np.full(len(labels), "uncertain")
+        scores = Scores(
+            *(groups, groups, labels, probabilities),
+            *(np.zeros(len(labels)), verdicts, verdicts),
+        )
+        records.write_scores(Run(run), f"faces-{split}", scores)
         return run
 
     return write

@@ -1,4 +1,3 @@
-import functools
 import re
 
 import numpy as np
@@ -7,10 +6,8 @@ from skilled import LABELS, scores
 
 from dfk.errors import UserError
 from dfk.evaluation import comparison, tables
+from dfk.evaluation.comparison import compare
 from dfk.evaluation.statistics import holm
-
-# Fewer resamples than the command draws, to be quick.
-compare = functools.partial(comparison.compare, resamples=999)
 
 
 def test_equal_detectors_show_no_significant_difference(write_run):

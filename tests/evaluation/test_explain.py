@@ -103,6 +103,7 @@ def predict(*arguments):
     )
 
 
+@pytest.mark.slow
 def test_the_command_draws(make_run, images, tmp_path):
     run, out = make_run(tmp_path), tmp_path / "out.png"
     done = predict(images[0], f"--model={run}", f"--explain={out}", "--json")

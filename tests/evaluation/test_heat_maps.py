@@ -60,6 +60,11 @@ def tiny(seed):
 
 
 @pytest.fixture(scope="module")
+def detector():
+    """A detector that has learnt nothing."""
+    return tiny(seed=1)
+
+
 def trained():
     """A detector that tells blends from what they were blended into."""
     detector = tiny(seed=1)
@@ -90,49 +95,51 @@ def areas(detector, fakes):
     )
 
 
-def test_heat_finds_what_was_blended_in_and_random_weights_do_not(trained):
+@pytest.mark.slow
+def test_heat_finds_what_was_blended_in_and_random_weights_do_not():
     """The sanity check of Adebayo et al., NeurIPS 2018: heat must be learnt.
 
     Over three seeds of training, the mean lay between .85 and .87; of random
     weights, over five models a seed, between .40 and .57.
     """
     fakes = blends(60, seed=5001)
-    learnt = areas(trained, fakes)
+    learnt = areas(trained(), fakes)
     random = [areas(tiny(seed), fakes).mean() for seed in (100, 101, 102)]
     assert learnt.mean() - 4 * learnt.std() / np.sqrt(len(fakes)) > 0.65
     assert max(random) < 0.65
 
 
-def test_heat_lies_between_zero_and_one(trained):
+def test_heat_lies_between_zero_and_one(detector, monkeypatch):
+    monkeypatch.setattr("dfk.evaluation.heat_maps.BATCH_SIZE", 2)
     images = np.stack([b.image for b in blends(5, seed=7)])
-    heat = heat_maps(trained, images, ["fake"] * 5, batch_size=2)
+    heat = heat_maps(detector, images, ["fake"] * 5)
     assert heat.shape == (5, SIDE, SIDE)
     assert heat.dtype == np.float32
     assert heat.min() >= 0
     np.testing.assert_allclose(heat.max(axis=(1, 2)), 1, rtol=1e-6)
 
 
-def test_the_heat_of_a_mirrored_image_is_mirrored(trained):
+def test_the_heat_of_a_mirrored_image_is_mirrored(detector):
     images = np.stack([b.image for b in blends(3, seed=8)])
     np.testing.assert_allclose(
-        heat_maps(trained, images[:, :, ::-1], FAKES),
-        heat_maps(trained, images, FAKES)[:, :, ::-1],
+        heat_maps(detector, images[:, :, ::-1], FAKES),
+        heat_maps(detector, images, FAKES)[:, :, ::-1],
         atol=1e-4,
     )
 
 
-def test_heat_is_evidence_for_the_verdict(trained):
+def test_heat_is_evidence_for_the_verdict(detector):
     """Evidence for real is evidence for fake of the negated logit."""
     images = np.stack([b.image for b in blends(3, seed=9)])
-    negated = keras.models.clone_model(trained)
-    negated.set_weights(trained.get_weights())
+    negated = keras.models.clone_model(detector)
+    negated.set_weights(detector.get_weights())
     logit = negated.get_layer("logit")
     logit.set_weights([-w for w in logit.get_weights()])
-    real = heat_maps(trained, images, ["real"] * 3)
+    real = heat_maps(detector, images, ["real"] * 3)
     np.testing.assert_allclose(
         real, heat_maps(negated, images, ["uncertain"] * 3), atol=1e-5
     )
-    assert not np.allclose(real, heat_maps(trained, images, FAKES))
+    assert not np.allclose(real, heat_maps(detector, images, FAKES))
 
 
 @pytest.mark.parametrize(
@@ -149,18 +156,18 @@ def test_every_detector_can_be_explained(name):
     assert np.isfinite(heat).all()
 
 
-def test_a_combination_of_one_is_explained_as_that_one(trained):
+def test_a_combination_of_one_is_explained_as_that_one(detector):
     images = np.stack([b.image for b in blends(3, seed=10)])
-    alone = combine([detector_part("tiny", trained)], [2.0], 0.0, "mine")
+    alone = combine([detector_part("tiny", detector)], [2.0], 0.0, "mine")
     np.testing.assert_allclose(
         heat_maps(alone, images, FAKES),
-        heat_maps(trained, images, FAKES),
+        heat_maps(detector, images, FAKES),
         atol=1e-5,
     )
 
 
-def test_a_combination_without_maps_cannot_be_explained(trained):
-    head = detector_part("tiny", trained).head
+def test_a_combination_without_maps_cannot_be_explained(detector):
+    head = detector_part("tiny", detector).head
     flat = keras.Sequential(
         [
             keras.Input((SIDE, SIDE, 3)),
@@ -173,8 +180,8 @@ def test_a_combination_without_maps_cannot_be_explained(trained):
         heat_maps(blind, np.zeros((1, SIDE, SIDE, 3)), ["fake"])
 
 
-def test_trees_have_no_gradient(trained):
-    part = detector_part("tiny", trained)
+def test_trees_have_no_gradient(detector):
+    part = detector_part("tiny", detector)
     trees = BoostedTrees(trees=1, nodes=1, depth=0)
     head = keras.Sequential([keras.Input(part.head.input_shape[1:]), trees])
     mixed = combine([Part("trees", part.extractor, head)], [1.0], 0.0, "mixed")

@@ -21,10 +21,7 @@ def row(images, accuracies, detector="cnn", limit=None, **config):
             metrics={
                 name: {"value": value} for name in ("accuracy", "roc_auc")
             },
-            ids=None,
-            groups=None,
-            labels=None,
-            probabilities=None,
+            scores=None,
         )
         for seed, value in enumerate(accuracies)
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from dfk.errors import UserError
 from dfk.evaluation.measure import evaluate
-from dfk.evaluation.metrics import NAMES
+from dfk.evaluation.metrics import TITLES
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_a_run_is_measured_on_its_own_test_split(evaluated):
     assert evaluations(run) == {"faces-test": record}
     assert record["split"] == "test"
     assert (record["images"], record["groups"]) == (16, 16)
-    assert set(record["metrics"]) == set(NAMES)
+    assert set(record["metrics"]) == set(TITLES)
     perfect = {"value": 1.0, "low": 1.0, "high": 1.0}
     assert record["metrics"]["roc_auc"] == pytest.approx(perfect)
     assert record["confusion"]["fake"] == {"real": 0, "fake": 8}
@@ -113,6 +113,7 @@ def command(*arguments):
     )
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_record(run):
     done = command(run)
     assert done.returncode == 0, done.stderr

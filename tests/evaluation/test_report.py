@@ -9,8 +9,7 @@ from dfk.errors import UserError
 from dfk.evaluation.measure import evaluate
 from dfk.evaluation.report import by_group, by_size, sides_of, write_report
 
-LABELS = np.array([0, 0, 1, 1, 1])
-SCORES = np.array([0.1, 0.9, 0.9, 0.2, 0.8])
+CORRECT = np.array([True, False, True, False, True])
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +120,7 @@ def test_what_was_not_evaluated_has_no_report(make_run, faces):
 
 def test_the_worst_groups_come_first():
     groups = np.array(["ann", "bob", "ann", "bob", "single"])
-    assert by_group(groups, LABELS, SCORES) == [
+    assert by_group(groups, CORRECT) == [
         {"name": "bob", "images": 2, "accuracy": 0.0},
         {"name": "ann", "images": 2, "accuracy": 1.0},
     ]
@@ -129,7 +128,7 @@ def test_the_worst_groups_come_first():
 
 def test_sizes_are_put_together_by_quartiles():
     sides = np.array([64, 64, 128, 256, 512])
-    rows = by_size(sides, LABELS, SCORES)
+    rows = by_size(sides, CORRECT)
     assert [(r["low"], r["high"], r["images"]) for r in rows] == [
         (64, 64, 2),
         (128, 128, 1),
@@ -140,7 +139,7 @@ def test_sizes_are_put_together_by_quartiles():
 
 
 def test_equal_sizes_are_one_row():
-    (row,) = by_size(np.full(5, 256), LABELS, SCORES)
+    (row,) = by_size(np.full(5, 256), CORRECT)
     assert (row["low"], row["high"], row["accuracy"]) == (256, 256, 0.6)
 
 

@@ -13,10 +13,10 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from dfk.errors import UserError
 from dfk.evaluation import summary as terminal
-from dfk.evaluation.measure import Scores, evaluate
+from dfk.evaluation.measure import evaluate
+from dfk.evaluation.records import Scores
 from dfk.evaluation.robustness import area, robustness, summary
 from dfk.images.corruptions import CORRUPTIONS
-from dfk.models import Calibration
 
 GRID = {
     name: replace(CORRUPTIONS[name], levels=levels)
@@ -26,7 +26,6 @@ GRID = {
         "gaussian_noise": (0.1,),
     }.items()
 }
-CALIBRATION = Calibration(real_up_to=0.6, fake_down_to=0.4)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,9 @@ def measured(evaluated, faces, tmp_path_factory):
     """A run, its data, and the record of a small grid."""
     run = tmp_path_factory.mktemp("robustness") / "run"
     shutil.copytree(evaluated[0], run)
-    return run, faces, robustness(run, grid=GRID, batch_size=5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dfk.evaluation.measure.BATCH_SIZE", 5)
+        return run, faces, robustness(run, grid=GRID)
 
 
 def test_a_later_evaluation_keeps_the_grid_of_the_same_images(
@@ -54,7 +55,13 @@ def scores(labels, probabilities):
     labels = np.array(labels)
     ids = np.arange(len(labels)).astype(str)
     known = np.zeros(len(labels), np.float32)
-    return Scores(ids, ids, labels, np.float32(probabilities), known)
+    probabilities = np.float32(probabilities)
+    unsure = (probabilities >= 0.4) & (probabilities <= 0.6)
+    decided = np.where(probabilities > 0.5, "fake", "real")
+    verdicts = np.where(unsure, "uncertain", decided)
+    return Scores(
+        ids, ids, labels, probabilities, known, verdicts, np.full(len(ids), "")
+    )
 
 
 def corrupted(folder, name, level):
@@ -111,7 +118,7 @@ def test_the_score_is_the_mean_area_of_balanced_accuracy():
         ("darker", 0.2): scores(labels, [0.9, 0.9, 0.9, 0.1]),  # 0 and 0
         ("gaussian_noise", 0.1): clean,
     }
-    record = summary(clean, cells, CALIBRATION, GRID)
+    record = summary(clean, cells, GRID)
     jpeg = (1 + 5 / 6) / 2
     darker = (1 / 2 + 1 / 2 + 0) / 2
     areas = [
@@ -130,7 +137,7 @@ def test_one_class_has_accuracies_but_no_score():
     cells = {
         (c.name, level): fakes for c in GRID.values() for level in c.levels
     }
-    record = summary(fakes, cells, CALIBRATION, GRID)
+    record = summary(fakes, cells, GRID)
     assert record["score"] is None
     assert record["clean"]["roc_auc"] is None
     assert record["corruptions"]["jpeg"]["area"] == {
@@ -194,8 +201,9 @@ def test_more_than_fits_in_memory_is_kept_on_disk(
     original, _, record = measured
     run = shutil.copytree(original, tmp_path / "copy")
     monkeypatch.setattr("dfk.data.faces.MEMORY_LIMIT", 0)
+    monkeypatch.setattr("dfk.evaluation.measure.BATCH_SIZE", 5)
     jpeg = {"jpeg": GRID["jpeg"]}
-    again = robustness(run, grid=jpeg, batch_size=5)
+    again = robustness(run, grid=jpeg)
     assert again["corruptions"]["jpeg"] == record["corruptions"]["jpeg"]
 
 

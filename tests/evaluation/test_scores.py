@@ -7,6 +7,11 @@ from dfk.errors import UserError
 from dfk.evaluation.measure import score_split
 
 
+@pytest.fixture(autouse=True)
+def several_batches(monkeypatch):
+    monkeypatch.setattr("dfk.evaluation.measure.BATCH_SIZE", 5)
+
+
 @pytest.fixture(scope="module")
 def split(faces):
     loaded = data.load(None, faces, image_size=16, splits=("test",))
@@ -14,7 +19,7 @@ def split(faces):
 
 
 def test_scores_are_the_detectors_own(detector, split):
-    scores = score_split(detector, split, batch_size=5)
+    scores = score_split(detector, split)
     images = np.stack([e["image"] for e in split.examples.as_numpy_iterator()])
     single = np.concatenate([detector(image[None])[0] for image in images])
     assert scores.probabilities == pytest.approx(single, abs=1e-6)
@@ -22,7 +27,7 @@ def test_scores_are_the_detectors_own(detector, split):
 
 
 def test_every_image_keeps_its_name_and_label(detector, split):
-    scores = score_split(detector, split, batch_size=5)
+    scores = score_split(detector, split)
     assert len(scores.ids) == len(set(scores.ids)) == split.size == 16
     assert len(scores.groups) == 16
     fake = np.array(["fake" in name for name in scores.ids])

@@ -44,14 +44,14 @@ def alarms(labels, groups, seeds=1, of_groups=0.0, of_seeds=0.0):
 SELDOM = 0.088
 
 
-@pytest.mark.parametrize("count", [3, 8])
+@pytest.mark.parametrize("count", [3, pytest.param(8, marks=pytest.mark.slow)])
 def test_equal_detectors_seldom_differ_significantly_by_few_groups(count):
     labels = np.tile([0, 1], 60)
     groups = np.arange(len(labels)) // 2 % count
     assert alarms(labels, groups, of_groups=1.0) <= SELDOM
 
 
-@pytest.mark.parametrize("count", [2, 5])
+@pytest.mark.parametrize("count", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_nor_by_few_groups_of_one_class_alone(count):
     """A hundred single photographs and some videos of fakes."""
     labels = np.repeat([0, 1], 100)
@@ -59,7 +59,7 @@ def test_nor_by_few_groups_of_one_class_alone(count):
     assert alarms(labels, groups, of_groups=1.0) <= SELDOM
 
 
-@pytest.mark.parametrize("seeds", [2, 3])
+@pytest.mark.parametrize("seeds", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_nor_by_few_seeds(seeds):
     labels = np.tile([0, 1], 60)
     found = alarms(labels, np.arange(120), seeds, of_seeds=1.0)
