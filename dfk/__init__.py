@@ -33,4 +33,8 @@ def __getattr__(name: str) -> Any:
     """Imports what was asked for, with the TensorFlow that it may need."""
     if name not in _LAZY:
         raise AttributeError(f"module 'dfk' has no attribute {name!r}")
+    if name == "load":
+        from dfk import cli
+
+        cli.start_tensorflow()
     return getattr(importlib.import_module(_LAZY[name]), name)

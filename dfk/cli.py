@@ -115,8 +115,10 @@ def start_tensorflow() -> None:
 
     A command calls it just before it imports modules that need TensorFlow. The
     notes come from C++ before any log level applies, so standard error itself
-    is redirected. If the import fails, what was redirected is shown.
+    is redirected. If the import fails, what was redirected is shown. Python
+    code gets the same from `dfk.load`.
     """
+    _quiet()
     with tempfile.TemporaryFile() as notes:
         sys.stderr.flush()
         screen = os.dup(2)

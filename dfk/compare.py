@@ -1,6 +1,6 @@
 r"""Compares runs, and says which differences are significant.
 
-  python -m dfk.compare RUN... [--update=README.md] [--learning_curve=FILE.png]
+  python -m dfk.compare RUN... [--update=FILE.md] [--learning_curve=FILE.png]
 
 A RUN is the folder of a run or of repeats that `python -m dfk.evaluate` has
 measured; all of them on the same images. Runs that differ only in their seed
@@ -10,7 +10,7 @@ difference from the best, and a sentence about each difference.
 Examples:
   python -m dfk.compare runs/facenet runs/cnn
   python -m dfk.compare runs/* --data_dir=other_faces --split=test
-  python -m dfk.compare runs/facenet runs/cnn --update=README.md
+  python -m dfk.compare runs/facenet runs/cnn --update=docs/results.md
   python -m dfk.compare runs/cnn-350 runs/cnn-700 --learning_curve=curve.png
 """
 

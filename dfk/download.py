@@ -15,7 +15,7 @@ from dfk.files import cache_dir, replacing
 
 
 class UnavailableError(UserError):
-    """A file is not to be had: no network, or another file than expected."""
+    """A file could not be downloaded, or has another checksum than expected."""
 
 
 def sha256(path: Path) -> str:

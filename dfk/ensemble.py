@@ -9,9 +9,9 @@ weights, calibration and limits are fitted on the validation split, and the test
 split is left to dfk.evaluate. What is written is a run like the others, with
 one graph that holds all members.
 
-Prints what each run and the ensemble are worth on validation, on images that
-were held out when the weights were fitted. The lower the log loss the better;
-a run whose weight is near 0 may be left out.
+Prints the log loss and the AUC of each run and of the ensemble on validation
+pictures that were held out when the weights were fitted. The lower the log loss
+the better; a run whose share is near 0 may be left out.
 
 Examples:
   python -m dfk.ensemble runs/facenet runs/efficientnet_lite
@@ -43,12 +43,12 @@ _DATA_DIR = flags.DEFINE_string(
 
 
 def main(argv: Sequence[str]) -> None:
-    """Combines the runs and prints what that is worth."""
+    """Combines the runs and prints how well that does on validation."""
     # A mistake is answered before TensorFlow takes seconds to import.
     runs = finished(argv[1:])
     if len(runs) < 2:
         raise UserError(
-            "An ensemble is of two runs at least, as in `python -m "
+            "An ensemble needs two runs at least, as in `python -m "
             "dfk.ensemble runs/facenet runs/cnn`. Received: "
             f"{', '.join(argv[1:]) or 'none'}."
         )
@@ -58,6 +58,9 @@ def main(argv: Sequence[str]) -> None:
 
     run, record = fit_ensemble(runs, **source, workdir=_WORKDIR.value)
     _print(record)
+    best = min(record["members"], key=lambda row: row["log_loss"])
+    if best["log_loss"] <= record["ensemble"]["log_loss"]:
+        print(f"On validation, {best['run']} by itself is no worse.")
     print(f"Run: {run.path}, made in {record['seconds']:.0f} s")
     print(f"Next: python -m dfk.evaluate {run.path}")
 
@@ -77,23 +80,30 @@ def _source(runs: Sequence[Run]) -> dict[str, Any]:
             "--data_dir whose validation pictures decide, which must be new to "
             f"all of them. Received: {named}."
         )
+    limits = {run.config.get("limit") for run in runs}
+    if len(limits) > 1:
+        raise UserError(
+            "The runs were trained with different --limit: say with --dataset "
+            "or --data_dir whose validation pictures decide. Received: "
+            f"{', '.join(map(str, sorted(limits, key=str)))}."
+        )
     config = runs[0].config
     return {name: config.get(name) for name in ("dataset", "data_dir", "limit")}
 
 
 def _print(record: dict[str, Any]) -> None:
     members = [
-        (row["run"], *_worth(row), f"{row['weight']:.0%}")
+        (row["run"], *_figures(row), f"{row['share']:.0%}")
         for row in record["members"]
     ]
     cli.print_table(
         f"validation, {record['validation_images']:,} pictures",
-        ("", "log loss", "AUC", "weight"),
-        [*members, (), ("ensemble", *_worth(record["ensemble"]), "")],
+        ("", "log loss", "AUC", "share"),
+        [*members, (), ("ensemble", *_figures(record["ensemble"]), "")],
     )
 
 
-def _worth(row: dict[str, Any]) -> tuple[str, str]:
+def _figures(row: dict[str, Any]) -> tuple[str, str]:
     return f"{row['log_loss']:.3f}", f"{row['roc_auc']:.3f}"
 
 

@@ -5,18 +5,20 @@ r"""Measures how good the detectors of runs are.
 A RUN is a folder that `python -m dfk.train` wrote; one of repeats stands for
 all its seeds, each of which is measured by itself. Without a data set, the
 test split of the one that the run was trained on is used. Prints accuracy,
-balanced accuracy, ROC AUC, average precision, equal error rate and F1, each
-with a 95 % interval, the confusion counts and the verdicts. Writes into RUN:
+balanced accuracy, ROC AUC, average precision, equal error rate, F1 and Brier
+score, each with a 95 % interval; the confusion counts and the verdicts; whether
+the error-rate guarantee held; and how many fakes are found at few false alarms.
+Writes into RUN:
 
   results.json    the numbers, with the data, command, versions and machine
   scores-*.csv    the score and the verdict of every image
   plots/          ROC, precision and recall, reliability, confusion, scores
   report.html     all of it on one page, with the worst mistakes
 
-With --robustness it scores the split again in about 40 corrupted versions
-(JPEG, WebP, resized, blurred, noisy, darker, brighter, pale, cropped, turned,
-as a screenshot, passed through social networks), which takes about 40 times as
-long, prints how much of the accuracy is left, and adds to RUN:
+With --robustness it scores the split again in 42 corrupted versions (JPEG,
+WebP, resized, blurred, noisy, darker, brighter, with less contrast, cropped,
+rotated, as a screenshot, passed through social networks), which takes 42 times
+as long, prints how much of the accuracy is left, and adds to RUN:
 
   robustness-*.csv    accuracy, AUC, calibration and verdicts of each version
   plots/robustness-*  accuracy and AUC against the level of each corruption

@@ -4,12 +4,12 @@
 
 Prints a table, or with --json one JSON object a picture, each on a line of its
 own. With --faces, each face in a picture is predicted, and the verdict of the
-picture is that of its most suspicious face. The exit status is 1 if there is
-no prediction of some picture; the others are predicted all the same.
+picture is that of its most suspicious face. The exit status is 1 if any picture
+could not be predicted; the others are predicted all the same.
 
-With --explain=OUT.png it also draws where in the picture the detector saw what
-speaks for its verdict, with the face, the score and the verdict; of several
-pictures OUT-1.png, OUT-2.png and so on.
+With --explain=OUT.png it also draws a heat map of the evidence for the verdict
+over the picture, with the face, the score and the verdict; of several pictures
+OUT-1.png, OUT-2.png and so on.
 """
 
 import sys

@@ -5,7 +5,7 @@
 Prints a table, or with --json one JSON object a picture, each on a line of its
 own. With --faces, faces are found here, the server is asked about each of them,
 and the verdict of a picture is that of its most suspicious face. The exit
-status is 1 if there is no prediction of some picture; the others are predicted
+status is 1 if any picture could not be predicted; the others are predicted
 all the same.
 """
 

@@ -95,8 +95,8 @@ def require_format(path: Path, description: dict[str, Any]) -> None:
 
     Args:
         path: of the run or the detector, for the message.
-        description: what tells its `format`, such as a run's `config.json`;
-            the first format is not told.
+        description: holds its `format`, as a run's `config.json` does; format
+            1 has no such entry.
 
     Raises:
         UserError: it was made by another version.

@@ -175,8 +175,8 @@ def classify(
         the name of the `chosen` one.
 
     Raises:
-        UserError: data or weights that cannot be had, or a folder that holds
-            a run already.
+        UserError: data or weights that are not available, or a folder that
+            holds a run already.
 
     Example:
         >>> run, record = classify("faces")

@@ -37,7 +37,8 @@ def explain(
 
     Args:
         detector: the Keras model that predicted.
-        predictions: of image files; those with an error are left out.
+        predictions: of image files; those with an error, and those of bytes,
+            are left out.
         output: of the drawing; of several images `out.png` becomes
             `out-1.png`, `out-2.png` and so on, in the order of the
             predictions. An image that was named twice is drawn once.
@@ -57,7 +58,7 @@ def explain(
     by_image = {prediction.image: prediction for prediction in predictions}
     paths = []
     for number, prediction in enumerate(by_image.values(), 1):
-        if prediction.error is not None:
+        if prediction.error is not None or prediction.image is None:
             continue
         path = output
         if len(by_image) > 1:
@@ -139,7 +140,7 @@ def _caption(part: Prediction | FacePrediction) -> str:
     shown = "real" if part.verdict == "real" else "fake"
     return (
         f"P(fake) {part.fake_probability:.3f}: {part.verdict}{reason}. "
-        f"Bright is what speaks for {shown}."
+        f"Bright regions are evidence for {shown}."
     )
 
 

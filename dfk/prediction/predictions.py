@@ -246,10 +246,10 @@ def _crop_faces(name: str | None, data: bytes) -> _ReadImage:
     try:
         found = face_crops(data)
     except tf.errors.InvalidArgumentError:
-        # The detector says what it thinks of these bytes.
+        # The detector reports these bytes as unreadable.
         return _ReadImage(name, [data])
     if not found:
-        reason = "no face found: leave out --faces to ask about all of it"
+        reason = "no face found: predict the whole image, without faces"
         return _ReadImage(name, [], error=reason)
     faces, crops = zip(*found, strict=True)
     return _ReadImage(name, list(crops), faces)

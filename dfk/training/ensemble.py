@@ -2,7 +2,7 @@
 
 The ensemble's logit is a weighted sum of its members' logits (stacked
 generalization). Fitted freely on a hundred images, the weights would follow
-chance. So they leave the plain mean only as far as the images insist:
+chance. So they leave the plain mean only as far as the images demand it:
 
 1. The logits of each member, whatever their scale, are scaled to log-odds
    first (Platt 1999). The plain mean of log-odds is a sensible answer without
@@ -12,7 +12,7 @@ chance. So they leave the plain mean only as far as the images insist:
    prior draws them towards their own mean. Their sum is free: members whose
    errors differ are surer together than each by itself.
 
-What the ensemble is worth on validation, and its calibration, come from
+The figures of the ensemble on validation, and its calibration, come from
 logits of images that were held out when the weights were fitted. Members that
 were chosen among their epochs on the same images are flattered a little.
 
@@ -41,7 +41,7 @@ from dfk.errors import UserError
 from dfk.models import calibration, out_of_distribution
 from dfk.models.combination import combine, flatten
 from dfk.models.features import features, groups_of_each_class
-from dfk.runs import Run, provenance
+from dfk.runs import Run, provenance, refuse_repeats
 
 # The prior's deviation in shares of the mean weight. In simulations with 100
 # images and 2 to 4 members of ROC AUC .5 to .98, errors correlated by .3 and
@@ -76,12 +76,12 @@ def fit_ensemble(
     Returns:
         The run; and the record, which is in its `results.json` as `ensemble`:
         of each of the `members` and of the `ensemble` itself `log_loss` and
-        `roc_auc` on validation, and of a member its `run` and its `weight`,
+        `roc_auc` on validation, and of a member its `run` and its `share`,
         a share in 0..1.
 
     Raises:
-        UserError: data that cannot be had, runs of different image sizes, or
-            a folder that holds a run already.
+        UserError: data that are not available, runs of different image sizes,
+            or a folder that holds a run already.
 
     Example:
         >>> runs = finished(["runs/facenet", "runs/cnn"])
@@ -115,7 +115,7 @@ def fit_ensemble(
 def _combined(
     runs: Sequence[Run], detectors: Sequence[keras.Model], faces: FaceData
 ) -> tuple[keras.Model, dict[str, Any]]:
-    """The ensemble, and what it and its members are worth on validation."""
+    """The ensemble, and how well it and its members do on validation."""
     training, validation = faces.splits["train"], faces.splits["validation"]
     answers = [
         features(models.logit_model(detector), validation)
@@ -134,7 +134,7 @@ def _combined(
         {
             "run": str(run.path),
             **measure(held_out_logits(column, labels, groups), labels),
-            "weight": share,
+            "share": share,
         }
         for run, column, share in zip(
             runs, logits.T[:, :, None], stack.shares(logits), strict=True
@@ -331,8 +331,9 @@ def new_run(workdir: str | Path | None, name: str) -> Run:
         name: what the default is called after.
 
     Raises:
-        UserError: it holds a run already.
+        UserError: it holds a run, or repeats, already.
     """
+    refuse_repeats(workdir or "")
     run = Run(workdir or time.strftime(f"runs/{name}-%Y%m%d-%H%M%S"))
     if run.config_path.is_file():
         raise UserError(

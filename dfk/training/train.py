@@ -42,7 +42,7 @@ def train(config: Config, workdir: str | None = None) -> Run:
         The finished run.
 
     Raises:
-        UserError: data, weights or devices that cannot be had, or a folder
+        UserError: data, weights or devices that are not available, or a folder
             that holds another run.
 
     Example:

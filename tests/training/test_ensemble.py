@@ -167,7 +167,7 @@ def test_an_ensemble_is_a_run_with_the_weighted_sum_of_its_members(made, runs):
     logits = models.logit_model(detector)(images)
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     assert np.all(weights > 0)
-    assert sum(m["weight"] for m in record["members"]) == pytest.approx(1)
+    assert sum(m["share"] for m in record["members"]) == pytest.approx(1)
     assert run.config["runs"] == [str(member.path) for member in runs]
     assert run.results["ensemble"]["members"] == record["members"]
 
