@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from dfk.evaluation.comparison import Comparison
 
 _DATASET = flags.DEFINE_string(
-    "dataset", None, "Which evaluation: on this data set of TFDS, or folder."
+    "dataset", None, "Compare the evaluations on this TFDS data set or folder."
 )
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Which evaluation: on this folder."
+    "data_dir", None, "Compare the evaluations on this folder."
 )
 _SPLIT = flags.DEFINE_enum(
     "split",

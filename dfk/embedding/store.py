@@ -60,7 +60,7 @@ def require_own(folder: Path) -> None:
     elif not folder.exists():
         return
     raise UserError(
-        f"{folder} holds something else than embeddings: pass another "
+        f"{folder} holds files that are not embeddings: pass another "
         "--output_dir."
     )
 

@@ -132,7 +132,7 @@ class Predictor(abc.ABC):
         """Scores encoded images, each of them as a whole.
 
         Args:
-            image_bytes: N encoded images; what is none is `unreadable`.
+            image_bytes: N encoded images; anything else is `unreadable`.
 
         Returns:
             N scores.

@@ -44,7 +44,7 @@ def find_folder(
     Args:
         settings: of a resolved `dfk.training.plan.Config`.
         workdir: the folder that the user chose, if any.
-        unfinished: folders that could be gone on with, the best one first.
+        unfinished: folders that could be resumed, the best one first.
 
     Raises:
         UserError: several workers were not told which folder to share.
