@@ -206,6 +206,7 @@ def command(*arguments):
     )
 
 
+@pytest.mark.slow
 def test_the_command_combines_an_ensemble_with_another_run(
     made, runs, faces, tmp_path
 ):
