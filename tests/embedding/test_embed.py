@@ -73,7 +73,7 @@ def test_results_of_an_earlier_call_are_replaced(tmp_path, faces, model):
 
 
 def test_a_folder_with_other_files_is_not_written_into(faces, model):
-    with pytest.raises(UserError, match="holds something else"):
+    with pytest.raises(UserError, match="files that are not embeddings"):
         embed([str(faces)], model, output_dir=faces)
 
 

@@ -224,7 +224,7 @@ def test_the_command_combines_an_ensemble_with_another_run(
 def test_a_single_run_and_runs_of_different_data_are_refused(runs, tmp_path):
     result = command(runs[0].path)
     assert result.returncode == 1
-    assert result.stderr.startswith("error: An ensemble is of two runs")
+    assert result.stderr.startswith("error: An ensemble needs two runs")
     other = save_run(tmp_path / "other", tmp_path / "faces", seed=3)
     result = command(runs[0].path, other.path)
     assert result.stderr.startswith("error: The runs were trained on different")
