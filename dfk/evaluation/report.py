@@ -67,6 +67,7 @@ def write_report(
     page = pages.render(
         "report.html",
         run=run.path.name,
+        path=run.path,
         config=flat(run.config),
         training=run.results.get("training", {}),
         record=record,
