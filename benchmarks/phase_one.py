@@ -79,11 +79,11 @@ def _uncached_epoch(detector, split) -> None:
     import keras
     import tensorflow as tf
 
-    from dfk.models import parts
+    from dfk.models import named_layers
 
     detector.trainable = False
     # In training, a detector does not average over flips.
-    pooled = detector.get_layer(parts.POOLED).output
+    pooled = detector.get_layer(named_layers.POOLED).output
     features = keras.Model(detector.input, pooled)
     outputs = _head(pooled.shape[-1])(features(detector.input, training=True))
     model = keras.Model(detector.input, outputs)

@@ -72,12 +72,13 @@ def _test_images(folder: Path) -> list[str]:
     import tensorflow as tf
 
     from dfk import data
+    from dfk.data.folders import LABELS
 
     split = data.load(splits=("test",)).splits["test"]
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
     for example in split.examples:
-        label = ("real", "fake")[int(example["label"])]
+        label = LABELS[int(example["label"])]
         if label not in paths:
             paths[label] = str(folder / f"{label}.png")
             tf.io.write_file(paths[label], tf.io.encode_png(example["image"]))

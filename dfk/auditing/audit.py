@@ -12,9 +12,9 @@ from dfk.auditing import checks, encoding, leaks, shortcuts
 from dfk.auditing.checks import NOT_CHECKED, Check
 from dfk.auditing.images import ImageTable, Source, image_table, open_source
 from dfk.auditing.leaks import Pairs
+from dfk.data.folders import LABELS
 from dfk.download import UnavailableError
 from dfk.errors import UserError
-from dfk.evaluation import metrics
 from dfk.files import write_json, write_text
 from dfk.models.extractors import extractor
 from dfk.models.features import features
@@ -153,7 +153,7 @@ def _closest(pairs: Pairs, images: ImageTable) -> list[dict[str, Any]]:
                 {
                     "id": str(images.ids[row]),
                     "split": str(images.splits[row]),
-                    "label": metrics.CLASSES[images.labels[row]],
+                    "label": LABELS[images.labels[row]],
                 }
                 for row in rows
             ],

@@ -22,11 +22,11 @@ from dfk.auditing.checks import (
     auc_verdict,
 )
 from dfk.auditing.encoding import Columns
+from dfk.data.folders import groups_of_each_class
 from dfk.evaluation.statistics import (
     SEED,
     Statistics,
     estimates,
-    groups_of_each_class,
     weighted_auc,
 )
 

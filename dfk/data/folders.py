@@ -20,6 +20,8 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from dfk.errors import UserError
 
 # What each split may be called; the first is what the Kaggle archive uses.
@@ -229,3 +231,17 @@ def groups(root: Path) -> dict[str, str]:
             "train/real/photo.jpg."
         )
     return found
+
+
+def groups_of_each_class(labels: np.ndarray, groups: np.ndarray) -> int:
+    """Counts the groups of the class that has fewer of them.
+
+    Args:
+        labels: int `[N]`, 0 for real and 1 for fake.
+        groups: `[N]`, the group of each image.
+
+    Example:
+        >>> groups_of_each_class(np.array([0, 0, 1, 1]), np.array([1, 2, 3, 3]))
+        1
+    """
+    return min(len(np.unique(groups[labels == label])) for label in (0, 1))

@@ -27,6 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from dfk import data, models
 from dfk.data import FaceData, names
+from dfk.data.folders import groups_of_each_class
 from dfk.errors import UserError
 from dfk.evaluation import metrics
 from dfk.models import Calibration, calibration, out_of_distribution
@@ -298,7 +299,7 @@ def fit(
         0.87
     """
     labels, groups = training.labels, training.groups
-    fewest = min(len(np.unique(groups[labels == label])) for label in (0, 1))
+    fewest = groups_of_each_class(labels, groups)
     if fewest < FOLDS:
         raise UserError(
             "Choosing a classifier's settings needs training pictures of at "

@@ -18,6 +18,7 @@ import numpy as np
 
 from dfk import runs
 from dfk.data import names
+from dfk.data.folders import groups_of_each_class
 from dfk.errors import UserError
 from dfk.evaluation import records
 from dfk.evaluation.records import Scores, Source
@@ -26,7 +27,6 @@ from dfk.evaluation.statistics import (
     AucDifference,
     McNemar,
     PairedAucs,
-    groups_of_each_class,
     holm,
     mcnemar,
 )

@@ -17,6 +17,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
+from dfk.data.folders import LABELS
 from dfk.evaluation.statistics import SEED, Statistics, estimates
 
 TITLES = {
@@ -28,7 +29,6 @@ TITLES = {
     "f1": "F1",
     "brier": "Brier score",
 }
-CLASSES = ("real", "fake")
 # An image is called fake above this probability.
 THRESHOLD = 0.5
 # Of the reliability curve.
@@ -166,8 +166,8 @@ def confusion(
     """
     counts = confusion_matrix(labels, probabilities > THRESHOLD, labels=[0, 1])
     return {
-        true: dict(zip(CLASSES, row, strict=True))
-        for true, row in zip(CLASSES, counts.tolist(), strict=True)
+        true: dict(zip(LABELS, row, strict=True))
+        for true, row in zip(LABELS, counts.tolist(), strict=True)
     }
 
 
@@ -192,7 +192,7 @@ def verdict_table(
         ... ]
         {'images': 2, 'uncertain': 0.5, 'accuracy': 1.0, 'wrong': 0.0}
     """
-    correct = verdicts == np.array(CLASSES)[labels]
+    correct = verdicts == np.array(LABELS)[labels]
     uncertain = verdicts == "uncertain"
     everything = np.ones(len(labels), bool)
     chosen = {"real": labels == 0, "fake": labels == 1, "all": everything}

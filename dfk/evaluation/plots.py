@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from dfk.data.folders import LABELS
 from dfk.evaluation import metrics
-from dfk.evaluation.metrics import CLASSES
 from dfk.files import replacing
 
 # Blue and vermilion stay apart for the colour-blind, and in print.
@@ -237,7 +237,7 @@ def draw_confusion(
         probabilities: float `[N]` in 0..1, the probabilities of fake.
     """
     counts = metrics.confusion(labels, probabilities)
-    table = np.array([[counts[t][c] for c in CLASSES] for t in CLASSES])
+    table = np.array([[counts[t][c] for c in LABELS] for t in LABELS])
     # An absent class has a row of zeros, and shares of zero.
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.1)
@@ -247,8 +247,8 @@ def draw_confusion(
         where = {"ha": "center", "va": "center"}
         axes.text(column, row, text, fontsize=20, color=color, **where)
     axes.set_title("What was called what, at 0.5")
-    axes.set_xticks([0, 1], [f"called {name}" for name in CLASSES])
-    axes.set_yticks([0, 1], [f"{name}s" for name in CLASSES])
+    axes.set_xticks([0, 1], [f"called {name}" for name in LABELS])
+    axes.set_yticks([0, 1], [f"{name}s" for name in LABELS])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
 
@@ -268,7 +268,7 @@ def draw_scores(
         thresholds: what lies between them is shaded as uncertain.
     """
     edges = np.linspace(0, 1, BINS + 1)
-    for label, name in enumerate(CLASSES):
+    for label, name in enumerate(LABELS):
         scores = probabilities[labels == label]
         if not len(scores):
             continue

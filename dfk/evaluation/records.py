@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dfk.data import names
+from dfk.data.folders import LABELS
 from dfk.errors import UserError
-from dfk.evaluation.metrics import CLASSES, THRESHOLD
+from dfk.evaluation.metrics import THRESHOLD
 from dfk.files import replacing
 from dfk.runs import Run
 
@@ -184,7 +185,7 @@ def write_scores(run: Run, key: str, scores: Scores) -> Path:
         scores: of every image.
     """
     path = run.path / f"scores-{key}.csv"
-    columns = scores._replace(labels=np.array(CLASSES)[scores.labels])
+    columns = scores._replace(labels=np.array(LABELS)[scores.labels])
     write_table(path, _TITLES, zip(*columns, strict=True))
     return path
 
@@ -207,7 +208,7 @@ def read_scores(run: Run, key: str) -> Scores:
         _, *rows = csv.reader(file)
     read = Scores(*map(np.array, zip(*rows, strict=True)))
     return read._replace(
-        labels=(read.labels == CLASSES[1]).astype(int),
+        labels=(read.labels == LABELS[1]).astype(int),
         probabilities=read.probabilities.astype(np.float32),
         ood_score=read.ood_score.astype(np.float32),
     )

@@ -11,10 +11,11 @@ import tensorflow as tf
 
 from dfk import models, pages
 from dfk.data import folders, names
+from dfk.data.folders import LABELS
 from dfk.errors import UserError
 from dfk.evaluation import measure, records
 from dfk.evaluation.heat_maps import heat_maps, heated
-from dfk.evaluation.metrics import CLASSES, THRESHOLD, TITLES
+from dfk.evaluation.metrics import THRESHOLD, TITLES
 from dfk.evaluation.records import Scores, Source
 from dfk.files import write_text
 from dfk.images.headers import opened
@@ -145,7 +146,7 @@ def _card(
 ) -> dict[str, Any]:
     return {
         "id": scores.ids[row],
-        "label": CLASSES[scores.labels[row]],
+        "label": LABELS[scores.labels[row]],
         "probability": float(scores.probabilities[row]),
         "verdict": scores.verdicts[row],
         "reason": scores.reasons[row],

@@ -11,6 +11,7 @@ import numpy as np
 import sklearn
 from scipy import stats
 
+from dfk.data.folders import groups_of_each_class
 from dfk.progress import track
 
 RESAMPLES = 1000
@@ -198,20 +199,6 @@ def _standard_error(parts: Sequence[tuple[float, int]]) -> tuple[float, float]:
         return 0.0, 1.0
     spread = sum(value**2 / freedom for value, freedom in parts)
     return float(np.sqrt(variance)), float(variance**2 / spread)
-
-
-def groups_of_each_class(labels: np.ndarray, groups: np.ndarray) -> int:
-    """Counts the groups of the class that has fewer of them.
-
-    Args:
-        labels: int `[N]`, 0 for real and 1 for fake.
-        groups: `[N]`, the group of each image.
-
-    Example:
-        >>> groups_of_each_class(np.array([0, 0, 1, 1]), np.array([1, 2, 3, 3]))
-        1
-    """
-    return min(len(np.unique(groups[labels == label])) for label in (0, 1))
 
 
 def weighted_auc(

@@ -11,7 +11,7 @@ Example:
 from dfk.models.calibration import Calibration
 from dfk.models.conformal import verdicts
 from dfk.models.head import pooled_flips
-from dfk.models.parts import (
+from dfk.models.named_layers import (
     backbone_layers,
     embedder,
     logit_model,

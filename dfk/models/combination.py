@@ -11,10 +11,10 @@ from itertools import pairwise
 import keras
 import numpy as np
 
-from dfk.models import parts as names
+from dfk.models import named_layers
 from dfk.models.calibration import CalibratedScore
+from dfk.models.named_layers import embedder
 from dfk.models.out_of_distribution import OutOfDistributionScore
-from dfk.models.parts import embedder
 
 _PART_LOGITS = "part_logits"
 
@@ -46,8 +46,8 @@ def detector_part(name: str, detector: keras.Model) -> Part:
     Returns:
         A part that shares the detector's layers.
     """
-    features = detector.get_layer(names.FEATURES).output
-    head = keras.Model(features, detector.get_layer(names.LOGIT).output)
+    features = detector.get_layer(named_layers.FEATURES).output
+    head = keras.Model(features, detector.get_layer(named_layers.LOGIT).output)
     return Part(name, embedder(detector), head)
 
 
@@ -76,7 +76,9 @@ def flatten(
             parts.append(detector_part(detector.name, detector))
             factors.append(float(weight))
             continue
-        inner, (inner_bias,) = detector.get_layer(names.LOGIT).get_weights()
+        inner, (inner_bias,) = detector.get_layer(
+            named_layers.LOGIT
+        ).get_weights()
         bias += float(weight * inner_bias)
         for number, factor in enumerate(inner[:, 0], 1):
             extractor, head = map(detector.get_layer, _part_names(number))
@@ -114,10 +116,10 @@ def combine(
         for part, (features_name, _) in zip(parts, part_names, strict=True)
     ]
     # One tensor of all features, which is the detector's own embedding.
-    together = _side_by_side(features, names.FEATURES)
-    together = OutOfDistributionScore(name=names.OOD_SCORE, dtype="float32")(
-        together
-    )
+    together = _side_by_side(features, named_layers.FEATURES)
+    together = OutOfDistributionScore(
+        name=named_layers.OOD_SCORE, dtype="float32"
+    )(together)
     ends = np.cumsum([values.shape[-1] for values in features]).tolist()
     logits = [
         _renamed(part.head, logit_name)(together[:, start:end])
@@ -125,9 +127,9 @@ def combine(
             parts, part_names, pairwise([0, *ends]), strict=True
         )
     ]
-    logit = keras.layers.Dense(1, dtype="float32", name=names.LOGIT)
+    logit = keras.layers.Dense(1, dtype="float32", name=named_layers.LOGIT)
     x = logit(_side_by_side(logits, _PART_LOGITS))
-    x = CalibratedScore(dtype="float32", name=names.FAKE_PROBABILITY)(x)
+    x = CalibratedScore(dtype="float32", name=named_layers.FAKE_PROBABILITY)(x)
     logit.set_weights([np.reshape(weights, (-1, 1)), np.array([bias])])
     return keras.Model(images, x, name=name)
 

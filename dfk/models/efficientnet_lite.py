@@ -18,7 +18,7 @@ from keras import layers
 
 from dfk import download
 from dfk.images.augment import Augmentation
-from dfk.models.parts import backbone_layers
+from dfk.models.named_layers import backbone_layers
 from dfk.models.registry import Recipe, register
 from dfk.models.torch_file import read_state_dict
 

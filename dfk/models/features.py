@@ -108,17 +108,3 @@ def compute(extractor: keras.Model, split: FaceSplit) -> Features:
         ids=np.char.decode(together["id"].astype(bytes)),
         groups=np.char.decode(together["group"].astype(bytes)),
     )
-
-
-def groups_of_each_class(labels: np.ndarray, groups: np.ndarray) -> int:
-    """Counts the groups of the class that has fewer of them.
-
-    Args:
-        labels: int `[N]`, 0 for real and 1 for fake.
-        groups: `[N]`, the group of each image.
-
-    Example:
-        >>> groups_of_each_class(np.array([0, 0, 1, 1]), np.array([1, 2, 3, 3]))
-        1
-    """
-    return min(len(np.unique(groups[labels == label])) for label in (0, 1))

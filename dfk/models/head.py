@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import keras
 
-from dfk.models import parts
+from dfk.models import named_layers
 from dfk.models.calibration import CalibratedScore
 from dfk.models.layers import (
     Enlarge,
@@ -54,20 +54,22 @@ def assemble(
     x = WithFlips(dtype="float32", name="with_flips")(x)
     pooled = [MomentPooling(dtype="float32")(maps) for maps in backbone(x)]
     # Also of a single stage, so that every detector has this layer.
-    x = keras.layers.Concatenate(name=parts.POOLED, dtype="float32")(pooled)
-    x = FlipAverage(name=parts.FEATURES, dtype="float32")(x)
-    x = OutOfDistributionScore(name=parts.OOD_SCORE, dtype="float32")(x)
+    x = keras.layers.Concatenate(name=named_layers.POOLED, dtype="float32")(
+        pooled
+    )
+    x = FlipAverage(name=named_layers.FEATURES, dtype="float32")(x)
+    x = OutOfDistributionScore(name=named_layers.OOD_SCORE, dtype="float32")(x)
     x = keras.layers.BatchNormalization(
         center=False,
         scale=False,
         epsilon=1e-12,
         trainable=False,
         dtype="float32",
-        name=parts.FEATURES_NORM,
+        name=named_layers.FEATURES_NORM,
     )(x)
     x = keras.layers.Dropout(0.3, dtype="float32", name="features_dropout")(x)
-    x = keras.layers.Dense(1, dtype="float32", name=parts.LOGIT)(x)
-    x = CalibratedScore(dtype="float32", name=parts.FAKE_PROBABILITY)(x)
+    x = keras.layers.Dense(1, dtype="float32", name=named_layers.LOGIT)(x)
+    x = CalibratedScore(dtype="float32", name=named_layers.FAKE_PROBABILITY)(x)
     return keras.Model(images, x, name=name)
 
 
@@ -81,5 +83,5 @@ def pooled_flips(detector: keras.Model) -> keras.Model:
         A model that shares the detector's layers and gives `[N, 2, D]`: the
         features of each image, and those of its mirror image.
     """
-    pooled = detector.get_layer(parts.POOLED).output
+    pooled = detector.get_layer(named_layers.POOLED).output
     return keras.Model(detector.input, FlipPairs(name="flips")(pooled))

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from dfk.data import FaceSplit
 from dfk.models.conformal import upper_quantile
 from dfk.models.features import compute
-from dfk.models.parts import embedder, ood_layer
+from dfk.models.named_layers import embedder, ood_layer
 
 COMPONENTS = 64
 # Features are clipped at so many standard deviations. Otherwise a single

@@ -10,7 +10,7 @@ import keras
 
 from dfk.download import UnavailableError
 from dfk.errors import UserError
-from dfk.models.parts import REQUIRED, backbone_layers
+from dfk.models.named_layers import REQUIRED, backbone_layers
 from dfk.runs import refuse_repeats, require_format
 
 _UNREADABLE = (OSError, zipfile.BadZipFile, ValueError, TypeError, KeyError)

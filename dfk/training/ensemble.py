@@ -37,10 +37,11 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from dfk import data, models
 from dfk.data import FaceData, names
+from dfk.data.folders import groups_of_each_class
 from dfk.errors import UserError
 from dfk.models import calibration, out_of_distribution
 from dfk.models.combination import combine, flatten
-from dfk.models.features import features, groups_of_each_class
+from dfk.models.features import features
 from dfk.runs import Run, provenance, refuse_repeats
 
 # The prior's deviation in shares of the mean weight. In simulations with 100

@@ -18,8 +18,9 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import StratifiedGroupKFold
 
 from dfk.data import FaceSplit
-from dfk.models import parts, pooled_flips
-from dfk.models.features import features, groups_of_each_class
+from dfk.data.folders import groups_of_each_class
+from dfk.models import named_layers, pooled_flips
+from dfk.models.features import features
 from dfk.training import strategies
 
 # Inverse strengths of the L2 penalty, of which cross-validation chooses one.
@@ -54,8 +55,8 @@ def fit_head(
     rows /= np.sqrt(variance)
     regression, penalty = _regression(rows, labels, groups)
     for layer, weights in (
-        (parts.FEATURES_NORM, [mean, variance]),
-        (parts.LOGIT, [regression.coef_.T, regression.intercept_]),
+        (named_layers.FEATURES_NORM, [mean, variance]),
+        (named_layers.LOGIT, [regression.coef_.T, regression.intercept_]),
     ):
         model.get_layer(layer).set_weights(
             [strategies.agree(strategy, weight) for weight in weights]

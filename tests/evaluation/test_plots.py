@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from dfk.data.folders import LABELS
 from dfk.evaluation import metrics, plots
 
 
@@ -95,8 +96,8 @@ def test_the_confusion_matrix_has_its_counts(axes, faces):
     }
     assert drawn == {
         (column, row): counts[true][called]
-        for row, true in enumerate(metrics.CLASSES)
-        for column, called in enumerate(metrics.CLASSES)
+        for row, true in enumerate(LABELS)
+        for column, called in enumerate(LABELS)
     }
 
 
