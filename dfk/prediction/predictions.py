@@ -249,7 +249,7 @@ def _crop_faces(name: str | None, data: bytes) -> _ReadImage:
         # The detector reports these bytes as unreadable.
         return _ReadImage(name, [data])
     if not found:
-        reason = "no face found: predict it as a whole, without --faces (faces=True)"
+        reason = "no face found: leave out --faces to predict all of it"
         return _ReadImage(name, [], error=reason)
     faces, crops = zip(*found, strict=True)
     return _ReadImage(name, list(crops), faces)
