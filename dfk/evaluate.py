@@ -69,7 +69,7 @@ _ROBUSTNESS = flags.DEFINE_bool(
     "robustness",
     False,
     "Also measure what is left when the images are compressed, resized, noisy "
-    "and so on. It scores the split about 40 times more: try it on a GPU, or "
+    "and so on. It scores the split 42 times more: try it on a GPU, or "
     "on a smaller data set first.",
 )
 _CORRUPTIONS = flags.DEFINE_list(

@@ -76,7 +76,7 @@ def near_duplicates(images: ImageTable) -> tuple[Check, Pairs | None]:
         "earlier split."
     )
     numbers = {
-        "held_out_pictures": count,
+        "held_out_images": count,
         "share": share,
         "hamming_limit": HAMMING_LIMIT,
         "bits": bits,
@@ -117,7 +117,7 @@ def same_person(
         f"to {chance:.0f}."
     )
     numbers = {
-        "held_out_pictures": count,
+        "held_out_images": count,
         "share": count / held_out,
         "expected_by_chance": chance,
         "similarity": limit,
@@ -233,7 +233,7 @@ def crossing_groups(images: ImageTable) -> Check:
         {
             "groups": total,
             "crossing": crossing,
-            "held_out_pictures": int(np.sum(leaked)),
+            "held_out_images": int(np.sum(leaked)),
             "share": share,
         },
     )

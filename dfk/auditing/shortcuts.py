@@ -22,7 +22,7 @@ from dfk.auditing.checks import (
     auc_verdict,
 )
 from dfk.auditing.encoding import Columns
-from dfk.data.folders import groups_of_each_class
+from dfk.data.groups import groups_of_each_class
 from dfk.evaluation.statistics import (
     SEED,
     Statistics,

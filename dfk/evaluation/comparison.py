@@ -18,7 +18,7 @@ import numpy as np
 
 from dfk import runs
 from dfk.data import names
-from dfk.data.folders import groups_of_each_class
+from dfk.data.groups import groups_of_each_class
 from dfk.errors import UserError
 from dfk.evaluation import records
 from dfk.evaluation.records import Scores, Source
@@ -296,10 +296,8 @@ def describe(config: dict[str, Any], configs: list[dict[str, Any]]) -> str:
     alike = [c for c in configs if c["model"] == config["model"]]
     tuned = [c for c in alike if _trains_backbone(c)]
     for name, value in _settings(config).items():
-        others = tuned if name in _TUNING else alike
-        if name.startswith("recipe "):
-            # Earlier versions of dfk did not write their recipes down.
-            others = [c for c in tuned if "recipe" in c]
+        is_tuning = name in _TUNING or name.startswith("recipe ")
+        others = tuned if is_tuning else alike
         known = [_settings(other).get(name) for other in others]
         if value is not None and any(other != value for other in known):
             phrases.append(_phrase(name, value))

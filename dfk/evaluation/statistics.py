@@ -11,7 +11,7 @@ import numpy as np
 import sklearn
 from scipy import stats
 
-from dfk.data.folders import groups_of_each_class
+from dfk.data.groups import groups_of_each_class
 from dfk.progress import track
 
 RESAMPLES = 1000

@@ -23,7 +23,7 @@ def show(console: Console, record: dict[str, Any]) -> None:
     """
     print(
         f"{record['dataset'] or record['data_dir']}, {record['split']} split: "
-        f"{record['images']} images in {record['groups']} groups"
+        f"{record['images']} pictures in {record['groups']} groups"
     )
     table = _table(
         f"fake above a probability of {record['threshold']}",

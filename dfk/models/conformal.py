@@ -14,7 +14,7 @@ VERDICTS = ("real", "fake", "uncertain", "unreadable")
 # The reasons why a verdict is `uncertain` or `unreadable`.
 OUT_OF_DISTRIBUTION = "unlike the training pictures"
 TOO_CLOSE = "too close to call"
-NO_PICTURE = "not a picture that can be decoded"
+NOT_AN_IMAGE = "not a picture that can be decoded"
 
 
 def verdicts(
@@ -42,15 +42,15 @@ def verdicts(
     can_be_fake = probability >= limits[1]
     either = tf.where(can_be_real, real, fake)
 
-    def choose(decided, too_close, out_of_distribution, no_picture):
+    def choose(decided, too_close, out_of_distribution, not_an_image):
         one_only = tf.math.logical_xor(can_be_real, can_be_fake)
         chosen = tf.where(one_only, decided, too_close)
         chosen = tf.where(ood_score > 1, out_of_distribution, chosen)
-        return tf.where(tf.math.is_nan(probability), no_picture, chosen)
+        return tf.where(tf.math.is_nan(probability), not_an_image, chosen)
 
     return {
         "verdict": choose(either, uncertain, uncertain, unreadable),
-        "reason": choose("", TOO_CLOSE, OUT_OF_DISTRIBUTION, NO_PICTURE),
+        "reason": choose("", TOO_CLOSE, OUT_OF_DISTRIBUTION, NOT_AN_IMAGE),
     }
 
 

@@ -108,3 +108,18 @@ def compute(extractor: keras.Model, split: FaceSplit) -> Features:
         ids=np.char.decode(together["id"].astype(bytes)),
         groups=np.char.decode(together["group"].astype(bytes)),
     )
+
+
+def floored(variance: np.ndarray) -> np.ndarray:
+    """Keeps the variances of features from 0, for standardising by them.
+
+    A channel that hardly varies in training may vary later. Without a floor it
+    would then outweigh all others.
+
+    Args:
+        variance: float `[D]`.
+
+    Returns:
+        float `[D]`, none less than a hundredth of the median.
+    """
+    return np.maximum(variance, 1e-2 * np.median(variance) + 1e-12)

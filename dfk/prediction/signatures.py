@@ -21,7 +21,7 @@ from dfk import models
 from dfk.data.folders import LABELS
 from dfk.images.decode import decode_batch
 
-UNREADABLE = float("nan")
+_NAN = float("nan")
 
 
 class Outputs(NamedTuple):
@@ -154,8 +154,8 @@ def _reader(
         images, readable = decode_batch(image_bytes, size)
         outputs = run(tf.cast(images, tf.float32))
         return outputs._replace(
-            probability=tf.where(readable, outputs.probability, UNREADABLE),
-            features=tf.where(readable[:, None], outputs.features, UNREADABLE),
+            probability=tf.where(readable, outputs.probability, _NAN),
+            features=tf.where(readable[:, None], outputs.features, _NAN),
         )
 
     return read_and_run

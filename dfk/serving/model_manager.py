@@ -53,7 +53,8 @@ class Model:
                 version that does not answer.
 
         Returns:
-            What went wrong, in sentences. What is loaded goes on answering.
+            What went wrong, in sentences. What is loaded goes on answering,
+            unless its folder or the policy no longer has any version.
         """
         try:
             found = scan_versions(config.base_path)
@@ -168,7 +169,7 @@ class ModelManager:
         """Reads `models.config` and the folders again, and follows both.
 
         Returns:
-            What went wrong, in sentences. What is loaded goes on answering.
+            What went wrong, in sentences; see `Model.refresh`.
 
         Raises:
             UserError: `models.config` cannot be read, or not be served.

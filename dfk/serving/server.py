@@ -31,7 +31,7 @@ _POLL_SECONDS = 1.0
 _THREADS = 4 * (os.cpu_count() or 1)
 # How long unfinished requests may take once it is told to stop.
 _GRACE_SECONDS = 2.0
-# gRPC sendsan error's text in a header, which must not grow large.
+# gRPC sends an error's text in a header, which must not grow large.
 _LONGEST_ERROR = 1024
 
 

@@ -37,7 +37,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from dfk import data, models
 from dfk.data import FaceData, names
-from dfk.data.folders import groups_of_each_class
+from dfk.data.groups import groups_of_each_class
 from dfk.errors import UserError
 from dfk.models import calibration, out_of_distribution
 from dfk.models.combination import combine, flatten

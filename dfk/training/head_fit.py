@@ -18,9 +18,9 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import StratifiedGroupKFold
 
 from dfk.data import FaceSplit
-from dfk.data.folders import groups_of_each_class
+from dfk.data.groups import groups_of_each_class
 from dfk.models import named_layers, pooled_flips
-from dfk.models.features import features
+from dfk.models.features import features, floored
 from dfk.training import strategies
 
 # Inverse strengths of the L2 penalty, of which cross-validation chooses one.
@@ -46,10 +46,7 @@ def fit_head(
     """
     rows, labels, groups = _flipped_features(model, training)
     mean = rows.mean(axis=0)
-    # A channel that hardly varies in training may vary later: its variance
-    # is kept from 0, so that it is not blown up.
-    variance = rows.var(axis=0)
-    variance = np.maximum(variance, 1e-2 * np.median(variance) + 1e-12)
+    variance = floored(rows.var(axis=0))
     # In place, since many images have gigabytes of features.
     rows -= mean
     rows /= np.sqrt(variance)

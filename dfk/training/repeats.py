@@ -8,10 +8,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from dfk import runs
+from dfk import cli, runs
 from dfk.errors import UserError
 from dfk.files import write_json
 from dfk.runs import Run
@@ -161,21 +159,20 @@ def _record(
 
 
 def _print(model: str, folder: Path, record: dict[str, Any]) -> None:
-    table = Table(title=f"{model}, {len(record['runs'])} seeds, on validation")
-    table.add_column("run")
-    for name in ("ROC AUC", "accuracy"):
-        table.add_column(name, justify="right")
-    for name, metrics in record["runs"].items():
-        table.add_row(
-            name, f"{metrics['roc_auc']:.4f}", f"{metrics['accuracy']:.2%}"
-        )
-    table.add_section()
+    rows = [
+        (name, f"{metrics['roc_auc']:.4f}", f"{metrics['accuracy']:.2%}")
+        for name, metrics in record["runs"].items()
+    ]
     auc, accuracy = record["validation"].values()
-    table.add_row(
+    mean = (
         "mean (min to max)",
         "{mean:.4f} ({min:.4f} to {max:.4f})".format(**auc),
         "{mean:.2%} ({min:.2%} to {max:.2%})".format(**accuracy),
     )
-    Console(markup=False).print(table)
+    cli.print_table(
+        f"{model}, {len(record['runs'])} seeds, on validation",
+        ("run", "ROC AUC", "accuracy"),
+        [*rows, (), mean],
+    )
     print(f"Runs: {folder}")
     print(f"Next: python -m dfk.evaluate {folder}")

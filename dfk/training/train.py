@@ -11,9 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 from rich.console import Console
-from rich.table import Table
 
-from dfk import data, models
+from dfk import cli, data, models
 from dfk.data import FaceSplit
 from dfk.models import calibration, out_of_distribution
 from dfk.runs import Run, provenance
@@ -237,9 +236,6 @@ def _summarize(run: Run, model: keras.Model, record: dict[str, Any]) -> None:
     history = record["epochs"]
     best = max(history, key=quality)
     fitted = models.score_layer(model).calibration
-    table = Table(title=f"{model.name}, trained in {record['seconds']:.0f} s")
-    table.add_column("on validation")
-    table.add_column("", justify="right")
     validation = record["validation"]
     rows = [
         ("best epoch", f"{best['epoch']} of {history[-1]['epoch']}"),
@@ -252,8 +248,7 @@ def _summarize(run: Run, model: keras.Model, record: dict[str, Any]) -> None:
     if "val_blend_auc" in validation:
         auc = f"{validation['val_blend_auc']:.4f}"
         rows.insert(2, ("ROC AUC on self-blends", auc))
-    for row in rows:
-        table.add_row(*row)
-    Console(markup=False).print(table)
+    title = f"{model.name}, trained in {record['seconds']:.0f} s"
+    cli.print_table(title, ("on validation", ""), rows)
     print(f"Run: {run.path}")
     print(f"Next: python -m dfk.evaluate {run.path}")

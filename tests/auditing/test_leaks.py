@@ -70,7 +70,7 @@ def test_hashes_may_differ_in_40_of_256_bits(images, changed, pair):
 def test_a_mirror_image_is_a_duplicate(images):
     images.mirrored[70] = images.hashes[3]
     check, found = leaks.near_duplicates(images)
-    assert check.numbers["held_out_pictures"] == 1
+    assert check.numbers["held_out_images"] == 1
     assert found.similarity[0] == pytest.approx(1)
 
 
@@ -119,7 +119,7 @@ def test_a_group_in_two_splits_is_counted(images):
     check = leaks.crossing_groups(dataclasses.replace(images, groups=groups))
     assert check.verdict == "danger"
     assert check.numbers["crossing"] == 1
-    assert check.numbers["held_out_pictures"] == 3
+    assert check.numbers["held_out_images"] == 3
 
 
 def test_groups_within_a_split_are_fine(images):

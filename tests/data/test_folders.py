@@ -7,9 +7,9 @@ import tensorflow as tf
 from PIL import Image
 
 from dfk import data
-from dfk.data import folders
 from dfk.data.folder_faces import face_split, what_is_wrong
 from dfk.data.folders import ImageFolder
+from dfk.data.groups import read_groups
 from dfk.errors import UserError
 
 
@@ -199,7 +199,7 @@ def write_groups(tmp_path):
     def write(table):
         contents = table.encode() if isinstance(table, str) else table
         (tmp_path / "groups.csv").write_bytes(contents)
-        return folders.groups(tmp_path)
+        return read_groups(tmp_path)
 
     return write
 

@@ -118,7 +118,7 @@ def test_the_command_prints_the_record(run):
     done = command(run)
     assert done.returncode == 0, done.stderr
     for words in (
-        "16 images in 16 groups",
+        "16 pictures in 16 groups",
         "above a probability of 0.5",
         "equal error rate",
         "1.000 to 1.000",
