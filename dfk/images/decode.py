@@ -8,13 +8,15 @@ comes over the network, are the same tensor.
 
 import tensorflow as tf
 
+from dfk.images import sizes
 from dfk.images.orientation import upright
+from dfk.images.sizes import MAX_PIXELS
 
-# A small file can claim to hold an image that would fill a server's memory.
-# 67 million pixels are three times what a professional camera takes.
-MAX_PIXELS = 1 << 26
-# In bytes: the longest header of a BMP, and a palette of 256 colours.
-_HEADER = 14 + 124 + 1024
+# Changes whenever the same bytes give other pixels: caches depend on it.
+PIPELINE_VERSION = 2
+FORMATS = "JPEG, PNG, WebP or BMP"
+
+_NOT_AN_IMAGE = "not a picture that can be decoded"
 
 
 def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
@@ -31,8 +33,7 @@ def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
         uint8 `[image_size, image_size, 3]`, RGB in 0..255.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are not an image, or one of
-            more than `MAX_PIXELS` pixels.
+        tf.errors.InvalidArgumentError: as `read` does.
 
     Example:
         >>> decode(tf.io.read_file("face.jpg"), 128).shape
@@ -44,9 +45,14 @@ def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
 def read(image_bytes: tf.Tensor) -> tf.Tensor:
     """Decodes one image and turns it upright.
 
-    Reads JPEG, PNG, still WebP, BMP and GIF (the first frame), also grey, with
-    a palette or with an alpha channel. A BMP with a palette of colours is
-    refused, since TensorFlow ignores the palette.
+    Reads JPEG, PNG, still WebP and BMP, also grey, with a palette or with an
+    alpha channel; what is transparent shows white. A BMP with a palette of
+    colours is refused, since TensorFlow ignores the palette; a GIF, since its
+    256 colours hide what a detector looks for.
+
+    No image takes more than 3 GiB while it is decoded: one of more than
+    `MAX_PIXELS` is refused, but a JPEG of up to `sizes.MAX_JPEG_PIXELS` is
+    decoded at half its size, as its format allows.
 
     Args:
         image_bytes: string scalar, an encoded image.
@@ -55,94 +61,86 @@ def read(image_bytes: tf.Tensor) -> tf.Tensor:
         uint8 `[H, W, 3]`, RGB in 0..255.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are not an image, a BMP with
-            a palette of colours, or an image of more than `MAX_PIXELS`
-            pixels.
+        tf.errors.InvalidArgumentError: the bytes are not an image, or one that
+            is refused. `why_unreadable` says which.
 
     Example:
         >>> read(tf.io.read_file("photograph.jpg")).shape
         TensorShape([1080, 1920, 3])
     """
-    claimed = tf.reduce_prod(_claimed_shape(image_bytes))
+    # A Python string would make a new graph of each function it is passed to.
+    image_bytes = tf.convert_to_tensor(image_bytes, tf.string)
+    size = sizes.claimed(image_bytes)
     # The raw operation, since tf.debugging.Assert adds a branch.
-    small_enough = tf.raw_ops.Assert(
-        condition=claimed <= MAX_PIXELS, data=["too many pixels", claimed]
-    )
+    accepted = tf.raw_ops.Assert(condition=size >= 0, data=["refused", size])
     # In eager mode the assertion has run already, and returns None.
-    with tf.control_dependencies([small_enough] if small_enough else []):
-        pixels = tf.io.decode_image(
-            image_bytes, channels=3, expand_animations=False
-        )
+    with tf.control_dependencies([accepted] if accepted else []):
+        return _pixels(image_bytes, size)
+
+
+def _pixels(image_bytes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Decodes an image that is not refused, of so many pixels."""
+    # JPEG, the most usual format, skips all others as a single operation, since
+    # that function is not inlined.
+    pixels = tf.cond(
+        sizes.is_jpeg(image_bytes) & (size <= MAX_PIXELS),
+        lambda: tf.io.decode_jpeg(image_bytes, channels=3),
+        lambda: _unusual(image_bytes),
+    )
     return upright(pixels, image_bytes)
 
 
-def _claimed_shape(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Reads the sides in an image's header, int64 `[2]`, without decoding.
-
-    They are zeros for a BMP, whose file is as large as its image; but a BMP
-    with a palette of colours gets far too many pixels, so that it is refused.
-    """
-    # Branches cost more than everything else here. So there is only one, for
-    # JPEG, the most usual format. The other side is not inlined, so that a
-    # JPEG skips a single operation.
-    return tf.cond(
-        tf.equal(tf.strings.substr(image_bytes, 0, 3), b"\xff\xd8\xff"),
-        lambda: tf.cast(tf.io.extract_jpeg_shape(image_bytes)[:2], tf.int64),
-        lambda: _claimed_by_header(image_bytes),
-    )
-
-
 @tf.function(autograph=False, experimental_attributes={"_noinline": True})
-def _claimed_by_header(image_bytes: tf.Tensor) -> tf.Tensor:
-    # Padded, since nothing could be read of a file that is shorter.
-    start = tf.strings.substr(image_bytes, 0, _HEADER)
-    start = tf.strings.substr(start + b"\0" * _HEADER, 0, _HEADER)
-    header = tf.cast(tf.io.decode_raw(start, tf.uint8), tf.int64)
+def _unusual(image_bytes: tf.Tensor) -> tf.Tensor:
+    def any_other() -> tf.Tensor:
+        return tf.io.decode_image(
+            image_bytes, channels=3, expand_animations=False
+        )
 
-    def sides(first: int, weights: list[int]) -> tf.Tensor:
-        """Reads two numbers whose bytes have these weights."""
-        two = header[first : first + 2 * len(weights)]
-        return tf.reduce_sum(tf.reshape(two, [2, -1]) * weights, axis=1)
+    def with_alpha(channels: int) -> tf.Tensor:
+        pixels = tf.io.decode_image(
+            image_bytes, channels=channels, expand_animations=False
+        )
+        opaque = tf.fill(tf.shape(pixels)[:2], tf.constant(255, tf.uint8))
+        return _on_white(tf.concat([pixels, opaque[..., None]], 2)[..., :4])
 
-    def starts_with(signature: bytes) -> tf.Tensor:
-        return tf.reduce_all(header[: len(signature)] == list(signature))
-
-    found = tf.where(
-        starts_with(b"\x89PNG"), sides(16, [1 << 24, 1 << 16, 1 << 8, 1]), 0
+    starts_with = sizes.starts_with
+    return tf.case(
+        [
+            (
+                sizes.is_jpeg(image_bytes),
+                lambda: tf.io.decode_jpeg(image_bytes, channels=3, ratio=2),
+            ),
+            (starts_with(image_bytes, b"\x89PNG"), lambda: with_alpha(4)),
+            # TensorFlow adds no alpha channel to a WebP, and takes none away.
+            (starts_with(image_bytes, b"RIFF"), lambda: with_alpha(0)),
+        ],
+        default=any_other,
     )
-    found = tf.where(starts_with(b"GIF8"), sides(6, [1, 1 << 8]), found)
-    coloured = starts_with(b"BM") & (header[28] < 24) & ~_has_greys(header)
-    found = tf.where(coloured, tf.constant(MAX_PIXELS, tf.int64), found)
-    return tf.where(starts_with(b"RIFF"), _sides_of_webp(header), found)
 
 
-def _has_greys(bmp: tf.Tensor) -> tf.Tensor:
-    """Whether a BMP's palette gives each number the grey of that number."""
-    pixels = bmp[10] + 256 * bmp[11]
-    start = tf.clip_by_value(pixels - 1024, 0, _HEADER - 1024)
-    palette = tf.reshape(bmp[start : start + 1024], [256, 4])
-    greys = tf.range(256, dtype=tf.int64)[:, None]
-    return tf.reduce_all(palette[:, :3] == greys)
+def _on_white(pixels: tf.Tensor) -> tf.Tensor:
+    """What shows of uint8 `[H, W, 4]` on white, uint8 `[H, W, 3]`."""
+    colours, alpha = pixels[..., :3], pixels[..., 3:]
+
+    def composite() -> tf.Tensor:
+        # In 16 bits, which take half the memory of floats.
+        darkness = tf.cast(255 - colours, tf.uint16) * tf.cast(alpha, tf.uint16)
+        return 255 - tf.cast((darkness + 127) // 255, tf.uint8)
+
+    is_opaque = tf.reduce_all(alpha == 255)
+    return tf.cond(is_opaque, lambda: colours, composite)
 
 
-def _sides_of_webp(header: tf.Tensor) -> tf.Tensor:
-    """Reads the first chunk: lossy, lossless, or extended (RFC 9649)."""
+def why_unreadable(image_bytes: bytes) -> str:
+    """Why an image cannot be read, in words; empty if it can be.
 
-    def number(first: int, count: int) -> tf.Tensor:
-        weights = [1 << 8 * place for place in range(count)]
-        return tf.reduce_sum(header[first : first + count] * weights)
-
-    lossless = number(21, 4)
-    sides = {
-        b" ": [number(26, 2) % (1 << 14), number(28, 2) % (1 << 14)],
-        b"L": [lossless % (1 << 14) + 1, lossless // (1 << 14) % (1 << 14) + 1],
-        b"X": [number(24, 3) + 1, number(27, 3) + 1],
-    }
-    kind = header[15]
-    return tf.reduce_sum(
-        [tf.where(kind == k[0], tf.stack(two), 0) for k, two in sides.items()],
-        axis=0,
-    )
+    Example:
+        >>> why_unreadable(b"GIF89a")
+        'a GIF, whose 256 colours hide what tells fakes: pass a JPEG, ...'
+    """
+    *_, (reason,) = decode_batch(tf.constant([image_bytes]), image_size=8)
+    return reason.numpy().decode()
 
 
 def center_crop_resize(pixels: tf.Tensor, image_size: int) -> tf.Tensor:
@@ -175,7 +173,7 @@ def center_crop_resize(pixels: tf.Tensor, image_size: int) -> tf.Tensor:
 
 def decode_batch(
     image_bytes: tf.Tensor, image_size: int
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Decodes a batch in which some entries may not be images.
 
     It works inside a served graph. `tf.map_fn` would fail the whole batch on
@@ -187,29 +185,46 @@ def decode_batch(
         image_size: the side of the results, in pixels.
 
     Returns:
-        A pair: uint8 `[N, image_size, image_size, 3]`, zeros where an image
-        is unreadable; and bool `[N]`, True where it is readable.
+        Three tensors: uint8 `[N, image_size, image_size, 3]`, zeros where an
+        image is unreadable; bool `[N]`, True where it is readable; and string
+        `[N]`, why it is not, or empty.
     """
     count = tf.shape(image_bytes, out_type=tf.int64)[0]
     shape = (image_size, image_size, 3)
+
+    def decode_one(index, data):
+        size = sizes.claimed(data)
+        pixels = tf.cond(
+            size >= 0,
+            lambda: center_crop_resize(_pixels(data, size), image_size),
+            lambda: tf.zeros(shape, tf.uint8),
+        )
+        return index, tf.ensure_shape(pixels, shape), size
+
     # One extra row, which is dropped again: there must be a batch even when no
     # image is readable.
     last = tf.data.Dataset.from_tensors(
-        (tf.expand_dims(count, 0)[0], tf.zeros(shape, tf.uint8))
-    )
-    readable = (
-        tf.data.Dataset.from_tensor_slices((tf.range(count), image_bytes))
-        .map(
-            lambda i, data: (i, decode(data, image_size)),
-            num_parallel_calls=tf.data.AUTOTUNE,
+        (
+            tf.expand_dims(count, 0)[0],
+            tf.zeros(shape, tf.uint8),
+            tf.constant(0, tf.int64),
         )
+    )
+    decoded = (
+        tf.data.Dataset.from_tensor_slices((tf.range(count), image_bytes))
+        .map(decode_one, num_parallel_calls=tf.data.AUTOTUNE)
         .ignore_errors()
         .concatenate(last)
         .batch(count + 1)
     )
-    indices, pixels = readable.get_single_element()
-    images = tf.scatter_nd(indices[:, None], pixels, [count + 1, *shape])
-    ok = tf.scatter_nd(
-        indices[:, None], tf.ones_like(indices, tf.int32), [count + 1]
+    indices, pixels, found = decoded.get_single_element()
+    places = indices[:, None]
+    images = tf.scatter_nd(places, pixels, [count + 1, *shape])
+    # 0 is left for what failed to decode.
+    kept = tf.where(found >= 0, tf.ones_like(found), found)
+    state = tf.scatter_nd(places, kept, [count + 1])[:-1]
+    refusal = sizes.why_refused(image_bytes, state)
+    reason = tf.where(
+        state < 0, refusal, tf.where(state > 0, "", _NOT_AN_IMAGE)
     )
-    return images[:-1], tf.cast(ok[:-1], tf.bool)
+    return images[:-1], state > 0, reason

@@ -1,22 +1,29 @@
-"""The Exif orientation of a JPEG, read and applied in TensorFlow operations.
+"""The Exif orientation of an image, read and applied in TensorFlow operations.
 
 A phone stores most portraits lying on their side, with a tag that says how to
 turn them. Viewers show such an image upright. A detector must see it upright
 too, since it was trained on upright faces.
 
+Exif lies in a segment of a JPEG, or in a chunk of a PNG or WebP, anywhere in
+the file. They follow each other, each with its length.
+
 Reference:
     "Exchangeable image file format for digital still cameras: Exif Version
-    2.32" (CIPA DC-008-2019), 4.5.4 and 4.6.4.A, the tag `Orientation`.
+    2.32" (CIPA DC-008-2019), 4.5.4 and 4.6.4.A, the tag `Orientation`; PNG
+    (Third Edition), 11.3.3.2 `eXIf`; RFC 9649, 2.7.1.5 `EXIF`.
 """
+
+from collections.abc import Callable
 
 import tensorflow as tf
 
-# How a JPEG begins, and the markers of the segments that are read: JFIF, which
-# comes first where there is one, and Exif.
-_START, _JFIF, _EXIF = b"\xff\xd8", b"\xff\xe0", b"\xff\xe1"
+from dfk.images import sizes
+
 _NAME = b"Exif\0\0"
-# No segment is longer, in bytes.
+# The bytes that are read of Exif; a JPEG's segment is no longer.
 _LONGEST = 1 << 16
+# An image has a dozen segments or chunks; a file may claim millions.
+_MOST_PARTS = 500
 # Bytes of an entry: two each for tag and type, four each for count and value.
 _ENTRY = 12
 # Cameras write a dozen entries; a file may claim 65,535.
@@ -41,7 +48,7 @@ def upright(pixels: tf.Tensor, image_bytes: tf.Tensor) -> tf.Tensor:
     # The only branch. Without Exif, this test is all that an image costs, since
     # the function that is not inlined is a single operation to skip.
     may_have_exif = tf.strings.regex_full_match(
-        tf.strings.substr(image_bytes, 0, _LONGEST), r"\C*Exif\C*"
+        image_bytes, r"\C*(?:Exif|eXIf|EXIF)\C*"
     )
     turned = tf.cond(
         may_have_exif,
@@ -81,14 +88,14 @@ def _step(orientation: tf.Tensor, backwards: tuple[int, ...]) -> tf.Tensor:
 
 
 def orientation(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Reads the Exif tag that says how a JPEG must be turned.
+    """Reads the Exif tag that says how an image must be turned.
 
     Args:
         image_bytes: string scalar, an encoded image.
 
     Returns:
-        int32 scalar in 1..8. It is 1, upright as stored, where the image is
-        no JPEG, or has no such tag, or an invalid one.
+        int32 scalar in 1..8. It is 1, upright as stored, where the image has
+        no such tag, or an invalid one.
 
     Example:
         >>> int(orientation(tf.io.read_file("phone.jpg")))
@@ -133,18 +140,82 @@ def orientation(image_bytes: tf.Tensor) -> tf.Tensor:
 
 
 def _exif(image_bytes: tf.Tensor) -> tf.Tensor:
-    """The `_LONGEST` bytes of a JPEG's Exif segment; zeros if there is none."""
-    # Padded, so that no read goes past the end, whatever lengths a file claims.
-    data = image_bytes + b"\0" * (3 * _LONGEST)
-    is_jpeg = tf.strings.substr(data, 0, 2) == _START
-    has_jfif = tf.strings.substr(data, 2, 2) == _JFIF
-    # Numbers in a JPEG are big-endian.
-    length = tf.io.decode_raw(
-        tf.strings.substr(data, 4, 2), tf.uint16, little_endian=False
-    )[0]
-    place = tf.where(has_jfif, 4 + tf.cast(length, tf.int32), 2)
-    is_exif = (tf.strings.substr(data, place, 2) == _EXIF) & (
-        tf.strings.substr(data, place + 4, 6) == _NAME
+    """The first `_LONGEST` bytes of an image's Exif; zeros if it has none."""
+    # Padded, so that no read goes past the end.
+    data = image_bytes + b"\0" * (2 * _LONGEST)
+    end = tf.strings.length(image_bytes)
+    place = tf.case(
+        [
+            (
+                sizes.starts_with(image_bytes, signature),
+                lambda first=first, part=part: _find(data, first, end, part),
+            )
+            for signature, first, part in (
+                (b"\xff\xd8\xff", 2, _jpeg_segment),
+                (b"\x89PNG", 8, _png_chunk),
+                (b"RIFF", 12, _webp_chunk),
+            )
+        ],
+        default=lambda: -1,
     )
-    segment = tf.strings.substr(data, place + 10, _LONGEST)
-    return tf.where(is_jpeg & is_exif, segment, b"\0" * _LONGEST)
+    # A JPEG's segment begins with a name; some writers put it into a WebP too.
+    start = tf.maximum(place, 0)
+    named = tf.equal(tf.strings.substr(data, start, len(_NAME)), _NAME)
+    start += tf.where(named, len(_NAME), 0)
+    found = tf.strings.substr(data, start, _LONGEST)
+    return tf.where(place < 0, b"\0" * _LONGEST, found)
+
+
+def _find(
+    data: tf.Tensor, first: int, end: tf.Tensor, read_part: Callable
+) -> tf.Tensor:
+    """Where the content of the part with Exif begins, or -1."""
+
+    def step(place, found):
+        is_exif, content, following = read_part(data, place)
+        return following, tf.where(is_exif, content, found)
+
+    _, found = tf.while_loop(
+        lambda place, found: (found < 0) & (place >= 0) & (place < end),
+        step,
+        (first, -1),
+        maximum_iterations=_MOST_PARTS,
+    )
+    return found
+
+
+# Each reads the part at a place: whether it holds Exif, where its content
+# begins, and where the next part does. Lengths over 2 GiB become negative, and
+# end the search.
+
+
+def _jpeg_segment(data: tf.Tensor, place: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    marker = tf.strings.substr(data, place, 2)
+    name = tf.strings.substr(data, place + 4, len(_NAME))
+    is_exif = tf.equal(marker, b"\xff\xe1") & tf.equal(name, _NAME)
+    length = _number(data, place + 2, [1 << 8, 1])
+    # Behind the start of a scan, or where no marker is, there are no segments.
+    ends = tf.equal(marker, b"\xff\xda") | tf.not_equal(
+        tf.strings.substr(data, place, 1), b"\xff"
+    )
+    return is_exif, place + 4, tf.where(ends, -1, place + 2 + length)
+
+
+def _png_chunk(data: tf.Tensor, place: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    is_exif = tf.equal(tf.strings.substr(data, place + 4, 4), b"eXIf")
+    length = _number(data, place, [1 << 24, 1 << 16, 1 << 8, 1])
+    return is_exif, place + 8, tf.where(length < 0, -1, place + 12 + length)
+
+
+def _webp_chunk(data: tf.Tensor, place: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    is_exif = tf.equal(tf.strings.substr(data, place, 4), b"EXIF")
+    length = _number(data, place + 4, [1, 1 << 8, 1 << 16, 1 << 24])
+    following = place + 8 + length + length % 2
+    return is_exif, place + 8, tf.where(length < 0, -1, following)
+
+
+def _number(data: tf.Tensor, place: tf.Tensor, weights: list[int]) -> tf.Tensor:
+    """Reads bytes of these weights as an int32."""
+    numbers = tf.strings.substr(data, place, len(weights))
+    numbers = tf.cast(tf.io.decode_raw(numbers, tf.uint8), tf.int32)
+    return tf.reduce_sum(numbers * weights)
