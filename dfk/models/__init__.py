@@ -32,6 +32,7 @@ from dfk.models.weights import load
 # Importing a detector's file registers it. They come last, so that a file may
 # import what it needs from `dfk.models`.
 from dfk.models import (  # noqa: F401
+    clip,
     cnn,
     efficientnet,
     efficientnet_lite,

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from dfk.models.out_of_distribution import OutOfDistributionScore
 
 # From the pooled maps of the backbone to the score, in the graph's order.
+WITH_FLIPS = "with_flips"
 POOLED = "pooled"
 FEATURES = "features"
 OOD_SCORE = "ood_score"
 FEATURES_NORM = "features_norm"
 LOGIT = "logit"
 FAKE_PROBABILITY = "fake_probability"
+# The backbone's own embedding, which only some detectors have.
+EMBEDDING = "embedding"
 # Layers with weights that are no part of a backbone.
 HEAD = (OOD_SCORE, FEATURES_NORM, LOGIT, FAKE_PROBABILITY)
 # What a model must have to be a detector.
