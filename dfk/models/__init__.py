@@ -14,6 +14,8 @@ from dfk.models.head import pooled_flips
 from dfk.models.named_layers import (
     backbone_layers,
     embedder,
+    embedding_model,
+    knows_families,
     logit_model,
     ood_layer,
     score_layer,
@@ -48,7 +50,9 @@ __all__ = [
     "backbone_layers",
     "build",
     "embedder",
+    "embedding_model",
     "get",
+    "knows_families",
     "load",
     "logit_model",
     "names",

@@ -15,7 +15,7 @@ import keras
 from keras import layers, ops
 
 from dfk.models import clip_weights
-from dfk.models.facenet import UnitLength
+from dfk.models.layers import UnitLength
 from dfk.models.named_layers import EMBEDDING
 from dfk.models.registry import Recipe, register
 

@@ -1,11 +1,12 @@
 """The head that every detector ends in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 
 from dfk.models import named_layers
 from dfk.models.calibration import CalibratedScore
+from dfk.models.families import FakeLogit
 from dfk.models.layers import (
     Enlarge,
     FlipAverage,
@@ -23,6 +24,7 @@ def assemble(
     native_size: int = 0,
     pooling: type[keras.layers.Layer] = MomentPooling,
     averages_flips: bool = True,
+    families: Sequence[str] = (),
 ) -> keras.Model:
     """Puts a detector together: backbone, flip averaging and head.
 
@@ -41,11 +43,13 @@ def assemble(
         pooling: the layer that makes one vector of each feature map.
         averages_flips: whether the features are the mean over an image and its
             mirror image.
+        families: the families of fakes; with two or more, each has a class.
 
     Returns:
         A model from images to `[N, 1]` probabilities of fake, with the layers
-        `features`, `ood_score`, `features_norm`, `features_dropout`, `logit`
-        and `fake_probability` at its end.
+        `features`, `ood_score`, `features_norm`, `features_dropout`,
+        `classes` (of several families), `logit` and `fake_probability` at its
+        end.
 
     Example:
         >>> conv = keras.layers.Conv2D(8, 3)
@@ -75,7 +79,14 @@ def assemble(
         name=named_layers.FEATURES_NORM,
     )(x)
     x = keras.layers.Dropout(0.3, dtype="float32", name="features_dropout")(x)
-    x = keras.layers.Dense(1, dtype="float32", name=named_layers.LOGIT)(x)
+    if len(families) > 1:
+        x = keras.layers.Dense(
+            1 + len(families), dtype="float32", name=named_layers.CLASSES
+        )(x)
+        logit = FakeLogit(list(families), name=named_layers.LOGIT)
+    else:
+        logit = keras.layers.Dense(1, dtype="float32", name=named_layers.LOGIT)
+    x = logit(x)
     x = CalibratedScore(dtype="float32", name=named_layers.FAKE_PROBABILITY)(x)
     return keras.Model(images, x, name=name)
 

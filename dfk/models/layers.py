@@ -118,6 +118,15 @@ class FlipPairs(keras.layers.Layer):
         return super().get_config() | {"flips": self.flips}
 
 
+@keras.saving.register_keras_serializable("dfk")
+class UnitLength(keras.layers.Layer):
+    """Scales each row of `[N, D]` to Euclidean length 1."""
+
+    def call(self, x):
+        """Normalises along the last axis."""
+        return ops.normalize(x, axis=-1, order=2)
+
+
 def normalize(
     x: keras.KerasTensor, name: str, activate: bool = True
 ) -> keras.KerasTensor:

@@ -10,7 +10,7 @@ fake, not half fake.
 import dataclasses
 import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,7 +204,10 @@ def get(name: str) -> Detector:
 
 
 def build(
-    name: str, image_size: int = 128, weights: str = "default"
+    name: str,
+    image_size: int = 128,
+    weights: str = "default",
+    families: Sequence[str] = (),
 ) -> keras.Model:
     """Builds a detector.
 
@@ -214,6 +217,7 @@ def build(
         weights: `default`, another name that the detector knows, `none` for
             random weights, or the path of a `.keras` detector or a weights
             file whose layers have the detector's names.
+        families: the families of fakes; with two or more, each has a class.
 
     Returns:
         A model from `[N, S, S, 3]` RGB pixels in 0..255 to `[N, 1]`
@@ -236,6 +240,7 @@ def build(
         detector.native_size,
         detector.pooling,
         detector.averages_flips,
+        families,
     )
     _load_weights(model, detector, weights)
     return model
