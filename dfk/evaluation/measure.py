@@ -20,7 +20,7 @@ from dfk.evaluation.statistics import SEED
 from dfk.files import write_json
 from dfk.models.calibration import Calibration
 from dfk.models.conformal import OUT_OF_DISTRIBUTION
-from dfk.prediction.signatures import forward_pass
+from dfk.prediction.signatures import answers, forward_pass
 from dfk.progress import track
 from dfk.runs import Run, provenance
 
@@ -224,8 +224,8 @@ def score(
 
     Returns:
         All that the examples hold but their images, and the `probabilities`,
-        `ood_score`, `verdicts` and `reasons` of `Scores`, each `[N]`; nothing
-        without examples.
+        `ood_score`, `verdicts`, `reasons` and `families` of `Scores`, each
+        `[N]`; nothing without examples.
     """
     network = _compiled(detector)
     batches = examples.batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
@@ -257,13 +257,13 @@ def _compiled(
     @tf.function
     def run(images: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = network(tf.cast(images, tf.float32))
-        probability, ood_score = outputs.probability, outputs.ood_score
-        verdicts = models.verdicts(probability, ood_score, limits)
+        found = answers(outputs, limits)
         return {
-            "probabilities": probability,
-            "ood_score": ood_score,
-            "verdicts": verdicts["verdict"],
-            "reasons": verdicts["reason"],
+            "probabilities": found["fake_probability"],
+            "ood_score": outputs.ood_score,
+            "verdicts": found["verdict"],
+            "reasons": found["reason"],
+            "families": found["family"],
         }
 
     images = tf.TensorSpec([None, *detector.input_shape[1:]], tf.uint8)

@@ -30,6 +30,7 @@ _TITLES = (
     "ood_score",
     "verdict",
     "reason",
+    "family",
 )
 
 
@@ -82,6 +83,7 @@ class Scores(NamedTuple):
         ood_score: float32 `[N]`; above 1 is unlike the training images.
         verdicts: str `[N]`: `real`, `fake` or `uncertain`.
         reasons: str `[N]`, why a verdict is `uncertain`, or empty.
+        families: str `[N]`, the family that a fake resembles, or empty.
     """
 
     ids: np.ndarray
@@ -91,6 +93,7 @@ class Scores(NamedTuple):
     ood_score: np.ndarray
     verdicts: np.ndarray
     reasons: np.ndarray
+    families: np.ndarray
 
     @property
     def correct(self) -> np.ndarray:

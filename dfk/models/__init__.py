@@ -14,6 +14,8 @@ from dfk.models.head import pooled_flips
 from dfk.models.named_layers import (
     backbone_layers,
     embedder,
+    embedding_model,
+    knows_families,
     logit_model,
     ood_layer,
     score_layer,
@@ -32,6 +34,7 @@ from dfk.models.weights import load
 # Importing a detector's file registers it. They come last, so that a file may
 # import what it needs from `dfk.models`.
 from dfk.models import (  # noqa: F401
+    clip,
     cnn,
     efficientnet,
     efficientnet_lite,
@@ -47,7 +50,9 @@ __all__ = [
     "backbone_layers",
     "build",
     "embedder",
+    "embedding_model",
     "get",
+    "knows_families",
     "load",
     "logit_model",
     "names",

@@ -7,7 +7,7 @@ import keras
 from dfk import models
 from dfk.errors import UserError
 from dfk.models import facenet
-from dfk.models.layers import FlipAverage, Resize, WithFlips
+from dfk.models.layers import FlipAverage, Resize, UnitLength, WithFlips
 from dfk.models.weights import load_by_name
 
 # Of detectors without a size of their own: that of most ImageNet weights.
@@ -60,7 +60,7 @@ def _recognizer(image_size: int) -> keras.Model:
     x = facenet.ImageStandardization(name="standardize")(x)
     x = WithFlips(name="with_flips")(x)
     x = FlipAverage(name="flip_average")(network(x))
-    x = facenet.UnitLength(name="embedding")(x)
+    x = UnitLength(name="embedding")(x)
     return keras.Model(images, x, name="facenet_recognizer")
 
 
@@ -72,7 +72,7 @@ def _pretrained(name: str, image_size: int | None) -> keras.Model:
             "folder of its run."
         )
     size = image_size or detector.native_size or _USUAL_SIZE
-    return _features(models.build(name, size))
+    return models.embedding_model(models.build(name, size))
 
 
 def _trained(path: str, image_size: int | None) -> keras.Model:
@@ -83,11 +83,4 @@ def _trained(path: str, image_size: int | None) -> keras.Model:
             f"The detector {path} takes pictures of {takes} pixels: use that "
             f"size. Received: {image_size} pixels."
         )
-    return _features(detector)
-
-
-def _features(detector: keras.Model) -> keras.Model:
-    """A detector's features, scaled as its `embed` signature scales them."""
-    embedder = models.embedder(detector)
-    x = facenet.UnitLength(name="embedding")(embedder.output)
-    return keras.Model(embedder.input, x, name=f"{detector.name}_features")
+    return models.embedding_model(detector)

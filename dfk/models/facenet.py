@@ -17,6 +17,7 @@ from keras import layers, ops
 from keras_facenet.metadata import MODEL_METADATA
 
 from dfk import download
+from dfk.models.layers import UnitLength
 from dfk.models.registry import Recipe, register
 from dfk.models.weights import load_by_name
 
@@ -84,15 +85,6 @@ class ScaledResidual(layers.Layer):
     def get_config(self):
         """The configuration, for saving."""
         return super().get_config() | {"scale": self.scale}
-
-
-@keras.saving.register_keras_serializable("dfk")
-class UnitLength(layers.Layer):
-    """Scales each row of `[N, D]` to Euclidean length 1."""
-
-    def call(self, x):
-        """Normalises along the last axis."""
-        return ops.normalize(x, axis=-1, order=2)
 
 
 def inception_resnet_v1(x: keras.KerasTensor) -> dict[str, keras.KerasTensor]:

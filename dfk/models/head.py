@@ -1,11 +1,12 @@
 """The head that every detector ends in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 
 from dfk.models import named_layers
 from dfk.models.calibration import CalibratedScore
+from dfk.models.families import FakeLogit
 from dfk.models.layers import (
     Enlarge,
     FlipAverage,
@@ -21,6 +22,9 @@ def assemble(
     image_size: int,
     backbone: Callable[[keras.KerasTensor], list[keras.KerasTensor]],
     native_size: int = 0,
+    pooling: type[keras.layers.Layer] = MomentPooling,
+    averages_flips: bool = True,
+    families: Sequence[str] = (),
 ) -> keras.Model:
     """Puts a detector together: backbone, flip averaging and head.
 
@@ -36,11 +40,16 @@ def assemble(
         backbone: from pixels `[N, S, S, 3]` in 0..255 to feature maps
             `[N, h, w, c]`, from early to late.
         native_size: smaller images are enlarged to this side.
+        pooling: the layer that makes one vector of each feature map.
+        averages_flips: whether the features are the mean over an image and its
+            mirror image.
+        families: the families of fakes; with two or more, each has a class.
 
     Returns:
         A model from images to `[N, 1]` probabilities of fake, with the layers
-        `features`, `ood_score`, `features_norm`, `features_dropout`, `logit`
-        and `fake_probability` at its end.
+        `features`, `ood_score`, `features_norm`, `features_dropout`,
+        `classes` (of several families), `logit` and `fake_probability` at its
+        end.
 
     Example:
         >>> conv = keras.layers.Conv2D(8, 3)
@@ -51,13 +60,15 @@ def assemble(
     x = images
     if image_size < native_size:
         x = Enlarge(native_size, dtype="float32", name="enlarge")(x)
-    x = WithFlips(dtype="float32", name="with_flips")(x)
-    pooled = [MomentPooling(dtype="float32")(maps) for maps in backbone(x)]
+    if averages_flips:
+        x = WithFlips(dtype="float32", name=named_layers.WITH_FLIPS)(x)
+    pooled = [pooling(dtype="float32")(maps) for maps in backbone(x)]
     # Also of a single stage, so that every detector has this layer.
     x = keras.layers.Concatenate(name=named_layers.POOLED, dtype="float32")(
         pooled
     )
-    x = FlipAverage(name=named_layers.FEATURES, dtype="float32")(x)
+    average = FlipAverage if averages_flips else keras.layers.Identity
+    x = average(name=named_layers.FEATURES, dtype="float32")(x)
     x = OutOfDistributionScore(name=named_layers.OOD_SCORE, dtype="float32")(x)
     x = keras.layers.BatchNormalization(
         center=False,
@@ -68,20 +79,30 @@ def assemble(
         name=named_layers.FEATURES_NORM,
     )(x)
     x = keras.layers.Dropout(0.3, dtype="float32", name="features_dropout")(x)
-    x = keras.layers.Dense(1, dtype="float32", name=named_layers.LOGIT)(x)
+    if len(families) > 1:
+        x = keras.layers.Dense(
+            1 + len(families), dtype="float32", name=named_layers.CLASSES
+        )(x)
+        logit = FakeLogit(list(families), name=named_layers.LOGIT)
+    else:
+        logit = keras.layers.Dense(1, dtype="float32", name=named_layers.LOGIT)
+    x = logit(x)
     x = CalibratedScore(dtype="float32", name=named_layers.FAKE_PROBABILITY)(x)
     return keras.Model(images, x, name=name)
 
 
 def pooled_flips(detector: keras.Model) -> keras.Model:
-    """The part of a detector from images to the features of both flips.
+    """The part of a detector from images to the features of their flips.
 
     Args:
         detector: a model from `dfk.models.build` or `dfk.models.load`.
 
     Returns:
         A model that shares the detector's layers and gives `[N, 2, D]`: the
-        features of each image, and those of its mirror image.
+        features of each image, and those of its mirror image. Of a detector
+        that takes images as they come, `[N, 1, D]`.
     """
     pooled = detector.get_layer(named_layers.POOLED).output
-    return keras.Model(detector.input, FlipPairs(name="flips")(pooled))
+    names = {layer.name for layer in detector.layers}
+    flips = FlipPairs(2 if named_layers.WITH_FLIPS in names else 1)
+    return keras.Model(detector.input, flips(pooled))

@@ -98,12 +98,33 @@ class FlipAverage(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("dfk")
 class FlipPairs(keras.layers.Layer):
-    """Pairs the features of both flips: `[2N, D]` to `[N, 2, D]`."""
+    """Puts the features of an image's flips together: `[FN, D]` to `[N, F, D]`.
+
+    Args:
+        flips: F, 2 with the mirror images of `WithFlips`, 1 without.
+    """
+
+    def __init__(self, flips: int, **kwargs):
+        super().__init__(**kwargs)
+        self.flips = flips
 
     def call(self, features):
-        """Regroups the two halves of the batch."""
-        flips = ops.reshape(features, (2, -1, features.shape[-1]))
-        return ops.transpose(flips, (1, 0, 2))
+        """Regroups the parts of the batch."""
+        shape = (self.flips, -1, features.shape[-1])
+        return ops.transpose(ops.reshape(features, shape), (1, 0, 2))
+
+    def get_config(self):
+        """The configuration, for saving."""
+        return super().get_config() | {"flips": self.flips}
+
+
+@keras.saving.register_keras_serializable("dfk")
+class UnitLength(keras.layers.Layer):
+    """Scales each row of `[N, D]` to Euclidean length 1."""
+
+    def call(self, x):
+        """Normalises along the last axis."""
+        return ops.normalize(x, axis=-1, order=2)
 
 
 def normalize(

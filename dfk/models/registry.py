@@ -10,7 +10,7 @@ fake, not half fake.
 import dataclasses
 import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from dfk.download import UnavailableError
 from dfk.errors import UserError
 from dfk.images.augment import Augmentation
 from dfk.models import head
-from dfk.models.weights import load_by_name
+from dfk.models.layers import MomentPooling
+from dfk.models.weights import copy, load, load_by_name
 
 Backbone = Callable[[keras.KerasTensor], list[keras.KerasTensor]]
 WeightLoader = Callable[[keras.Model], None]
@@ -119,6 +120,10 @@ class Detector:
             default. Empty for a detector that is trained from scratch.
         native_size: smaller images are enlarged to this side inside the
             model, since the weights were trained at it.
+        pooling: the layer that makes one vector of each feature map.
+        averages_flips: whether the features are the mean over an image and its
+            mirror image.
+        read_weights: fills a model from a weights file.
     """
 
     name: str
@@ -127,6 +132,9 @@ class Detector:
     recipe: Recipe
     weights: dict[str, WeightLoader]
     native_size: int
+    pooling: type[keras.layers.Layer]
+    averages_flips: bool
+    read_weights: Callable[[keras.Model, Path], None]
 
     def resolve(self, weights: str) -> str:
         """The name of the weights that `default` stands for."""
@@ -145,6 +153,9 @@ def register(
     recipe: Recipe,
     weights: dict[str, WeightLoader] | None = None,
     native_size: int = 0,
+    pooling: type[keras.layers.Layer] = MomentPooling,
+    averages_flips: bool = True,
+    read_weights: Callable[[keras.Model, Path], None] = load_by_name,
 ) -> Callable[[Backbone], Backbone]:
     """Registers a backbone function as a detector; see `Detector`.
 
@@ -157,7 +168,15 @@ def register(
 
     def decorate(backbone: Backbone) -> Backbone:
         _DETECTORS[name] = Detector(
-            name, backbone, stages, recipe, weights or {}, native_size
+            name,
+            backbone,
+            stages,
+            recipe,
+            weights or {},
+            native_size,
+            pooling,
+            averages_flips,
+            read_weights,
         )
         return backbone
 
@@ -185,7 +204,10 @@ def get(name: str) -> Detector:
 
 
 def build(
-    name: str, image_size: int = 128, weights: str = "default"
+    name: str,
+    image_size: int = 128,
+    weights: str = "default",
+    families: Sequence[str] = (),
 ) -> keras.Model:
     """Builds a detector.
 
@@ -193,8 +215,9 @@ def build(
         name: one of `names()`.
         image_size: the side S of the square images it takes, in pixels.
         weights: `default`, another name that the detector knows, `none` for
-            random weights, or the path of a weights file whose layers have
-            the detector's names.
+            random weights, or the path of a `.keras` detector or a weights
+            file whose layers have the detector's names.
+        families: the families of fakes; with two or more, each has a class.
 
     Returns:
         A model from `[N, S, S, 3]` RGB pixels in 0..255 to `[N, 1]`
@@ -211,7 +234,13 @@ def build(
     """
     detector = get(name)
     model = head.assemble(
-        name, image_size, detector.backbone, detector.native_size
+        name,
+        image_size,
+        detector.backbone,
+        detector.native_size,
+        detector.pooling,
+        detector.averages_flips,
+        families,
     )
     _load_weights(model, detector, weights)
     return model
@@ -239,4 +268,7 @@ def _load_weights(model: keras.Model, detector: Detector, weights: str) -> None:
             f"{detector.name} knows no weights {weights!r}, and no file has "
             f"that path: pass one of {known}, or the path of a weights file."
         )
-    load_by_name(model, path)
+    if path.suffix == ".keras":
+        copy(load(path).layers, model, str(path))
+    else:
+        detector.read_weights(model, path)

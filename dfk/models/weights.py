@@ -79,15 +79,12 @@ def load_by_name(detector: keras.Model, path: Path) -> None:
 
     Args:
         detector: the model to fill.
-        path: a `.keras` detector, or a Keras `.h5` weights or model file. The
-            file may hold more layers than the backbone, not fewer.
+        path: a Keras `.h5` weights or model file, which may hold more layers
+            than the backbone, not fewer.
 
     Raises:
         UserError: the file is of another kind, or lacks layers.
     """
-    if path.suffix == ".keras":
-        copy(load(path).layers, detector, str(path))
-        return
     try:
         with h5py.File(path) as file:
             root = file.get("model_weights", file)

@@ -52,12 +52,14 @@ class LoadedDetector(Predictor):
         outputs = self._serving_default(
             image_bytes=tf.constant(image_bytes, tf.string)
         )
-        verdicts, reasons = (
+        texts = (
             [text.decode() for text in outputs[name].numpy()]
-            for name in ("verdict", "reason")
+            for name in ("verdict", "reason", "family")
+            # Exports of dfk 0.2 name no family.
+            if name in outputs
         )
         probabilities = outputs["fake_probability"].numpy().tolist()
-        return list(map(Score, probabilities, verdicts, reasons))
+        return list(map(Score, probabilities, *texts))
 
 
 def load(path: str | Path) -> LoadedDetector:

@@ -38,11 +38,13 @@ class Score:
         fake_probability: 0..1, NaN if the image is unreadable.
         verdict: `real`, `fake`, `uncertain` or `unreadable`.
         reason: why it is neither `real` nor `fake`, or empty.
+        family: the family of fakes that a fake resembles, or empty.
     """
 
     fake_probability: float
     verdict: str
     reason: str
+    family: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +78,8 @@ class Prediction:
             verdict, the probability and the reason are those of the face with
             the highest probability.
         reason: why the verdict is `uncertain`, or None.
-        family: the kind of forgery, which no detector names yet: None.
+        family: the family of fakes that a fake resembles, which proves
+            nothing; None where that is unclear.
         faces: the faces, the most certain one first; empty if the image was
             taken whole.
         detector: the detector's name.
@@ -258,13 +261,14 @@ def _crop_faces(name: str | None, data: bytes) -> _ReadImage:
 def _prediction(
     image: _ReadImage, scores: list[Score], detector: Predictor
 ) -> Prediction:
-    verdict, probability, reason, error = image.verdict, None, None, image.error
+    verdict, error = image.verdict, image.error
+    probability = reason = family = None
     if scores:
         # NaN compares as false, and would hide what comes after it.
         worst = max(scores, key=lambda s: _number(s.fake_probability, -1.0))
         verdict = worst.verdict
         probability = _number(worst.fake_probability)
-        reason = worst.reason or None
+        reason, family = worst.reason or None, worst.family or None
         if probability is None:
             reason, error = None, worst.reason
     return Prediction(
@@ -272,7 +276,7 @@ def _prediction(
         verdict=verdict,
         fake_probability=probability,
         reason=reason,
-        family=None,
+        family=family,
         faces=tuple(
             FacePrediction(
                 box=face.box,

@@ -1,8 +1,9 @@
 """The four signatures of a served detector, from bytes to verdicts.
 
 * `serving_default`: `image_bytes`, string `[N]`, to `fake_probability`,
-  float32 `[N]` in 0..1, `verdict`, string `[N]`, and `reason`, string `[N]`:
-  why the verdict is `uncertain` or `unreadable`, else empty.
+  float32 `[N]` in 0..1, `verdict`, string `[N]`, `reason`, string `[N]`: why
+  the verdict is `uncertain` or `unreadable`, else empty; and `family`, string
+  `[N]`: which family of fakes a fake resembles, empty where that is unclear.
 * `images`: `images`, float32 `[N, S, S, 3]`, RGB in 0..255, to the same.
 * `embed`: `image_bytes` to `embedding`, float32 `[N, D]` of length 1, a row of
   NaN for an unreadable image.
@@ -20,8 +21,10 @@ import tensorflow as tf
 from dfk import models
 from dfk.data.folders import LABELS
 from dfk.images.decode import decode_batch
+from dfk.models.named_layers import CLASSES, LOGIT
 
 _NAN = float("nan")
+_, _FAKE = LABELS
 
 
 class Outputs(NamedTuple):
@@ -30,12 +33,16 @@ class Outputs(NamedTuple):
     Args:
         probability: float32 `[N]` in 0..1, the calibrated probability of fake.
         ood_score: float32 `[N]`; above 1 is out of distribution.
-        features: float32 `[N, D]`, which both are computed from.
+        family: string `[N]`, the family of fakes that an image resembles if
+            it is fake; empty where that is unclear.
+        embedding: float32 `[N, E]` of length 1: the backbone's own embedding,
+            or else the features.
     """
 
     probability: tf.Tensor
     ood_score: tf.Tensor
-    features: tf.Tensor
+    family: tf.Tensor
+    embedding: tf.Tensor
 
 
 def forward_pass(detector: keras.Model) -> Callable[[tf.Tensor], Outputs]:
@@ -52,16 +59,46 @@ def forward_pass(detector: keras.Model) -> Callable[[tf.Tensor], Outputs]:
         >>> forward_pass(load("runs/facenet"))(images).probability
         <tf.Tensor: shape=(1,), dtype=float32, numpy=array([0.93], ...)>
     """
-    network = keras.Model(
-        detector.input, [detector.output, models.embedder(detector).output]
-    )
-    ood = models.ood_layer(detector)
+    parts = {
+        "probability": detector.output,
+        "features": models.embedder(detector).output,
+        "embedding": models.embedding_model(detector).output,
+    }
+    if models.knows_families(detector):
+        parts["classes"] = detector.get_layer(CLASSES).output
+    network = keras.Model(detector.input, parts)
+    ood, logit = models.ood_layer(detector), detector.get_layer(LOGIT)
 
     def run(images: tf.Tensor) -> Outputs:
-        scores, features = network(images, training=False)
-        return Outputs(scores[:, 0], ood.score(features), features)
+        found = network(images, training=False)
+        probability = found["probability"][:, 0]
+        if "classes" in found:
+            family = logit.name_of(found["classes"])
+        else:
+            family = tf.fill(tf.shape(probability), "")
+        score = ood.score(found["features"])
+        return Outputs(probability, score, family, found["embedding"])
 
     return run
+
+
+def answers(outputs: Outputs, limits: tf.Tensor) -> dict[str, tf.Tensor]:
+    """What a detector says of N images, as `serving_default` says it.
+
+    Args:
+        outputs: of its forward pass.
+        limits: float32 `[2]`, those of its `CalibratedScore`.
+
+    Returns:
+        `fake_probability`, `verdict`, `reason` and `family`, each `[N]`.
+    """
+    verdicts = models.verdicts(outputs.probability, outputs.ood_score, limits)
+    is_fake = tf.equal(verdicts["verdict"], _FAKE)
+    return {
+        "fake_probability": outputs.probability,
+        **verdicts,
+        "family": tf.where(is_fake, outputs.family, ""),
+    }
 
 
 def signatures(detector: keras.Model) -> dict[str, Callable]:
@@ -93,16 +130,15 @@ def signatures(detector: keras.Model) -> dict[str, Callable]:
 
     @_graph(_strings("image_bytes"))
     def serving_default(image_bytes):
-        return _verdicts(read_and_run(image_bytes), limits)
+        return answers(read_and_run(image_bytes), limits)
 
     @_graph(pixels)
     def from_pixels(images):
-        return _verdicts(run(images), limits)
+        return answers(run(images), limits)
 
     @_graph(_strings("image_bytes"))
     def embed(image_bytes):
-        features = read_and_run(image_bytes).features
-        return {"embedding": tf.math.l2_normalize(features, axis=1)}
+        return {"embedding": read_and_run(image_bytes).embedding}
 
     @_graph(_strings("inputs"))
     def classify(inputs):
@@ -155,15 +191,10 @@ def _reader(
         outputs = run(tf.cast(images, tf.float32))
         return outputs._replace(
             probability=tf.where(readable, outputs.probability, _NAN),
-            features=tf.where(readable[:, None], outputs.features, _NAN),
+            embedding=tf.where(readable[:, None], outputs.embedding, _NAN),
         )
 
     return read_and_run
-
-
-def _verdicts(outputs: Outputs, limits: tf.Tensor) -> dict[str, tf.Tensor]:
-    verdicts = models.verdicts(outputs.probability, outputs.ood_score, limits)
-    return {"fake_probability": outputs.probability, **verdicts}
 
 
 def _encoded_images(examples: tf.Tensor) -> tf.Tensor:

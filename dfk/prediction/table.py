@@ -102,4 +102,6 @@ def _cells(
     probability = found.fake_probability
     shown = "-" if probability is None else f"{probability:.3f}"
     verdict = found.verdict + (f": {found.reason}" if found.reason else "")
+    if family := getattr(found, "family", None):
+        verdict += f" (resembles: {family})"
     return [image, where, shown, verdict], _STYLES.get(found.verdict, "")

@@ -78,11 +78,13 @@ class Client(Predictor):
         probabilities = protobufs.to_floats(
             response.outputs["fake_probability"]
         )
-        verdicts, reasons = (
+        texts = (
             protobufs.to_strings(response.outputs[name])
-            for name in ("verdict", "reason")
+            for name in ("verdict", "reason", "family")
+            # Exports of dfk 0.2 name no family.
+            if name in response.outputs
         )
-        return list(map(Score, probabilities, verdicts, reasons))
+        return list(map(Score, probabilities, *texts))
 
     def _explained(self, error: grpc.RpcError) -> UserError:
         match error.code():

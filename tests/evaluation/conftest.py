@@ -167,7 +167,7 @@ def write_run(tmp_path):
         verdicts = np.full(len(labels), "uncertain")
         scores = Scores(
             *(groups, groups, labels, probabilities),
-            *(np.zeros(len(labels)), verdicts, verdicts),
+            *(np.zeros(len(labels)), verdicts, verdicts, verdicts),
         )
         records.write_scores(Run(run), f"faces-{split}", scores)
         return run

@@ -59,8 +59,9 @@ def scores(labels, probabilities):
     unsure = (probabilities >= 0.4) & (probabilities <= 0.6)
     decided = np.where(probabilities > 0.5, "fake", "real")
     verdicts = np.where(unsure, "uncertain", decided)
+    none = np.full(len(ids), "")
     return Scores(
-        ids, ids, labels, probabilities, known, verdicts, np.full(len(ids), "")
+        ids, ids, labels, probabilities, known, verdicts, none, none
     )
 
 

@@ -115,7 +115,12 @@ def test_classify_scores_both_classes(answer, images):
     [
         (
             "serving_default",
-            {"fake_probability": [0], "verdict": [0], "reason": [0]},
+            {
+                "fake_probability": [0],
+                "verdict": [0],
+                "reason": [0],
+                "family": [0],
+            },
         ),
         ("embed", {"embedding": [0, 20]}),
         ("classify", {"classes": [0, 2], "scores": [0, 2]}),

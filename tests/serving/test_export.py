@@ -20,6 +20,7 @@ CONTRACT = {
             "fake_probability": (tf.float32, [-1]),
             "verdict": (tf.string, [-1]),
             "reason": (tf.string, [-1]),
+            "family": (tf.string, [-1]),
         },
     ),
     "images": (
@@ -28,6 +29,7 @@ CONTRACT = {
             "fake_probability": (tf.float32, [-1]),
             "verdict": (tf.string, [-1]),
             "reason": (tf.string, [-1]),
+            "family": (tf.string, [-1]),
         },
     ),
     "embed": (
