@@ -16,6 +16,7 @@ from dfk.data.folders import LABELS
 from dfk.download import UnavailableError
 from dfk.errors import UserError
 from dfk.files import write_json, write_text
+from dfk.images.decode import FORMATS
 from dfk.models.extractors import extractor
 from dfk.models.features import features
 from dfk.runs import provenance
@@ -50,8 +51,8 @@ def audit(
     images = image_table(source)
     if not len(images.ids):
         raise UserError(
-            f"No picture of {dataset} can be decoded: pass a folder of JPEG, "
-            "PNG, WebP, BMP or GIF files."
+            f"No picture of {dataset} can be decoded: pass a folder of "
+            f"{FORMATS} files."
         )
     output = output or Path(f"audit-{_file_name(dataset)}.html")
     found, pairs = _run_checks(source, images, people)

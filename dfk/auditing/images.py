@@ -93,7 +93,9 @@ def open_source(dataset: str) -> Source:
     folder = Path(dataset).expanduser()
     if not folder.is_dir():
         return Source(data.load(dataset).splits, None)
-    listed = ImageFolder(folder).splits()
+    opened = ImageFolder(folder)
+    listed = opened.splits()
+    opened.say_left_out()
     if not listed:
         raise UserError(
             f"{folder} holds no pictures in {{train,valid,test}}/{{real,fake}}"

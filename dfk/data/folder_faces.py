@@ -43,6 +43,7 @@ def load(
         real, fake = _classes(listed, name, one_class)
         files = _alternating(real, fake)[:limit]
         loaded[name] = face_split(name, files, image_size, "strict")
+    listed.say_left_out(every_image_counts=not folders.root(listed.root))
     return FaceData(str(folder), image_size, loaded)
 
 
@@ -50,29 +51,24 @@ def _classes(
     listed: ImageFolder, split: str, one_class: bool
 ) -> list[list[ImageFile]]:
     """The real and the fake images of one split."""
-    folder = folders.split_folder(listed.root, split)
-    if folder is None and one_class and not folders.root(listed.root):
-        # Images to test on need no splits.
-        folder = listed.root
-    if folder is None:
+    # Images to test on need no splits.
+    without_splits = one_class and not folders.root(listed.root)
+    found = listed.classes("" if without_splits else split)
+    names = " or ".join(folders.SPLITS[split])
+    if not found:
         raise UserError(
-            f"{listed.root} has no split {split}: it needs a folder "
-            f"{' or '.join(folders.SPLITS[split])} that holds folders real "
-            "and fake."
+            f"{listed.root} has no split {split}: it needs a folder {names} "
+            "that holds folders real and fake."
         )
-    classes = listed.classes(folder)
-    for label, files in classes.items():
-        if not files and not one_class:
-            raise UserError(
-                f"{folder / label} holds no pictures: put the {label} images "
-                f"of the {split} split there (JPEG, PNG, WebP, BMP or GIF)."
-            )
-    if not any(classes.values()):
+    missing = [label for label in folders.LABELS if not found.get(label)]
+    # A folder that is there was meant to hold pictures.
+    empty = [label for label in missing if label in found or not one_class]
+    if empty:
         raise UserError(
-            f"{folder} holds no pictures: put them into folders real and fake "
-            "there, or into one of the two (JPEG, PNG, WebP, BMP or GIF)."
+            f"{listed.root} has no {empty[0]} pictures in its split {split}: "
+            f"put them into a folder {empty[0]} there ({decode.FORMATS})."
         )
-    return list(classes.values())
+    return [found.get(label, []) for label in folders.LABELS]
 
 
 def _alternating(
@@ -206,10 +202,10 @@ def what_is_wrong(path: Path) -> str:
 
     Example:
         >>> what_is_wrong(Path("notes.jpg"))
-        'is no picture that can be decoded'
+        'is not a picture that can be decoded'
     """
     try:
-        path.read_bytes()
+        reason = decode.why_unreadable(path.read_bytes())
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    return "is no picture that can be decoded"
+    return f"is {reason}"

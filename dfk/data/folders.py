@@ -3,18 +3,26 @@
 The rules are the same for folder data sets `{train,valid,test}/{real,fake}/*`
 and for any other tree of folders:
 
-- An image is what has the suffix `.bmp`, `.gif`, `.jpeg`, `.jpg`, `.png` or
-  `.webp`, in upper or lower case. Other files are ignored.
+- An image is a file with the suffix of one, such as `.jpg`, or with the first
+  bytes of one, whatever its name.
+- Folders may have folders below them. The label of an image is the name of the
+  folder `real` or `fake` that it lies in, the split that of the folder above;
+  capitals don't matter.
 - Hidden files and folders, whose names begin with a dot, are ignored.
-- A link stands for the file that it leads to.
-- Images come in the order of their names.
+- A link stands for what it leads to.
+- Images come in the order of their paths.
 - A name that is not in UTF-8 is an error.
 
-Listing opens no file. So broken files, links that lead nowhere and folders
-named like images are listed too; what becomes of them is for
-`dfk.data.folder_faces.face_split` to say.
+What is no image, and in a data set what has no split or no label, is counted as
+left out. Files with the suffix of an image are listed without being opened. So
+broken files and links that lead nowhere are listed too; what becomes of them is
+for `dfk.data.folder_faces.face_split` to say.
 """
 
+import functools
+import os
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,16 +31,23 @@ from dfk.errors import UserError
 
 # What each split may be called; the first is what the Kaggle archive uses.
 SPLITS = {
-    "train": ("train",),
-    "validation": ("valid", "validation"),
-    "test": ("test",),
+    "train": ("train", "training"),
+    "validation": ("valid", "validation", "val"),
+    "test": ("test", "testing"),
 }
 # The index is the label: `fake` is the positive class.
 LABELS = ("real", "fake")
 
 _NESTED = ("real_vs_fake/real-vs-fake", "real-vs-fake", ".")
-_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
+# Some of these are not decoded; they are named rather than left out.
+_SUFFIXES = {
+    *(".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp"),
+    *(".avif", ".gif", ".heic", ".heif", ".tif", ".tiff"),
+}
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM")
 _SPLIT_OF = {name: split for split, names in SPLITS.items() for name in names}
+# So many files that are left out are named.
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -58,10 +73,8 @@ class ImageFile:
 class ImageFolder:
     """Lists the images of a folder, by the rules above.
 
-    The label is the name of an image's own folder, if that is `real` or
-    `fake`, and the split the name of the folder above. The group is what
-    `groups.csv` says; failing that, the name of the image's own folder, if
-    that is no label.
+    The group of an image is what `groups.csv` says; failing that, and without
+    a label, the name of its own folder.
 
     Args:
         folder: a folder data set, an archive that holds one, or any folder.
@@ -80,16 +93,22 @@ class ImageFolder:
         self.root = root(folder) or folder
         self._groups = read_groups(self.root)
 
-    def classes(self, folder: Path) -> dict[str, list[ImageFile]]:
+    def classes(self, split: str) -> dict[str, list[ImageFile]]:
         """The images of a split.
 
         Args:
-            folder: the split's folder.
+            split: its name, or empty for images whose folders `real` and
+                `fake` lie in no split's.
 
         Returns:
-            The images directly in its `real` and in its `fake`.
+            The images by label, for each label that has a folder, even if
+            there are none in it.
         """
-        return {label: self._images(folder / label) for label in LABELS}
+        found = {label: [] for label in self._folders_of(split)}
+        for file in self._files[0]:
+            if file.split == split and file.label:
+                found[file.label].append(file)
+        return found
 
     def splits(self) -> dict[str, list[ImageFile]]:
         """The images of a data set that may lack splits and classes.
@@ -97,11 +116,12 @@ class ImageFolder:
         Returns:
             The real and then the fake images of each split that has any.
         """
-        found = {}
-        for name in SPLITS:
-            folder = split_folder(self.root, name)
-            classes = self.classes(folder) if folder else {}
-            found[name] = [file for files in classes.values() for file in files]
+        found = {
+            name: [
+                file for files in self.classes(name).values() for file in files
+            ]
+            for name in SPLITS
+        }
         return {name: files for name, files in found.items() if files}
 
     def tree(self, leave_out: Path | None = None) -> list[ImageFile]:
@@ -111,31 +131,69 @@ class ImageFolder:
             leave_out: a folder whose images are left out.
         """
         left_out = leave_out and leave_out.resolve()
-        found = []
-        for folder in [self.root, *sorted(self.root.rglob("*"))]:
-            above = folder.relative_to(self.root).parts
-            if not folder.is_dir() or any(p.startswith(".") for p in above):
-                continue
-            resolved = folder.resolve()
-            if left_out not in (resolved, *resolved.parents):
-                found += self._images(folder)
-        return found
+        return [
+            file
+            for file in self._files[0]
+            if left_out not in file.path.parent.resolve().parents
+            and left_out != file.path.parent.resolve()
+        ]
 
-    def _images(self, folder: Path) -> list[ImageFile]:
-        return [self._described(path) for path in images(folder)]
+    def say_left_out(self, every_image_counts: bool = False) -> None:
+        """Says on standard error what was left out, if anything was.
 
-    def _described(self, path: Path) -> ImageFile:
-        inside = path.relative_to(self.root)
-        # Two folders above, without names where there are none.
-        above, own = ("", "", *inside.parts[:-1])[-2:]
-        label = own if own in LABELS else ""
-        return ImageFile(
-            path,
-            inside.as_posix(),
-            label,
-            self._groups.get(inside.as_posix(), "" if label else own),
-            _SPLIT_OF.get(above, ""),
+        Args:
+            every_image_counts: also of images without a split or label.
+        """
+        images, others = self._files
+        strays = (
+            []
+            if every_image_counts
+            else [file.id for file in images if not (file.split and file.label)]
         )
+        for found, why in (
+            (others, "not pictures"),
+            (strays, "in no folder {train,valid,test}/{real,fake}"),
+        ):
+            if found:
+                named = ", ".join(sorted(found)[:_NAMED])
+                more = ", ..." if len(found) > _NAMED else ""
+                print(
+                    f"{self.root}: left out {len(found)} files that are {why} "
+                    f"({named}{more}).",
+                    file=sys.stderr,
+                )
+
+    def _folders_of(self, split: str) -> list[str]:
+        """The labels that a split has a folder for, in their order."""
+        above = _named(self.root, SPLITS[split]) if split else [self.root]
+        return [
+            label
+            for label in LABELS
+            if any(_named(folder, (label,)) for folder in above)
+        ]
+
+    @functools.cached_property
+    def _files(self) -> tuple[list[ImageFile], list[str]]:
+        """All images, and the ids of all other files."""
+        images, others = [], []
+        for path in _walk(self.root, set()):
+            inside = path.relative_to(self.root).as_posix()
+            if _is_image(path):
+                images.append(self._described(path, inside))
+            elif inside != "groups.csv":
+                others.append(inside)
+        return sorted(images, key=lambda file: file.path), others
+
+    def _described(self, path: Path, inside: str) -> ImageFile:
+        folders = inside.lower().split("/")[:-1]
+        label, above = "", folders[0] if folders else ""
+        for over, name in zip(["", *folders], folders, strict=False):
+            if name in LABELS and not label:
+                label, above = name, over
+        split = _SPLIT_OF.get(above, "")
+        own = "" if label or not folders else path.parent.name
+        group = self._groups.get(inside, own)
+        return ImageFile(path, inside, label, group, split)
 
 
 def root(folder: Path) -> Path | None:
@@ -149,37 +207,61 @@ def root(folder: Path) -> Path | None:
     """
     for nested in _NESTED:
         candidate = folder / nested
-        if any(split_folder(candidate, split) for split in SPLITS):
+        if any(_named(candidate, names) for names in SPLITS.values()):
             return candidate
     return None
 
 
-def split_folder(root: Path, split: str) -> Path | None:
-    """The folder of one split, under any of its names, or None."""
-    folders = (root / name for name in SPLITS[split])
-    return next((folder for folder in folders if folder.is_dir()), None)
-
-
-def images(folder: Path) -> list[Path]:
-    """The images directly in a folder, in the order of their names.
-
-    Raises:
-        UserError: a name is not in UTF-8, so that it could not be written
-            into a data set or a table.
-    """
+def _named(folder: Path, names: tuple[str, ...]) -> list[Path]:
+    """The folders in a folder that have one of these names, in any case."""
     if not folder.is_dir():
         return []
-    found = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
-    )
-    for path in found:
-        try:
-            str(path).encode()
-        except UnicodeEncodeError as error:
-            raise UserError(
-                f"The path {str(path)!r} is not in UTF-8: rename that file or "
-                "folder."
-            ) from error
-    return found
+    found = [path for path in folder.iterdir() if path.name.lower() in names]
+    return sorted(path for path in found if path.is_dir())
+
+
+def _walk(folder: Path, seen: set[str]) -> Iterator[Path]:
+    """The files of a folder and of those below it, each folder once."""
+    real = os.path.realpath(folder)
+    if real in seen:
+        return
+    seen.add(real)
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _walk(path, seen)
+        else:
+            yield path
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file is listed as an image.
+
+    Raises:
+        UserError: its name is not in UTF-8, so that it could not be written
+            into a data set or a table.
+    """
+    # A pipe would be waited for, a device is no picture.
+    if path.exists() and not path.is_file():
+        return False
+    if path.suffix.lower() not in _SUFFIXES and not _begins_as_one(path):
+        return False
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"The path {str(path)!r} is not in UTF-8: rename that file or "
+            "folder."
+        ) from error
+    return True
+
+
+def _begins_as_one(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            start = file.read(12)
+    except OSError:
+        return False
+    is_webp = start[:4] == b"RIFF" and start[8:] == b"WEBP"
+    return is_webp or start.startswith(_SIGNATURES)

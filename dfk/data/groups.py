@@ -21,7 +21,8 @@ def read_groups(root: Path) -> dict[str, str]:
         are left out; without a file, all are.
 
     Raises:
-        UserError: the file lacks a column, or none of its paths is there.
+        UserError: the file lacks a column, names a file that is not there, or
+            gives an image two groups.
     """
     table = root / "groups.csv"
     if not table.is_file():
@@ -40,16 +41,20 @@ def read_groups(root: Path) -> dict[str, str]:
             f"{table} has the columns {rows.fieldnames}: its first line "
             "must be path,group."
         )
-    found = {
-        row["path"]: row["group"]
-        for row in rows
-        if row["path"] and row["group"]
-    }
-    if found and not any((root / path).is_file() for path in found):
+    found = {}
+    for row in rows:
+        path, group = row["path"], row["group"]
+        if path and group and found.setdefault(path, group) != group:
+            raise UserError(
+                f"{table} gives {path} two groups, {found[path]!r} and "
+                f"{group!r}: leave one of the rows out."
+            )
+    gone = [path for path in found if not (root / path).is_file()]
+    if gone:
         raise UserError(
-            f"{table} names no file of this data set, such as "
-            f"{next(iter(found))!r}: write paths below {root}, as in "
-            "train/real/photo.jpg."
+            f"{table} names {len(gone)} files that are not there, such as "
+            f"{gone[0]!r}: leave those rows out, or write paths below {root}, "
+            "as in train/real/photo.jpg."
         )
     return found
 

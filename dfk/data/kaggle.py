@@ -61,8 +61,8 @@ def check_found(root: Path, published: Mapping[str, int]) -> None:
         UserError: a class has more or fewer.
     """
     for split, expected in published.items():
-        for label in folders.LABELS:
-            found = len(_images(root, split, label))
+        for label, files in _images(root, split).items():
+            found = len(files)
             if found != expected:
                 raise UserError(
                     f"Found {found} {label} images in the {split} part of "
@@ -92,8 +92,8 @@ def examples(
         UserError: an image could not be decoded, after all others.
     """
     chosen = [
-        sorted(_images(root, split, label), key=_rank)[:per_class]
-        for label in folders.LABELS
+        sorted(files, key=_rank)[:per_class]
+        for files in _images(root, split).values()
     ]
     skipped = []
     for pair in zip(*chosen, strict=True):
@@ -117,9 +117,13 @@ def examples(
         )
 
 
-def _images(root: Path, split: str, label: str) -> list[Path]:
-    folder = folders.split_folder(root, split)
-    return folders.images(folder / label) if folder else []
+def _images(root: Path, split: str) -> dict[str, list[Path]]:
+    """The real and the fake files of a split."""
+    found = folders.ImageFolder(root).classes(split)
+    return {
+        label: [file.path for file in found.get(label, [])]
+        for label in folders.LABELS
+    }
 
 
 def _rank(path: Path) -> str:

@@ -14,7 +14,7 @@ from dfk.data.folder_faces import face_split, what_is_wrong
 from dfk.data.folders import ImageFile, ImageFolder
 from dfk.embedding.store import TEXTS
 from dfk.errors import UserError
-from dfk.images.decode import decode
+from dfk.images.decode import FORMATS, decode
 from dfk.images.faces import face_crops
 from dfk.progress import track
 
@@ -73,7 +73,9 @@ def find(
     for argument in arguments:
         path = Path(argument).expanduser()
         if path.is_dir():
-            files = ImageFolder(path).tree(leave_out)
+            listed = ImageFolder(path)
+            files = listed.tree(leave_out)
+            listed.say_left_out(every_image_counts=True)
         else:
             files = [ImageFile(path, id=str(path))]
         if len(arguments) > 1:
@@ -86,7 +88,7 @@ def find(
         of_split = "" if split == "all" else f" of the split {split}"
         raise UserError(
             f"No pictures{of_split} in {', '.join(arguments)}: pass a folder "
-            "that holds JPEG, PNG, WebP, BMP or GIF files."
+            f"that holds {FORMATS} files."
         )
     return chosen
 

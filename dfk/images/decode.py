@@ -16,7 +16,7 @@ from dfk.images.sizes import MAX_PIXELS
 PIPELINE_VERSION = 2
 FORMATS = "JPEG, PNG, WebP or BMP"
 
-_NOT_AN_IMAGE = "not a picture that can be decoded"
+NOT_AN_IMAGE = "not a picture that can be decoded"
 
 
 def decode(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
@@ -224,7 +224,5 @@ def decode_batch(
     kept = tf.where(found >= 0, tf.ones_like(found), found)
     state = tf.scatter_nd(places, kept, [count + 1])[:-1]
     refusal = sizes.why_refused(image_bytes, state)
-    reason = tf.where(
-        state < 0, refusal, tf.where(state > 0, "", _NOT_AN_IMAGE)
-    )
+    reason = tf.where(state < 0, refusal, tf.where(state > 0, "", NOT_AN_IMAGE))
     return images[:-1], state > 0, reason

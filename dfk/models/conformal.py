@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from dfk.errors import UserError
+from dfk.images.decode import NOT_AN_IMAGE
 
 ERROR_RATE = 0.05
 VERDICTS = ("real", "fake", "uncertain", "unreadable")
@@ -14,7 +15,6 @@ VERDICTS = ("real", "fake", "uncertain", "unreadable")
 # The reasons why a verdict is `uncertain` or `unreadable`.
 OUT_OF_DISTRIBUTION = "unlike the training pictures"
 TOO_CLOSE = "too close to call"
-NOT_AN_IMAGE = "not a picture that can be decoded"
 
 
 def verdicts(

@@ -130,7 +130,10 @@ def signatures(detector: keras.Model) -> dict[str, Callable]:
 
     @_graph(_strings("image_bytes"))
     def serving_default(image_bytes):
-        return answers(read_and_run(image_bytes), limits)
+        outputs, unreadable = read_and_run(image_bytes)
+        found = answers(outputs, limits)
+        reason = tf.where(unreadable == "", found["reason"], unreadable)
+        return found | {"reason": reason}
 
     @_graph(pixels)
     def from_pixels(images):
@@ -138,11 +141,13 @@ def signatures(detector: keras.Model) -> dict[str, Callable]:
 
     @_graph(_strings("image_bytes"))
     def embed(image_bytes):
-        return {"embedding": read_and_run(image_bytes).embedding}
+        outputs, _ = read_and_run(image_bytes)
+        return {"embedding": outputs.embedding}
 
     @_graph(_strings("inputs"))
     def classify(inputs):
-        scores = read_and_run(_encoded_images(inputs)).probability
+        outputs, _ = read_and_run(_encoded_images(inputs))
+        scores = outputs.probability
         return {
             "classes": tf.tile([LABELS], [tf.size(scores), 1]),
             "scores": tf.stack([1 - scores, scores], axis=1),
@@ -183,16 +188,21 @@ def _runner(detector: keras.Model) -> Callable[[tf.Tensor], Outputs]:
 
 def _reader(
     size: int, run: Callable[[tf.Tensor], Outputs]
-) -> Callable[[tf.Tensor], Outputs]:
-    """From encoded images `[N]` to outputs, NaN for an unreadable one."""
+) -> Callable[[tf.Tensor], tuple[Outputs, tf.Tensor]]:
+    """From encoded images `[N]` to outputs, and why one is unreadable.
+
+    An unreadable image has NaN for outputs, and a reason, string `[N]`, which
+    is empty for all others.
+    """
 
     def read_and_run(image_bytes):
-        images, readable = decode_batch(image_bytes, size)
+        images, readable, reason = decode_batch(image_bytes, size)
         outputs = run(tf.cast(images, tf.float32))
-        return outputs._replace(
+        outputs = outputs._replace(
             probability=tf.where(readable, outputs.probability, _NAN),
             embedding=tf.where(readable[:, None], outputs.embedding, _NAN),
         )
+        return outputs, reason
 
     return read_and_run
 

@@ -34,9 +34,10 @@ def truncated(path):
 
 
 READ, IGNORED = "read", "ignored"
-NO_PICTURE = "is no picture that can be decoded"
+NO_PICTURE = "is not a picture that can be decoded"
+GIF = "is a GIF, whose 256 colours hide what tells fakes: pass a JPEG, PNG, "
+GIF += "WebP or BMP"
 GONE = "cannot be read (No such file or directory)"
-FOLDER = "cannot be read (Is a directory)"
 # The superuser may read everything.
 LOCKED = "cannot be read (Permission denied)" if os.geteuid() else READ
 
@@ -47,16 +48,21 @@ RULES = {
     "b.jpeg": (draw, READ),
     "c.webp": (draw, READ),
     "d.bmp": (draw, READ),
-    "e.gif": (draw, READ),
+    "e.gif": (draw, GIF),
+    "f.jfif": (draw, READ),
+    "g.jpe": (draw, READ),
+    "no suffix": (draw_a_png, READ),
+    "another.suffix": (draw_a_png, READ),
+    "below/the/folder.png": (draw, READ),
     "misnamed.jpg": (draw_a_png, READ),
     "link.png": (lambda path: path.symlink_to("a.JPG"), READ),
     "notes.txt": (lambda path: path.write_text("hello"), IGNORED),
-    "a.tiff": (draw, IGNORED),
+    "a.tiff": (draw, NO_PICTURE),
+    "pipe.png": (os.mkfifo, IGNORED),
     ".hidden.jpg": (draw, IGNORED),
     "truncated.png": (truncated, NO_PICTURE),
     "text.png": (lambda path: path.write_text("hello"), NO_PICTURE),
     "dangling.png": (lambda path: path.symlink_to("nowhere"), GONE),
-    "folder.png": (lambda path: path.mkdir(), FOLDER),
     "locked.png": (draw_a_locked_one, LOCKED),
 }
 LISTED = sorted(name for name, rule in RULES.items() if rule[1] != IGNORED)
@@ -73,7 +79,7 @@ def everything(tmp_path):
 
 
 def names(files):
-    return [file.path.name for file in files]
+    return [file.id.removeprefix("test/fake/") for file in files]
 
 
 def test_images_are_listed_by_the_rules(everything):
@@ -91,11 +97,8 @@ def test_broken_files_are_skipped_and_told_apart(everything):
         f"test/fake/{name}" for name in LISTED if name not in BROKEN
     ]
     assert {row["label"] for row in rows} == {1}
-    reasons = {
-        file.path.name: what_is_wrong(file.path)
-        for file in files
-        if file.id not in read
-    }
+    broken = [file for file in files if file.id not in read]
+    reasons = {file.path.name: what_is_wrong(file.path) for file in broken}
     assert reasons == {name: RULES[name][1] for name in BROKEN}
 
 
@@ -162,9 +165,9 @@ def test_a_tree_tells_labels_splits_and_groups(tmp_path):
     (tmp_path / "groups.csv").write_text("path,group\ntrain/real/c.png,7\n")
     found = ImageFolder(tmp_path).tree()
     assert [(f.id, f.label, f.group, f.split) for f in found] == [
-        ("top.png", "", "", ""),
         ("album/ann/b.png", "", "ann", ""),
         ("ann/a.png", "", "ann", ""),
+        ("top.png", "", "", ""),
         ("train/ann/e.png", "", "ann", "train"),
         ("train/real/c.png", "real", "7", "train"),
         ("valid/fake/d.png", "fake", "", "validation"),
@@ -179,15 +182,34 @@ def test_hidden_and_left_out_folders_are_ignored(tmp_path):
     assert [file.id for file in found] == ["a.png"]
 
 
-def test_a_split_lists_real_before_fake_images_of_its_own_folders(tmp_path):
-    for place in ("fake/a.png", "real/b.png", "real/below/c.png", "d.png"):
-        draw(tmp_path / "real_vs_fake/real-vs-fake/validation" / place)
+def test_a_split_lists_real_before_fake_images(tmp_path):
+    for place in ("fake/a.png", "Real/b.png", "Real/below/c.png", "d.png"):
+        draw(tmp_path / "real_vs_fake/real-vs-fake/Validation" / place)
     splits = ImageFolder(tmp_path).splits()
     assert [file.id for file in splits["validation"]] == [
-        "validation/real/b.png",
-        "validation/fake/a.png",
+        "Validation/Real/b.png",
+        "Validation/Real/below/c.png",
+        "Validation/fake/a.png",
     ]
     assert list(splits) == ["validation"]
+
+
+def test_what_is_left_out_is_counted_and_named(everything, capsys):
+    draw(everything / "holdout" / "real" / "a.png")
+    draw(everything / "test" / "cat.png")
+    ImageFolder(everything).say_left_out()
+    assert capsys.readouterr().err.splitlines() == [
+        f"{everything}: left out 2 files that are not pictures "
+        "(test/fake/notes.txt, test/fake/pipe.png).",
+        f"{everything}: left out 2 files that are in no folder "
+        "{train,valid,test}/{real,fake} (holdout/real/a.png, test/cat.png).",
+    ]
+
+
+def test_folders_that_lead_into_each_other_are_read_once(tmp_path):
+    draw(tmp_path / "real" / "a.png")
+    (tmp_path / "real" / "up").symlink_to(tmp_path)
+    assert [file.id for file in ImageFolder(tmp_path).tree()] == ["real/a.png"]
 
 
 @pytest.fixture
@@ -225,7 +247,9 @@ def test_groups_are_read_from_the_table(write_groups, table, groups):
         ("file;video\n", r"groups\.csv.*path,group"),
         ("path,group\na,André\n".encode("cp1252"), "is no UTF-8 text"),
         # Its images would silently count as independent.
-        ("path,group\nother/0.png,a\n", r"no file .* such as 'other/0\.png'"),
+        ("path,group\nother/0.png,a\n", r"names 1 files.*'other/0\.png'"),
+        ("path,group\n0.png,a\n2.png,a\n", r"names 1 files .*'2\.png'"),
+        ("path,group\n0.png,a\n0.png,b\n", r"gives 0\.png two groups"),
     ],
 )
 def test_a_wrong_table_of_groups_is_refused(write_groups, table, message):

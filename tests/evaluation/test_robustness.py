@@ -60,9 +60,7 @@ def scores(labels, probabilities):
     decided = np.where(probabilities > 0.5, "fake", "real")
     verdicts = np.where(unsure, "uncertain", decided)
     none = np.full(len(ids), "")
-    return Scores(
-        ids, ids, labels, probabilities, known, verdicts, none, none
-    )
+    return Scores(ids, ids, labels, probabilities, known, verdicts, none, none)
 
 
 def corrupted(folder, name, level):
