@@ -77,17 +77,23 @@ def _run_checks(
     source: Source, images: ImageTable, people: bool
 ) -> tuple[list[Check], dict[str, Pairs]]:
     duplicates, duplicate_pairs = leaks.near_duplicates(images)
+    labels, label_pairs = leaks.both_labels(images)
     person, person_pairs = _same_person(source, images, people)
     found = [
         checks.unreadable_files(source.files, images),
         checks.class_balance(images),
         leaks.crossing_groups(images),
+        labels,
         duplicates,
         person,
         *_shortcuts(source, images),
     ]
-    pairs = {duplicates.name: duplicate_pairs, person.name: person_pairs}
-    return found, {name: closest for name, closest in pairs.items() if closest}
+    pairs = {
+        labels.name: label_pairs,
+        duplicates.name: duplicate_pairs,
+        person.name: person_pairs,
+    }
+    return found, {name: some for name, some in pairs.items() if some}
 
 
 def _same_person(

@@ -74,6 +74,28 @@ def test_a_mirror_image_is_a_duplicate(images):
     assert found.similarity[0] == pytest.approx(1)
 
 
+@pytest.mark.parametrize(
+    ("changed", "same"), [(0, True), (6, True), (8, False)]
+)
+def test_an_image_with_both_labels_is_a_danger_in_one_split_too(
+    images, changed, same
+):
+    alone = dataclasses.replace(images, splits=np.repeat(["train"], 80))
+    alone.hashes[3] = alone.hashes[4]
+    alone.hashes[3, :changed] ^= True
+    check, found = leaks.both_labels(alone)
+    assert check.verdict == ("danger" if same else "ok")
+    assert list(zip(found.held_out, found.closest, strict=True)) == (
+        [(3, 4)] if same else []
+    )
+
+
+def test_copies_with_one_label_are_not_called_both(images):
+    images.hashes[4] = images.hashes[6]
+    check, _ = leaks.both_labels(images)
+    assert check.verdict == "ok"
+
+
 def test_one_split_alone_is_not_checked(images):
     alone = dataclasses.replace(images, splits=np.repeat(["train"], 80))
     check, _ = leaks.near_duplicates(alone)
