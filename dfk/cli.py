@@ -1,24 +1,48 @@
 """What all commands share: flags, a quiet start, errors as sentences."""
 
 import os
+import signal
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import NoReturn
 
 from absl import app, flags, logging
 
 from dfk.errors import UserError
 
+# A command that does not end by itself so long after a signal is ended.
+_GRACE_SECONDS = 4.0
+# What a signal is called; a shell expects 128 and its number as the status.
+_SIGNALS = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
 
-def run(main: Callable[[Sequence[str]], int | None]) -> None:
+
+class Stopped(KeyboardInterrupt):
+    """SIGINT or SIGTERM arrived.
+
+    Args:
+        number: the signal's.
+    """
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.number = number
+
+
+def run(
+    main: Callable[[Sequence[str]], int | None], after_stop: str = ""
+) -> None:
     """Parses the flags and runs a command's `main`, then exits.
 
     The exit status is what `main` returns (None is 0). It is 1 after a
     `UserError`, when a file cannot be read or written, or when the output's
-    reader has gone, and 130 after Ctrl-C.
+    reader has gone; after Ctrl-C it is 130, and 143 after SIGTERM.
 
     Args:
         main: called with the program's name and its positional arguments.
+        after_stop: what is said to the user who stopped the command.
 
     Example:
         >>> if __name__ == "__main__":
@@ -29,13 +53,19 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
     def guarded(argv: Sequence[str]) -> int | None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.ERROR)
+        stopped = stop_on_signals()
         try:
             return main(argv)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-        except OSError as error:
-            if error.filename is None:
+        except BaseException as error:
+            # What is under way, an import say, may make another error of it.
+            if stopped:
+                name = _SIGNALS[stopped[0]]
+                print(f"\n{name}. {after_stop}".strip(" "), file=sys.stderr)
+                return 128 + stopped[0]
+            if not isinstance(error, OSError) or error.filename is None:
                 raise
             print(
                 f"error: {error.filename}: {error.strerror}. Check that path, "
@@ -43,9 +73,6 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
                 file=sys.stderr,
             )
             return 1
-        except KeyboardInterrupt:
-            print("\nInterrupted.", file=sys.stderr)
-            return 130
 
     try:
         try:
@@ -56,6 +83,41 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
         # As in `--help | head`. Python flushes once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def stop_on_signals() -> list[int]:
+    """Makes SIGINT and SIGTERM raise `Stopped` in the main thread.
+
+    Python runs a handler only between two of its own instructions, and a
+    network may compute for minutes in one. So a thread, which the signal
+    itself wakes, ends the process `_GRACE_SECONDS` later whatever it does; a
+    second signal ends it at once.
+
+    Returns:
+        A list that gets the number of the signal when it arrives.
+    """
+    arrived = []
+
+    def stop(number: int, _) -> NoReturn:
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+        arrived.append(number)
+        raise Stopped(number)
+
+    def watch() -> None:
+        (number,) = os.read(reader, 1)
+        time.sleep(_GRACE_SECONDS)
+        os._exit(128 + number)
+
+    for each in _SIGNALS:
+        # A shell that starts a command in the background may ignore SIGINT.
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, stop)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=watch, daemon=True).start()
+    return arrived
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

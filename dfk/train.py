@@ -12,7 +12,6 @@ stopped goes on when its command is repeated.
 """
 
 import re
-import sys
 from pathlib import Path
 
 from absl import flags
@@ -151,16 +150,8 @@ def main(argv):
         field.name: FLAGS[field.name].value
         for field in dataclasses.fields(Config)
     }
-    try:
-        train(Config(**values), FLAGS.repeats, FLAGS.workdir)
-    except KeyboardInterrupt:
-        print(
-            "\nInterrupted. The same command continues this run.",
-            file=sys.stderr,
-        )
-        return 130
-    return 0
+    train(Config(**values), FLAGS.repeats, FLAGS.workdir)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, after_stop="The same command continues this run.")

@@ -12,7 +12,7 @@ import dfk
 COMMANDS = sorted(
     path.stem
     for path in Path(dfk.__file__).parent.glob("*.py")
-    if "cli.run(main)" in path.read_text() and path.stem != "cli"
+    if "cli.run(main" in path.read_text() and path.stem != "cli"
 )
 HELP = """
 import runpy, sys

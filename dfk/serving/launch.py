@@ -3,10 +3,8 @@
 import contextlib
 import os
 import shutil
-import signal
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -113,19 +111,15 @@ def _start(
 
 
 def _stand_in(config: str, models_root: str, host: str, port: int) -> None:
-    # There is nothing to finish while models load, and an exception in the
-    # middle of an import would end as some other error.
-    _on_signal(lambda *_: os._exit(0))
     print(STAND_IN, flush=True)
     # Not earlier, since a model server does without.
     cli.start_tensorflow()
     from dfk.serving.server import serving
 
     with (
-        contextlib.suppress(_Stopped),
+        contextlib.suppress(cli.Stopped),
         serving(config, models_root, host, port) as server,
     ):
-        _on_signal(_stop)
         for model in server.manager.models.values():
             versions = ", ".join(map(str, model.available()))
             print(f"  {model.name}: version {versions}")
@@ -136,18 +130,3 @@ def _stand_in(config: str, models_root: str, host: str, port: int) -> None:
         while True:
             time.sleep(_SIGNAL_SECONDS)
     print("Stopped.")
-
-
-class _Stopped(BaseException):
-    """SIGINT or SIGTERM arrived; no `except Exception` may swallow it."""
-
-
-def _on_signal(handler: Callable) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handler)
-
-
-def _stop(*_) -> NoReturn:
-    # A second signal, while requests are being finished, ends it at once.
-    _on_signal(signal.SIG_DFL)
-    raise _Stopped
