@@ -1,12 +1,17 @@
 """The devices of a run, and what its workers must agree on."""
 
-import json
+import contextlib
 import os
+import signal
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 from dfk.errors import UserError
+from dfk.training import cluster
 
+# How long a worker waits for the others.
+WAIT_SECONDS = 600.0
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
 
 
@@ -23,7 +28,8 @@ def choose(name: str = "auto") -> tf.distribute.Strategy:
         The strategy. GPU memory is set to grow as needed.
 
     Raises:
-        UserError: an unknown name, or `multi_worker` without `TF_CONFIG`.
+        UserError: an unknown name, or `multi_worker` with a wrong `TF_CONFIG`
+            or without all of its workers.
     """
     if name not in STRATEGIES:
         raise UserError(
@@ -34,32 +40,41 @@ def choose(name: str = "auto") -> tf.distribute.Strategy:
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if name == "multi_worker":
-        _require_cluster(os.environ.get("TF_CONFIG", ""))
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        description = os.environ.get("TF_CONFIG")
+        if description is None:
+            raise UserError(
+                "--strategy=multi_worker needs the environment variable "
+                f"TF_CONFIG, which names all workers: see {cluster.GUIDE}."
+            )
+        workers = cluster.parse(description)
+        cluster.wait_for_workers(workers, WAIT_SECONDS)
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        # TensorFlow has taken SIGTERM for itself.
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        return strategy
     if name == "mirrored" or (name == "auto" and len(gpus) > 1):
         devices = tf.config.list_logical_devices("GPU" if gpus else "CPU")
         return tf.distribute.MirroredStrategy([d.name for d in devices])
     return tf.distribute.get_strategy()
 
 
-def _require_cluster(description: str) -> None:
-    """Refuses a `TF_CONFIG` that is missing or describes no cluster."""
+@contextlib.contextmanager
+def lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Turns the error of a worker whose peer has gone into a sentence.
+
+    Raises:
+        UserError: a worker has gone.
+    """
     try:
-        parsed = json.loads(description)
-        task = parsed["task"]
-        complete = bool(
-            parsed["cluster"]["worker"] and task["type"] and "index" in task
-        )
-    except (ValueError, TypeError, KeyError):
-        complete = False
-    if not complete:
+        yield
+    except tf.errors.OpError as error:
+        if strategy.cluster_resolver is None:
+            raise
+        reason = str(error.message).strip().splitlines()[0]
         raise UserError(
-            "--strategy=multi_worker needs the environment variable TF_CONFIG "
-            "with the cluster's workers and this task, as JSON: see "
-            "https://www.tensorflow.org/guide/distributed_training"
-            f"#setting_up_the_tf_config_environment_variable. Received: "
-            f"{description!r}."
-        )
+            f"A worker has gone ({reason}): start all workers again with the "
+            "same command, and the run goes on after its last whole epoch."
+        ) from error
 
 
 def describe(strategy: tf.distribute.Strategy) -> str:

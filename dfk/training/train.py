@@ -56,7 +56,7 @@ def train(config: Config, workdir: str | None = None) -> Run:
         if run.model_path.is_file():
             print(f"The run at {run.path} is finished already.")
         else:
-            with data.unreadable_files():
+            with data.unreadable_files(), strategies.lost_workers(strategy):
                 _train(config, strategy, run)
     return run
 
