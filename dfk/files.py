@@ -5,9 +5,11 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from dfk.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +24,32 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a JSON file, whole or not at all."""
     write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_json(path: Path, keys: Sequence[str], remedy: str) -> dict[str, Any]:
+    """Reads a JSON file that `write_json` wrote.
+
+    Args:
+        path: the file, which exists.
+        keys: what the content has at least.
+        remedy: what to do about a damaged file, as the end of a sentence.
+
+    Raises:
+        UserError: it is damaged: empty, cut off, or something else.
+
+    Example:
+        >>> read_json(path, ["seeds"], "delete it")["seeds"]
+        [0, 1]
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        is_whole = isinstance(content, dict) and content.keys() >= set(keys)
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        what = "damaged" if path.stat().st_size else "empty"
+        raise UserError(f"{path} is {what}: {remedy}.")
+    return content
 
 
 @contextlib.contextmanager

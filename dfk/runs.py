@@ -1,8 +1,8 @@
 """A run is a folder: what is in it, and under which names."""
 
-import json
 import os
 import platform
+import zipfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import dfk
 from dfk.errors import UserError
-from dfk.files import replacing, write_json
+from dfk.files import read_json, replacing, write_json
 
 if TYPE_CHECKING:
     import keras
@@ -43,8 +43,8 @@ class Run:
         """Opens the folder of a run that ended with a trained detector.
 
         Raises:
-            UserError: there is none at that path, or an earlier version of
-                dfk made it.
+            UserError: there is none at that path, a file of it is damaged,
+                or an earlier version of dfk made it.
         """
         refuse_repeats(path)
         run = cls(path)
@@ -59,19 +59,41 @@ class Run:
                 f"The run at {run.path} has not finished: repeat its `python "
                 "-m dfk.train` command to continue it."
             )
+        if not zipfile.is_zipfile(run.model_path):
+            raise UserError(
+                f"{run.model_path} is empty or cut off: delete it, and repeat "
+                "the command that made the run."
+            )
         return run
 
     @property
     def results(self) -> dict[str, Any]:
-        """What was measured so far; empty before the training ended."""
+        """What was measured so far; empty before the training ended.
+
+        Raises:
+            UserError: the file is damaged.
+        """
         if not self.results_path.is_file():
             return {}
-        return json.loads(self.results_path.read_text())
+        return read_json(
+            self.results_path,
+            [],
+            "delete it, and measure again with `python -m dfk.evaluate "
+            f"{self.path}`",
+        )
 
     @property
     def config(self) -> dict[str, Any]:
-        """What the run was started with."""
-        return json.loads(self.config_path.read_text())
+        """What the run was started with.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        return read_json(
+            self.config_path,
+            ["model"],
+            f"put a copy of it back, or delete {self.path} and train again",
+        )
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Writes `config.json`, with the number of its format."""
@@ -116,12 +138,31 @@ def seeds(path: str | Path) -> list[Path]:
 
     Such a folder holds `repeats.json`, written before its first run starts,
     and for each of the seeds named there a run of its own, `seed-<seed>`.
+
+    Raises:
+        UserError: `repeats.json` is damaged.
     """
     record = Path(path).expanduser() / "repeats.json"
     if not record.is_file():
         return []
-    numbers = json.loads(record.read_text())["seeds"]
-    return [record.parent / f"seed-{number}" for number in numbers]
+    return [
+        record.parent / f"seed-{number}"
+        for number in read_repeats(record.parent)["seeds"]
+    ]
+
+
+def read_repeats(folder: Path) -> dict[str, Any]:
+    """Reads a folder's `repeats.json`: its `seeds`, `config` and results.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    return read_json(
+        folder / "repeats.json",
+        ["seeds", "config"],
+        "delete it, and repeat the `python -m dfk.train` command with its "
+        "--repeats",
+    )
 
 
 def refuse_repeats(path: str | Path) -> None:

@@ -201,17 +201,23 @@ def read_scores(run: Run, key: str) -> Scores:
         key: the evaluation's.
 
     Raises:
-        UserError: the file is not there.
+        UserError: the file is not there, or damaged.
     """
     path = run.path / f"scores-{key}.csv"
-    if not path.is_file():
-        again = run.results["evaluation"][key]["command"]
-        raise UserError(f"{path} is missing: evaluate again with `{again}`.")
-    with path.open(newline="") as file:
-        _, *rows = csv.reader(file)
-    read = Scores(*map(np.array, zip(*rows, strict=True)))
-    return read._replace(
-        labels=(read.labels == LABELS[1]).astype(int),
-        probabilities=read.probabilities.astype(np.float32),
-        ood_score=read.ood_score.astype(np.float32),
-    )
+    record = run.results["evaluation"][key]
+    try:
+        with path.open(newline="") as file:
+            _, *rows = csv.reader(file)
+        read = Scores(*map(np.array, zip(*rows, strict=True)))
+        if len(rows) != record["images"]:
+            raise ValueError("some rows are missing")
+        return read._replace(
+            labels=(read.labels == LABELS[1]).astype(int),
+            probabilities=read.probabilities.astype(np.float32),
+            ood_score=read.ood_score.astype(np.float32),
+        )
+    except (FileNotFoundError, ValueError, TypeError, csv.Error) as error:
+        what = "damaged" if path.is_file() else "missing"
+        raise UserError(
+            f"{path} is {what}: evaluate again with `{record['command']}`."
+        ) from error

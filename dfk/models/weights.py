@@ -62,7 +62,7 @@ def _require_format(file: Path) -> None:
     without such a layer is refused later, by what it lacks.
     """
     if not zipfile.is_zipfile(file):
-        return
+        raise ValueError("it is no .keras file, or not all of one")
     with zipfile.ZipFile(file) as archive:
         config = json.loads(archive.read("config.json"))
     formats = [

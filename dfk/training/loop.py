@@ -6,7 +6,6 @@ goes on where it was stopped.
 """
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Iterator
 
@@ -15,7 +14,8 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from dfk.files import replacing, write_json
+from dfk.errors import UserError
+from dfk.files import read_json, replacing, write_json
 from dfk.models import Recipe
 from dfk.progress import track
 from dfk.runs import Run
@@ -28,6 +28,10 @@ Validate = Callable[[], dict[str, float]]
 
 # Averaging the weights at each update would cost a twentieth of its time.
 _AVERAGED_EVERY = 4
+_REMEDY = (
+    "delete the folder checkpoints and repeat the command, which then begins "
+    "with the first epoch"
+)
 
 
 class FineTuning:
@@ -84,16 +88,17 @@ class FineTuning:
         self._averages = [
             tf.Variable(weight.numpy()) for weight in self._averaged
         ]
-        self._checkpoints = tf.train.CheckpointManager(
-            tf.train.Checkpoint(
-                model=model,
-                optimizer=optimizer,
-                averages=self._averages,
-                next_epoch=self._next_epoch,
-            ),
-            str(run.checkpoints),
-            max_to_keep=1,
-        )
+        with self._undamaged():
+            self._checkpoints = tf.train.CheckpointManager(
+                tf.train.Checkpoint(
+                    model=model,
+                    optimizer=optimizer,
+                    averages=self._averages,
+                    next_epoch=self._next_epoch,
+                ),
+                str(run.checkpoints),
+                max_to_keep=1,
+            )
         self._writer = tf.summary.create_file_writer(str(run.logs))
         self._average = tf.function(self._update_averages)
 
@@ -102,12 +107,40 @@ class FineTuning:
 
         Returns:
             Whether there was one.
+
+        Raises:
+            UserError: a file of it is damaged or missing.
         """
-        latest = self._checkpoints.restore_or_initialize()
-        if latest:
-            rows = json.loads(self._history_path.read_text())["epochs"]
-            self.history = rows[: int(self._next_epoch)]
+        rows = []
+        with self._undamaged():
+            if self._history_path.is_file():
+                rows = read_json(self._history_path, ["epochs"], _REMEDY)[
+                    "epochs"
+                ]
+            latest = self._checkpoints.latest_checkpoint
+            if latest:
+                # They are needed at the end; what is in the model now is
+                # replaced by the checkpoint.
+                self._model.load_weights(self._best_path)
+                self._checkpoints.restore_or_initialize()
+            # An epoch is in the history just before it is in a checkpoint.
+            epochs = int(self._next_epoch)
+            if not epochs <= len(rows) <= epochs + 1:
+                raise ValueError("it is not of the epochs in history.json")
+        self.history = rows[:epochs]
         return bool(latest)
+
+    @contextlib.contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        """Names the folder of the checkpoint that the block cannot read."""
+        try:
+            yield
+        except (tf.errors.OpError, OSError, ValueError, LookupError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(
+                f"The checkpoint in {self._history_path.parent} is damaged "
+                f"({reason}): {_REMEDY}."
+            ) from error
 
     def run(self, batches: TrainingBatches, validate: Validate) -> None:
         """Trains until the last epoch, or until the patience is used up.

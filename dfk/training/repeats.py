@@ -1,7 +1,7 @@
 """The same training with several seeds, to see how much results vary."""
 
+import contextlib
 import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,13 @@ def _summary(paths: Sequence[Path]) -> dict[str, dict[str, dict[str, float]]]:
     """
     each, spread = {}, {}
     for path in paths:
-        kept = Run(path).results["training"]["validation"]
+        results = Run(path).results
+        if "training" not in results:
+            raise UserError(
+                f"{path} has lost what its training measured: delete that "
+                "folder, and repeat the command."
+            )
+        kept = results["training"]["validation"]
         each[path.name] = {
             "roc_auc": kept["val_auc"],
             "accuracy": kept["val_accuracy"],
@@ -131,13 +137,15 @@ def _refuse_repeats(workdir: str | None) -> None:
 
 def _unfinished(settings: dict[str, Any], seeds: list[int]) -> Iterator[Path]:
     for path in sorted(Path("runs").glob("*/repeats.json"), reverse=True):
-        record = json.loads(path.read_text())
-        if (
-            record["seeds"] == seeds
-            and "validation" not in record
-            and not difference(record["config"], settings)
-        ):
-            yield path.parent
+        # What is damaged cannot be resumed, and is not what was asked for.
+        with contextlib.suppress(UserError, OSError):
+            record = runs.read_repeats(path.parent)
+            if (
+                record["seeds"] == seeds
+                and "validation" not in record
+                and not difference(record["config"], settings)
+            ):
+                yield path.parent
 
 
 def _record(
@@ -149,10 +157,9 @@ def _record(
             f"{folder} holds a single run: choose another --workdir for "
             "--repeats."
         )
-    path = folder / "repeats.json"
-    if not path.is_file():
+    if not (folder / "repeats.json").is_file():
         return {"config": settings, "seeds": seeds}
-    earlier = json.loads(path.read_text())
+    earlier = runs.read_repeats(folder)
     require_same(folder, "repeats", earlier["config"], settings)
     all_seeds = sorted({*earlier["seeds"], *seeds})
     return {"config": earlier["config"], "seeds": all_seeds}

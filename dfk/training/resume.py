@@ -63,10 +63,12 @@ def find_folder(
 def _unfinished(settings: dict[str, Any]) -> Iterator[Path]:
     for path in sorted(Path("runs").glob("*/config.json"), reverse=True):
         run = Run(path.parent)
-        if not run.model_path.is_file() and not difference(
-            run.config, settings
-        ):
-            yield run.path
+        # What is damaged cannot be resumed, and is not what was asked for.
+        with contextlib.suppress(UserError, OSError):
+            if not run.model_path.is_file() and not difference(
+                run.config, settings
+            ):
+                yield run.path
 
 
 def require_same_run(run: Run, settings: dict[str, Any]) -> None:

@@ -41,8 +41,9 @@ def train(config: Config, workdir: str | None = None) -> Run:
         The finished run.
 
     Raises:
-        UserError: data, weights or devices that are not available, or a folder
-            that holds another run.
+        UserError: data, weights or devices that are not available, a training
+            that diverged, or a folder that holds another run, or a damaged
+            one.
 
     Example:
         >>> run = train(Config("facenet", data_dir="faces"), "runs/mine")
@@ -54,6 +55,7 @@ def train(config: Config, workdir: str | None = None) -> Run:
     is_chief = strategies.is_chief(strategy)
     with locked(run.path) if is_chief else contextlib.nullcontext():
         if run.model_path.is_file():
+            Run.finished(run.path)
             print(f"The run at {run.path} is finished already.")
         else:
             with data.unreadable_files(), strategies.lost_workers(strategy):

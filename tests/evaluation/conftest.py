@@ -1,6 +1,7 @@
 import contextlib
 import json
 import shutil
+import zipfile
 
 import keras
 import numpy as np
@@ -146,12 +147,13 @@ def write_run(tmp_path):
         config = {"model": "cnn", "unfreeze": "all", "seed": 0} | config
         config["format"] = dfk.FORMAT
         (run / "config.json").write_text(json.dumps(config))
-        (run / "model.keras").touch()
+        zipfile.ZipFile(run / "model.keras", "w").close()
         record = {
             "dataset": None,
             "data_dir": scored,
             "split": split,
             "command": "python -m dfk.evaluate",
+            "images": len(labels),
             "metrics": {
                 name: {"value": value}
                 for name, value in metrics.measure(

@@ -38,7 +38,7 @@ def test_runs_that_differ_in_their_seed_are_one_row(write_run):
     for seed, skill in enumerate((1, 2)):
         write_run(f"cnn/seed-{seed}", scores(skill), seed=seed)
     folder = write_run("other", scores(0.5), model="resnet").parent / "cnn"
-    (folder / "repeats.json").write_text('{"seeds": [0, 1]}')
+    (folder / "repeats.json").write_text('{"seeds": [0, 1], "config": {}}')
     found = compare([folder, folder / "seed-0", folder.parent / "other"])
     assert [len(row.runs) for row in found.rows] == [2, 1]
     low, high = sorted(found.rows[0].values("roc_auc"))
@@ -179,3 +179,14 @@ def test_a_removed_file_of_scores_is_missed(write_run):
     (run / "scores-faces-test.csv").unlink()
     with pytest.raises(UserError, match="evaluate again"):
         compare([run])
+
+
+@pytest.mark.parametrize("lines", [0, 1, 2, 60])
+def test_damaged_scores_are_named_with_a_remedy(write_run, lines):
+    path = write_run("a", scores(1)) / "scores-faces-test.csv"
+    kept = path.read_text().splitlines(keepends=True)[:lines]
+    # Cut off inside a line, and between two lines.
+    for end in (-3, None):
+        path.write_text("".join(kept)[:end])
+        with pytest.raises(UserError, match=r"csv is damaged: evaluate again"):
+            compare([path.parent])

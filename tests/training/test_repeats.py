@@ -91,6 +91,13 @@ def test_repeats_that_were_stopped_are_not_finished(folder, tmp_path):
         runs.finished([stopped])
 
 
+def test_a_seed_that_lost_its_results_is_named(config, folder, tmp_path):
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    (damaged / "seed-1/results.json").unlink()
+    with pytest.raises(UserError, match=r"seed-1 has lost .*: delete that"):
+        train(config, 2, str(damaged))
+
+
 def test_single_runs_and_repeats_do_not_mix(folder, config):
     with pytest.raises(UserError, match="holds 2 repeats: pass --repeats=2"):
         train(config, 1, str(folder))

@@ -58,6 +58,16 @@ def test_a_finished_run_is_left_as_it_is(run, config, capsys):
     assert run.model_path.stat().st_mtime_ns == before
 
 
+def test_a_damaged_detector_does_not_count_as_finished(run, config, tmp_path):
+    damaged = Run(shutil.copytree(run.path, tmp_path / "damaged"))
+    damaged.model_path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"model\.keras is empty or cut off"):
+        train(config, str(damaged.path))
+    damaged.model_path.unlink()
+    train(config, str(damaged.path))
+    assert models.load(damaged.path)
+
+
 def test_other_settings_do_not_mix_into_a_run(run, config):
     with pytest.raises(UserError, match="seed 0, not 1"):
         train(dataclasses.replace(config, seed=1), str(run.path))
