@@ -14,6 +14,8 @@ from dfk.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+LOCK = ".lock"
+
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file, whole or not at all."""
@@ -84,9 +86,12 @@ def replacing(path: Path) -> Iterator[Path]:
 def exclusive_lock(folder: str | Path, wait: bool = True) -> Iterator[None]:
     """Keeps out other processes that lock the same folder.
 
+    What is locked is a file in it, `.lock`, which stays there: NFS, which the
+    workers of a training may share, refuses to lock what is open for reading
+    only. The lock ends with the process that holds it.
+
     Args:
-        folder: an existing folder. Nothing is written into it, and the lock
-            ends with the process that holds it.
+        folder: an existing folder.
         wait: whether to wait until another process has released it.
 
     Raises:
@@ -95,16 +100,15 @@ def exclusive_lock(folder: str | Path, wait: bool = True) -> Iterator[None]:
     Example:
         >>> with exclusive_lock("saved_models"): ...
     """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    with Path(folder, LOCK).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
-    finally:
-        os.close(descriptor)
 
 
 def is_locked(folder: str | Path) -> bool:
     """Whether another process holds the lock of an existing folder."""
+    if not Path(folder, LOCK).is_file():
+        return False
     try:
         with exclusive_lock(folder, wait=False):
             return False

@@ -177,8 +177,8 @@ def unreadable_files() -> Iterator[None]:
     `fit` as well, belongs inside this.
 
     Raises:
-        UserError: a file cannot be read or is no image; the message names
-            it.
+        UserError: a file cannot be read or is no image, and the message names
+            it; or the records of a TFDS data set are damaged.
 
     Example:
         >>> with unreadable_files():
@@ -186,6 +186,13 @@ def unreadable_files() -> Iterator[None]:
     """
     try:
         yield
+    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        reason = str(error.message).strip().partition("\n")[0]
+        raise UserError(
+            f"The built data set is damaged ({reason}): delete its folder "
+            "real_fake_faces in ~/tensorflow_datasets or $TFDS_DATA_DIR, and "
+            "repeat the command to build it again."
+        ) from error
     except tf.errors.InvalidArgumentError as error:
         named = re.search(rf"\[{_UNREADABLE}\] \[(.*)\]", str(error))
         if named is None:

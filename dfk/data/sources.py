@@ -10,10 +10,12 @@ from pathlib import Path
 
 import tensorflow as tf
 from absl import logging
+from google.protobuf import json_format
 
 from dfk.data import folder_faces, folders, names
 from dfk.data.faces import FaceData, FaceSplit, version
 from dfk.errors import UserError
+from dfk.files import exclusive_lock
 from dfk.images import decode
 
 SPLITS = tuple(folders.SPLITS)
@@ -98,19 +100,35 @@ def _built(dataset: str, manual_dir: str | None):
             f"No archive in {manual_dir}: --manual_dir must hold "
             "real_vs_fake/real-vs-fake/{train,valid,test}/{real,fake}."
         )
-    with _quiet():
-        # TFDS itself reads this variable only once, when it is imported.
-        builder = tfds.builder(
-            dataset, data_dir=os.environ.get("TFDS_DATA_DIR")
-        )
+    # TFDS itself reads this variable only once, when it is imported.
+    place = os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
+    place = Path(place).expanduser() / Builder.name
+    with _quiet(), _undamaged(place):
+        builder = tfds.builder(dataset, data_dir=str(place.parent))
         if not builder.is_prepared():
-            builder.download_and_prepare(
-                download_config=tfds.download.DownloadConfig(
-                    manual_dir=manual_dir,
-                    compute_stats=tfds.download.ComputeStatsMode.SKIP,
+            place.mkdir(parents=True, exist_ok=True)
+            # A second process waits, and then finds it built.
+            with exclusive_lock(place):
+                builder.download_and_prepare(
+                    download_config=tfds.download.DownloadConfig(
+                        manual_dir=manual_dir,
+                        compute_stats=tfds.download.ComputeStatsMode.SKIP,
+                    )
                 )
-            )
     return builder
+
+
+@contextlib.contextmanager
+def _undamaged(place: Path) -> Iterator[None]:
+    """Names the folder of a built data set that cannot be read."""
+    try:
+        yield
+    except (ValueError, json_format.ParseError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"The data set built in {place} is damaged ({reason}): delete that "
+            "folder, and repeat the command to build it again."
+        ) from error
 
 
 @contextlib.contextmanager

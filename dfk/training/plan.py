@@ -226,7 +226,9 @@ class Plan:
         return {
             "image_size": self.image_size,
             "training_images": self.training.size,
+            "training_version": self.training.version,
             "validation_images": self.validation.size,
+            "validation_version": self.validation.version,
             "self_blends": self.blends.size if self.blends else 0,
             "starts_frozen": self.starts_frozen,
             "stages": ", ".join(self.stages) or "none",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dfk.errors import UserError
-from dfk.files import exclusive_lock, is_locked
+from dfk.files import LOCK, exclusive_lock, is_locked
 from dfk.runs import Run, flat, require_format
 
 
@@ -85,6 +85,28 @@ def require_same_run(run: Run, settings: dict[str, Any]) -> None:
         require_same(run.path, "a run", run.config, settings)
 
 
+def require_same_images(run: Run, plan: dict[str, Any]) -> None:
+    """Refuses to go on with a run on other images than it began with.
+
+    Args:
+        run: its folder may be new, or hold a run.
+        plan: what `Plan.record` gives.
+
+    Raises:
+        UserError: images came, went or changed since.
+    """
+    held = run.config["plan"] if run.config_path.is_file() else plan
+    for split in ("training", "validation"):
+        if held[f"{split}_version"] == plan[f"{split}_version"]:
+            continue
+        before, now = held[f"{split}_images"], plan[f"{split}_images"]
+        raise UserError(
+            f"The {split} pictures have changed since {run.path} began "
+            f"({before} then, {now} now; names, sizes, times and dfk's version "
+            "count): put them back, or choose another --workdir."
+        )
+
+
 def require_same(
     folder: Path, what: str, held: dict[str, Any], settings: dict[str, Any]
 ) -> None:
@@ -160,5 +182,7 @@ def locked(folder: Path) -> Iterator[None]:
             yield
         finally:
             with contextlib.suppress(OSError):
+                if [each.name for each in folder.iterdir()] == [LOCK]:
+                    (folder / LOCK).unlink()
                 for path in made:
                     path.rmdir()

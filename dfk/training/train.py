@@ -21,7 +21,12 @@ from dfk.training.batches import TrainingBatches
 from dfk.training.head_fit import fit_head
 from dfk.training.loop import FineTuning
 from dfk.training.plan import Config, Plan
-from dfk.training.resume import find_run, locked, require_same_run
+from dfk.training.resume import (
+    find_run,
+    locked,
+    require_same_images,
+    require_same_run,
+)
 from dfk.training.validation import Validation, measure, quality
 
 
@@ -66,10 +71,13 @@ def train(config: Config, workdir: str | None = None) -> Run:
 def _train(config: Config, strategy: tf.distribute.Strategy, run: Run) -> None:
     """The whole training: configuration and data, plan, phases, results."""
     started = time.monotonic()
-    keras.utils.set_random_seed(config.seed)
     plan = _plan(config, strategy)
+    # Not earlier: TFDS draws the names of its scratch folders at random, and
+    # two processes with one seed would draw the same.
+    keras.utils.set_random_seed(config.seed)
     settings = config.settings() | {"epochs": plan.recipe.epochs}
     require_same_run(run, settings)
+    require_same_images(run, plan.record())
     with tempfile.TemporaryDirectory(prefix="dfk-") as folder:
         scratch = Path(folder)
         batches = TrainingBatches(

@@ -12,7 +12,7 @@ from dfk.files import write_json
 from dfk.runs import Run
 from dfk.training import repeats, strategies
 from dfk.training.loop import FineTuning
-from dfk.training.resume import find_run
+from dfk.training.resume import find_run, require_same_images
 
 FILES = (
     "best.weights.h5",
@@ -77,3 +77,20 @@ def test_damaged_neighbours_do_not_matter(config, tmp_path, monkeypatch):
             path.write_bytes(content)
     assert find_run(settings).path == begun.path
     assert not list(repeats._unfinished(settings, [0]))
+
+
+def test_a_run_does_not_go_on_with_other_images(tmp_path):
+    plan = {
+        f"{split}_{what}": value
+        for split in ("training", "validation")
+        for what, value in (("images", 60), ("version", "a"))
+    }
+    run = Run(tmp_path / "run")
+    require_same_images(run, plan)
+    run.write_config({"model": "cnn", "plan": plan})
+    require_same_images(run, plan)
+    changed = plan | {"training_images": 62, "training_version": "b"}
+    with pytest.raises(
+        UserError, match=r"training pictures .* 60 then, 62 now"
+    ):
+        require_same_images(run, changed)
