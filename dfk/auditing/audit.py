@@ -1,6 +1,5 @@
 """Runs every check on a data set, and writes a page and a record."""
 
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from dfk.auditing.leaks import Pairs
 from dfk.data.folders import LABELS
 from dfk.download import UnavailableError
 from dfk.errors import UserError
-from dfk.files import write_json, write_text
+from dfk.files import file_name, write_json, write_text
 from dfk.images.decode import FORMATS
 from dfk.models.extractors import extractor
 from dfk.models.features import features
@@ -187,4 +186,4 @@ def _file_name(dataset: str) -> str:
     """A data set's name without characters that do not fit a file's name."""
     folder = Path(dataset).expanduser()
     name = folder.resolve().name if folder.is_dir() else dataset
-    return re.sub(r"[^\w.-]+", "-", name) or "faces"
+    return file_name(name) or "faces"

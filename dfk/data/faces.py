@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 import dfk
+from dfk.images.decode import PIPELINE_VERSION
 
 # Decoded images are kept in memory up to this size, in bytes.
 MEMORY_LIMIT = 4 << 30
@@ -80,7 +81,8 @@ def version(files: Iterable[Path], settings: Any) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    parts = ([_state(file) for file in files], settings, dfk.__version__)
+    pipeline = dfk.__version__, PIPELINE_VERSION
+    parts = ([_state(file) for file in files], settings, pipeline)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

@@ -102,7 +102,12 @@ def _built(dataset: str, manual_dir: str | None):
         )
     # TFDS itself reads this variable only once, when it is imported.
     place = os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
-    place = Path(place).expanduser() / Builder.name
+    if place.startswith("~"):
+        raise UserError(
+            "This user has no home directory: set TFDS_DATA_DIR to a folder "
+            "for built data sets."
+        )
+    place = Path(place) / Builder.name
     with _quiet(), _undamaged(place):
         builder = tfds.builder(dataset, data_dir=str(place.parent))
         if not builder.is_prepared():

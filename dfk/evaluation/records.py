@@ -6,7 +6,6 @@ images lie beside it, in `scores-<key>.csv`.
 
 import csv
 import itertools
-import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from dfk.data import names
 from dfk.data.folders import LABELS
 from dfk.errors import UserError
 from dfk.evaluation.metrics import THRESHOLD
-from dfk.files import replacing
+from dfk.files import file_name, replacing
 from dfk.runs import Run
 
 # Of the columns of scores, in the order of `Scores`.
@@ -154,7 +153,7 @@ def key_of(source: Source, earlier: dict[str, Any]) -> str:
     name = source.dataset or "-".join(
         Path(folder).name for folder in names.split(source.data_dir)
     )
-    plain = re.sub(r"[^\w.-]+", "-", name)
+    plain = file_name(name)
     for number in itertools.count(1):
         name = plain if number == 1 else f"{plain}-{number}"
         key = f"{name}-{source.split}"

@@ -93,17 +93,24 @@ def _computation(config):
 def compute(extractor: keras.Model, split: FaceSplit) -> Features:
     """Runs a network over a split as `features` does, but caches nothing."""
     network = tf.function(extractor, reduce_retracing=True)
-    columns = {"image": [], "label": [], "id": [], "group": []}
+    shape = extractor.output_shape[1:]
+    # Filled batch by batch: many images have gigabytes of features.
+    values = np.empty((split.size, *shape), np.float32)
+    columns = {"label": [], "id": [], "group": []}
     batches = split.examples.batch(_BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
     steps = -(-split.size // _BATCH_SIZE)
+    count = 0
     for batch in track(batches, f"features of {split.name}", steps):
-        images = tf.cast(batch["image"], tf.float32)
-        batch["image"] = network(images, training=False)
-        for name, values in batch.items():
-            columns[name].append(values.numpy())
+        images = tf.cast(batch.pop("image"), tf.float32)
+        found = network(images, training=False).numpy()
+        values[count : count + len(found)] = found
+        count += len(found)
+        for name, column in columns.items():
+            column.append(batch[name].numpy())
     together = {name: np.concatenate(rows) for name, rows in columns.items()}
     return Features(
-        values=together["image"],
+        # Fewer than the split has, where broken files are skipped.
+        values=values[:count],
         labels=together["label"],
         ids=np.char.decode(together["id"].astype(bytes)),
         groups=np.char.decode(together["group"].astype(bytes)),

@@ -20,7 +20,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from dfk.data import FaceSplit
 from dfk.data.groups import groups_of_each_class
 from dfk.models import named_layers, pooled_flips
-from dfk.models.features import features, floored
+from dfk.models.features import compute, features, floored
 from dfk.training import strategies
 
 # Inverse strengths of the L2 penalty, of which cross-validation chooses one.
@@ -32,6 +32,7 @@ def fit_head(
     model: keras.Model,
     training: Sequence[FaceSplit],
     strategy: tf.distribute.Strategy,
+    keep_features: bool = True,
 ) -> dict[str, float]:
     """Sets the layers `features_norm` and `logit` from the backbone's features.
 
@@ -40,11 +41,13 @@ def fit_head(
         training: splits to fit the regression on. Its penalty is chosen by
             cross-validation that keeps groups of images together.
         strategy: its workers end with equal weights.
+        keep_features: whether the features are read from the cache and kept
+            there; those of a backbone that was just trained are used once.
 
     Returns:
         The chosen `penalty` and the number of `features`.
     """
-    rows, labels, groups = _flipped_features(model, training)
+    rows, labels, groups = _flipped_features(model, training, keep_features)
     mean = rows.mean(axis=0)
     variance = floored(rows.var(axis=0))
     # In place, since many images have gigabytes of features.
@@ -62,7 +65,7 @@ def fit_head(
 
 
 def _flipped_features(
-    model: keras.Model, training: Sequence[FaceSplit]
+    model: keras.Model, training: Sequence[FaceSplit], keep: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features of images and their flips `[2N, D]`, with labels and groups.
 
@@ -70,8 +73,11 @@ def _flipped_features(
     regression has twice as many rows. Later it is applied to their mean.
     """
     extractor = pooled_flips(model)
-    found = [features(extractor, split) for split in training]
-    pooled = np.concatenate([each.values for each in found])
+    get = features if keep else compute
+    found = [get(extractor, split) for split in training]
+    pooled = found[0].values
+    if len(found) > 1:
+        pooled = np.concatenate([each.values for each in found])
     images, flips, width = pooled.shape
     return (
         pooled.reshape(images * flips, width),

@@ -217,7 +217,7 @@ def _solve_head(
     validation does not find it better, the head stays as it was trained.
     """
     trained, before = model.get_weights(), validate()
-    fitted = fit_head(model, splits, strategy)
+    fitted = fit_head(model, splits, strategy, keep_features=False)
     after = validate()
     gain = quality(after) - quality(before)
     better = strategies.agree(strategy, float(gain > 0)) > 0
