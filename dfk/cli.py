@@ -120,9 +120,7 @@ def stop_on_signals() -> list[int]:
         os._exit(128 + number)
 
     for each in _SIGNALS:
-        # A shell that starts a command in the background may ignore SIGINT.
-        if signal.getsignal(each) is not signal.SIG_IGN:
-            signal.signal(each, stop)
+        signal.signal(each, stop)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)

@@ -95,9 +95,10 @@ def require_same_images(run: Run, plan: dict[str, Any]) -> None:
     Raises:
         UserError: images came, went or changed since.
     """
-    held = run.config["plan"] if run.config_path.is_file() else plan
+    held = run.config.get("plan", plan) if run.config_path.is_file() else plan
     for split in ("training", "validation"):
-        if held[f"{split}_version"] == plan[f"{split}_version"]:
+        version = plan[f"{split}_version"]
+        if held.get(f"{split}_version", version) == version:
             continue
         before, now = held[f"{split}_images"], plan[f"{split}_images"]
         raise UserError(

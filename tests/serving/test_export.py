@@ -9,6 +9,7 @@ from tiny import build_tiny
 
 import dfk
 from dfk.errors import UserError
+from dfk.files import LOCK
 from dfk.serving import export as export_module
 from dfk.serving import model_config
 from dfk.serving.export import export
@@ -51,7 +52,8 @@ def meta_graph(saved_model):
 
 
 def files_below(folder):
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
+    found = (p for p in folder.rglob("*") if p.name != LOCK)
+    return sorted(str(p.relative_to(folder)) for p in found)
 
 
 @pytest.mark.parametrize("name", CONTRACT)
