@@ -49,11 +49,27 @@ class FaceData:
         name: its TFDS name, or its folder.
         image_size: the side of its images, in pixels.
         splits: its splits by name.
+        has_fakes: whether it is more than a source of reals.
+        parts: of several data sets that became one, each as it is. Each is a
+            family of fakes.
     """
 
     name: str
     image_size: int
     splits: dict[str, FaceSplit]
+    has_fakes: bool = True
+    parts: tuple["FaceData", ...] = ()
+
+    @property
+    def families(self) -> list[str]:
+        """The names of several families of fakes; empty if there is one."""
+        found = [part.family for part in self.parts if part.has_fakes]
+        return sorted(found) if len(found) > 1 else []
+
+    @property
+    def family(self) -> str:
+        """The name of its fakes, without the folders that they lie in."""
+        return self.name.rsplit("/", 1)[-1]
 
 
 def _without_autotuning() -> tf.data.Options:

@@ -27,9 +27,12 @@ def load(
     image_size: int | None,
     splits: Sequence[str],
     limit: int | None,
-    one_class: bool,
+    needs_both: bool,
 ) -> FaceData:
-    """Loads a folder; for the arguments see `dfk.data.load`."""
+    """Loads a folder; for the arguments see `dfk.data.load`.
+
+    `needs_both` says whether a folder without one of the classes is refused.
+    """
     folder = Path(data_dir).expanduser()
     if not folder.is_dir():
         raise UserError(
@@ -40,19 +43,20 @@ def load(
     listed = ImageFolder(folder)
     loaded = {}
     for name in splits:
-        real, fake = _classes(listed, name, one_class)
+        real, fake = _classes(listed, name, needs_both)
         files = _alternating(real, fake)[:limit]
         loaded[name] = face_split(name, files, image_size, "strict")
     listed.say_left_out(every_image_counts=not folders.root(listed.root))
-    return FaceData(str(folder), image_size, loaded)
+    has_fakes = any(listed.classes(split).get("fake") for split in splits)
+    return FaceData(str(folder), image_size, loaded, has_fakes)
 
 
 def _classes(
-    listed: ImageFolder, split: str, one_class: bool
+    listed: ImageFolder, split: str, needs_both: bool
 ) -> list[list[ImageFile]]:
     """The real and the fake images of one split."""
     # Images to test on need no splits.
-    without_splits = one_class and not folders.root(listed.root)
+    without_splits = not needs_both and not folders.root(listed.root)
     found = listed.classes("" if without_splits else split)
     names = " or ".join(folders.SPLITS[split])
     if not found:
@@ -62,7 +66,7 @@ def _classes(
         )
     missing = [label for label in folders.LABELS if not found.get(label)]
     # A folder that is there was meant to hold pictures.
-    empty = [label for label in missing if label in found or not one_class]
+    empty = [label for label in missing if label in found or needs_both]
     if empty:
         raise UserError(
             f"{listed.root} has no {empty[0]} pictures in its split {split}: "

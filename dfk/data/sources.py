@@ -35,7 +35,8 @@ def load(
 
     Several, separated by commas, become one. Its training split has as many
     images of each of them: the smaller ones are repeated until the largest
-    ends. The other splits hold each image once.
+    ends. The other splits hold each image once. One of them may be a source of
+    reals, a folder without fakes.
 
     Args:
         dataset: `real_fake_faces/sample`, `/kaggle` or `/kaggle_full`, or the
@@ -68,9 +69,14 @@ def load(
         192
     """
     parts: list[FaceData] = []
-    for name in names.split(data_dir or dataset):
+    listed = names.split(data_dir or dataset)
+    for name in listed:
         if data_dir or names.is_folder(name):
-            part = folder_faces.load(name, image_size, splits, limit, one_class)
+            # Beside others, reals alone are a source of reals.
+            needs_both = not one_class and len(listed) == 1
+            part = folder_faces.load(
+                name, image_size, splits, limit, needs_both
+            )
         else:
             builder = _built(name, manual_dir)
             size = image_size or builder.info.features["image"].shape[0]
@@ -181,10 +187,16 @@ def _split(builder, name: str, image_size: int, limit: int | None) -> FaceSplit:
 
 
 def _merged(parts: Sequence[FaceData]) -> FaceData:
+    if not any(part.has_fakes for part in parts):
+        raise UserError(
+            f"{' and '.join(part.name for part in parts)} hold no fakes: name "
+            "a data set that has some."
+        )
     return FaceData(
         ",".join(part.name for part in parts),
         parts[0].image_size,
-        {
+        parts=tuple(parts),
+        splits={
             split: _merged_split(
                 split,
                 {

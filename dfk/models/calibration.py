@@ -16,6 +16,7 @@ from sklearn.model_selection import StratifiedKFold
 from dfk import FORMAT
 from dfk.models.conformal import (
     ERROR_RATE,
+    balanced,
     conformal_limits,
     require_both_classes,
     upper_quantile,
@@ -143,9 +144,15 @@ class CalibratedScore(keras.layers.Layer):
 
 
 def fit(
-    logits: np.ndarray, labels: np.ndarray, error_rate: float = ERROR_RATE
+    logits: np.ndarray,
+    labels: np.ndarray,
+    error_rate: float = ERROR_RATE,
+    sources: np.ndarray | None = None,
 ) -> Calibration:
     """Fits all that a detector's `CalibratedScore` holds.
+
+    Of several sources, each weighs the same within its class, and the limits
+    are those of `conformal_limits`.
 
     Args:
         logits: float `[N]` or `[N, 1]`, the detector's raw logits of
@@ -153,6 +160,7 @@ def fit(
         labels: int `[N]`, 0 for real and 1 for fake.
         error_rate: the share of each class, in 0..1, that may get the wrong
             verdict.
+        sources: `[N]`, which data set each image is of; one, if None.
 
     Returns:
         The calibration, to be set as `score_layer(detector).calibration`.
@@ -164,26 +172,31 @@ def fit(
         >>> score_layer(detector).calibration = fit(logits, labels)
     """
     logits, labels = np.ravel(logits).astype(np.float32), np.ravel(labels)
-    temperature, bias = fit_scaling(logits, labels)
+    weights = balanced(labels, sources)
+    temperature, bias = fit_scaling(logits, labels, weights)
     # The layer itself computes the probabilities: later the limits are
     # compared with numbers that were rounded in the same way.
     layer = CalibratedScore()
     layer.build((None, 1))
     layer.calibration = Calibration(temperature, bias)
     probabilities = np.asarray(layer(logits[:, None]))[:, 0]
-    reals = probabilities[labels == 0]
-    alarms = [min(upper_quantile(reals, rate), 1.0) for rate in ALARM_RATES]
+    reals, of_reals = probabilities[labels == 0], weights[labels == 0]
+    alarms = [
+        min(upper_quantile(reals, rate, of_reals), 1.0) for rate in ALARM_RATES
+    ]
     return Calibration(
         temperature,
         bias,
-        *conformal_limits(probabilities, labels, error_rate),
+        *conformal_limits(probabilities, labels, error_rate, sources),
         error_rate,
         tuple(map(float, alarms)),
         (len(reals), len(labels) - len(reals)),
     )
 
 
-def fit_scaling(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+def fit_scaling(
+    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[float, float]:
     """Finds the scaling under which the labels are most likely.
 
     Minimises the negative log-likelihood (NLL) of the labels under
@@ -200,6 +213,7 @@ def fit_scaling(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     Args:
         logits: float `[N]`.
         labels: int `[N]`, 0 for real and 1 for fake.
+        weights: float `[N]` with the mean 1; all 1 if None.
 
     Returns:
         The temperature, within `TEMPERATURES`, and the bias, 0 where it does
@@ -222,10 +236,15 @@ def fit_scaling(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
     fakes = int(np.sum(labels))
     require_both_classes(len(labels) - fakes, fakes)
-    return _minimize(logits, labels, _bias_helps(logits, labels))
+    if weights is None:
+        weights = np.ones(len(labels))
+    with_bias = _bias_helps(logits, labels, weights)
+    return _minimize(logits, labels, weights, with_bias)
 
 
-def _bias_helps(logits: np.ndarray, labels: np.ndarray) -> bool:
+def _bias_helps(
+    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray
+) -> bool:
     """Whether a bias lowers the NLL of images it was not fitted to."""
     folds = min(FOLDS, *np.bincount(labels, minlength=2))
     if folds < 2:
@@ -235,15 +254,18 @@ def _bias_helps(logits: np.ndarray, labels: np.ndarray) -> bool:
     for fit_on, test_on in splits.split(logits, labels):
         for with_bias in nll:
             temperature, bias = _minimize(
-                logits[fit_on], labels[fit_on], with_bias
+                logits[fit_on], labels[fit_on], weights[fit_on], with_bias
             )
             x = logits[test_on] / temperature + bias
-            nll[with_bias] += _nll(x, labels[test_on]).sum()
+            nll[with_bias] += weights[test_on] @ _nll(x, labels[test_on])
     return nll[True] < nll[False]
 
 
 def _minimize(
-    logits: np.ndarray, labels: np.ndarray, with_bias: bool
+    logits: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    with_bias: bool,
 ) -> tuple[float, float]:
     slope_precision, bias_precision = _SLOPE_DEVIATION**-2, _BIAS_DEVIATION**-2
 
@@ -251,13 +273,13 @@ def _minimize(
     def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         slope, bias = parameters
         x = slope * logits + bias
-        error = special.expit(x) - labels
+        error = weights * (special.expit(x) - labels)
         gradient = [
             np.sum(error * logits) + slope_precision * (slope - 1),
             np.sum(error) + bias_precision * bias,
         ]
         prior = slope_precision * (slope - 1) ** 2 + bias_precision * bias**2
-        loss = np.sum(_nll(x, labels)) + prior / 2
+        loss = weights @ _nll(x, labels) + prior / 2
         return loss / len(x), np.array(gradient) / len(x)
 
     low, high = TEMPERATURES

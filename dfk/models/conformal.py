@@ -58,6 +58,7 @@ def conformal_limits(
     probabilities: np.ndarray,
     labels: np.ndarray,
     error_rate: float = ERROR_RATE,
+    sources: np.ndarray | None = None,
 ) -> tuple[float, float]:
     """Finds between which probabilities the verdict must be `uncertain`.
 
@@ -74,11 +75,17 @@ def conformal_limits(
     images like those of validation, if these were not used to train or choose
     the detector and are no near copies of each other.
 
+    Of several sources, the limit of the reals is that of the strictest one: to
+    accuse wrongly is the worse error, and so the guarantee for reals holds for
+    each source. That of the fakes is of all sources together, with equal
+    weights.
+
     Args:
         probabilities: float32 `[N]` in 0..1, probabilities of fake.
         labels: int `[N]`, 0 for real and 1 for fake.
         error_rate: the share of each class, in 0..1, that may get the wrong
             verdict.
+        sources: `[N]`, which data set each image is of; one, if None.
 
     Returns:
         `real_up_to` and `fake_down_to`, exact in float32. A class of fewer
@@ -103,20 +110,57 @@ def conformal_limits(
     """
     probabilities = np.asarray(probabilities, np.float32)
     labels = np.asarray(labels)
-    reals, fakes = probabilities[labels == 0], probabilities[labels == 1]
-    require_both_classes(len(reals), len(fakes))
+    is_real, is_fake = labels == 0, labels == 1
+    require_both_classes(is_real.sum(), is_fake.sum())
+    if sources is None:
+        sources = np.zeros(len(labels), int)
+    real_up_to = max(
+        upper_quantile(probabilities[is_real & (sources == source)], error_rate)
+        for source in np.unique(sources[is_real])
+    )
     # Order statistics of the scores themselves: `1 - p` would round.
-    real_up_to = upper_quantile(reals, error_rate)
-    fake_down_to = -upper_quantile(-fakes, error_rate)
+    weights = balanced(labels, sources)[is_fake]
+    fake_down_to = -upper_quantile(-probabilities[is_fake], error_rate, weights)
     return float(min(real_up_to, 1.0)), float(max(fake_down_to, 0.0))
 
 
-def upper_quantile(scores: np.ndarray, rate: float) -> np.float32:
+def balanced(labels: np.ndarray, sources: np.ndarray | None) -> np.ndarray:
+    """Weights by which all sources are equal within each label.
+
+    Args:
+        labels: int `[N]`.
+        sources: `[N]`, which data set each image is of; one, if None.
+
+    Returns:
+        float64 `[N]`. The weights of a label have the mean 1, and all are 1 if
+        there is one source.
+
+    Example:
+        >>> balanced(np.array([1, 1, 1, 1]), np.array(["a", "b", "b", "b"]))
+        array([2.        , 0.66666667, 0.66666667, 0.66666667])
+    """
+    weights = np.ones(len(labels))
+    if sources is None:
+        return weights
+    for label in np.unique(labels):
+        own = labels == label
+        _, of_each, counts = np.unique(
+            sources[own], return_inverse=True, return_counts=True
+        )
+        weights[own] = own.sum() / len(counts) / counts[of_each]
+    return weights
+
+
+def upper_quantile(
+    scores: np.ndarray, rate: float, weights: np.ndarray | None = None
+) -> np.float32:
     """A limit that a new score exceeds with at most a given probability.
 
     Args:
         scores: float `[N]`, exchangeable with the new one.
         rate: the probability, in 0..1.
+        weights: float `[N]` with the mean 1; all 1 if None. The new score is
+            then of a source that is drawn first, all with equal chances.
 
     Returns:
         The k-th smallest score, k = ceil((N + 1) (1 - rate)); infinity with
@@ -132,7 +176,12 @@ def upper_quantile(scores: np.ndarray, rate: float) -> np.float32:
     k = rank(len(scores), rate)
     if k > len(scores):
         return np.float32(np.inf)
-    return np.float32(np.partition(scores, k - 1)[k - 1])
+    if weights is None or np.all(weights == 1):
+        return np.float32(np.partition(scores, k - 1)[k - 1])
+    order = np.argsort(scores)
+    # As many scores, weighted, as the rank would be without weights.
+    place = np.searchsorted(np.cumsum(weights[order]), k - 1e-9)
+    return np.float32(scores[order[min(place, len(scores) - 1)]])
 
 
 def required_images(error_rate: float = ERROR_RATE) -> int:

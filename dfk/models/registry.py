@@ -62,6 +62,8 @@ class Recipe:
         label_smoothing: labels move towards 0.5 by half of this, so that
             memorised images do not become ever more certain.
         batch_size: images a step, over all replicas.
+        penalties: inverse strengths of the L2 penalty of the head that is
+            fitted to frozen features; cross-validation chooses one.
         augmentation: how much training images are changed.
     """
 
@@ -75,6 +77,7 @@ class Recipe:
     weight_decay: float = 1e-4
     label_smoothing: float = 0.05
     batch_size: int = 32
+    penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
     augmentation: Augmentation = Augmentation()
 
     def epochs_for(self, images: int) -> int:
@@ -120,6 +123,9 @@ class Detector:
             default. Empty for a detector that is trained from scratch.
         native_size: smaller images are enlarged to this side inside the
             model, since the weights were trained at it.
+        image_size: the side at which files are read, unless another one is
+            asked for; None of a detector without such a size. One that was
+            asked for is not enlarged.
         pooling: the layer that makes one vector of each feature map.
         averages_flips: whether the features are the mean over an image and its
             mirror image.
@@ -132,6 +138,7 @@ class Detector:
     recipe: Recipe
     weights: dict[str, WeightLoader]
     native_size: int
+    image_size: int | None
     pooling: type[keras.layers.Layer]
     averages_flips: bool
     read_weights: Callable[[keras.Model, Path], None]
@@ -153,6 +160,7 @@ def register(
     recipe: Recipe,
     weights: dict[str, WeightLoader] | None = None,
     native_size: int = 0,
+    image_size: int | None = None,
     pooling: type[keras.layers.Layer] = MomentPooling,
     averages_flips: bool = True,
     read_weights: Callable[[keras.Model, Path], None] = load_by_name,
@@ -174,6 +182,7 @@ def register(
             recipe,
             weights or {},
             native_size,
+            image_size,
             pooling,
             averages_flips,
             read_weights,
@@ -208,6 +217,7 @@ def build(
     image_size: int = 128,
     weights: str = "default",
     families: Sequence[str] = (),
+    enlarge: bool = True,
 ) -> keras.Model:
     """Builds a detector.
 
@@ -218,6 +228,8 @@ def build(
             random weights, or the path of a `.keras` detector or a weights
             file whose layers have the detector's names.
         families: the families of fakes; with two or more, each has a class.
+        enlarge: whether images smaller than the detector's native size are
+            enlarged to it.
 
     Returns:
         A model from `[N, S, S, 3]` RGB pixels in 0..255 to `[N, 1]`
@@ -237,7 +249,7 @@ def build(
         name,
         image_size,
         detector.backbone,
-        detector.native_size,
+        detector.native_size if enlarge else 0,
         detector.pooling,
         detector.averages_flips,
         families,

@@ -12,6 +12,7 @@ from dfk import data, models
 from dfk.data import names
 from dfk.errors import UserError
 from dfk.training import optimizer, strategies
+from dfk.training.head_fit import Source
 from dfk.training.self_blends import SelfBlends
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -137,8 +138,12 @@ class Plan:
         validation: the validation split.
         blends: what makes self-blends of the training split, if any are made.
         validation_blends: self-blends of the validation split, likewise.
-        head_splits: what the head is fitted on: the training split, and its
-            self-blends if any are made.
+        sources: what the head is fitted on: the training split of each data
+            set, and self-blends if any are made.
+        validations: of each data set, its validation split.
+        families: the names of several families of fakes; else empty.
+        enlarges: whether images smaller than the detector's native size are
+            enlarged to it.
         accumulate: steps whose gradients make one update.
         precision: one of `PRECISIONS`.
         seed: of everything random.
@@ -155,7 +160,10 @@ class Plan:
     validation: data.FaceSplit
     blends: SelfBlends | None
     validation_blends: data.FaceSplit | None
-    head_splits: list[data.FaceSplit]
+    sources: list[Source]
+    validations: list[data.FaceSplit]
+    families: list[str]
+    enlarges: bool
     accumulate: int
     precision: str
     seed: int
@@ -180,12 +188,14 @@ class Plan:
         detector = models.get(config.model)
         training, validation = faces.splits["train"], faces.splits["validation"]
         blends = validation_blends = None
-        head_splits = [training]
+        parts = faces.parts or (faces,)
+        sources = [Source(part.family, part.splits["train"]) for part in parts]
         if config.blend:
             blends = SelfBlends(training, config.blend)
             # The same ones for each seed, so that seeds can be compared.
             validation_blends = SelfBlends(validation, share=1.0).split(seed=0)
-            head_splits.append(blends.split(config.seed))
+            family = faces.family if not faces.parts else "self-blends"
+            sources.append(Source(family, blends.split(config.seed)))
         epochs = config.epochs or detector.recipe.epochs_for(training.size)
         chosen = {name: getattr(config, name) for name in _OF_RECIPE}
         return cls(
@@ -202,7 +212,10 @@ class Plan:
             validation=validation,
             blends=blends,
             validation_blends=validation_blends,
-            head_splits=head_splits,
+            sources=sources,
+            validations=[part.splits["validation"] for part in parts],
+            families=faces.families,
+            enlarges=config.image_size is None or detector.image_size is None,
             accumulate=config.accumulate,
             precision=config.precision,
             seed=config.seed,
@@ -225,6 +238,7 @@ class Plan:
         """What `config.json` says of it, beside the configuration."""
         return {
             "image_size": self.image_size,
+            "families": ", ".join(self.families) or "one",
             "training_images": self.training.size,
             "training_version": self.training.version,
             "validation_images": self.validation.size,

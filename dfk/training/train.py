@@ -4,16 +4,15 @@ import contextlib
 import math
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
 from dfk import cli, data, models
-from dfk.data import FaceSplit
 from dfk.models import calibration, out_of_distribution
 from dfk.runs import Run, provenance
 from dfk.training import optimizer, strategies
@@ -96,7 +95,9 @@ def _train(config: Config, strategy: tf.distribute.Strategy, run: Run) -> None:
         is_resumed = tuning.restore()
         earlier = sum(row["seconds"] for row in tuning.history)
         if plan.starts_frozen and not is_resumed:
-            fitted = fit_head(model, plan.head_splits, strategy)
+            fitted = fit_head(
+                model, plan.sources, strategy, plan.recipe.penalties
+            )
             _say(
                 "The head is a logistic regression on {features} frozen "
                 "features (C = {penalty:g}).".format(**fitted)
@@ -108,14 +109,16 @@ def _train(config: Config, strategy: tf.distribute.Strategy, run: Run) -> None:
 
         # The detector as it will answer.
         if plan.precision != "float32":
-            model = _in_float32(model)
+            model = _in_float32(model, plan)
             validate = _validation(model, plan, scratch)
         if not plan.starts_frozen:
-            _solve_head(model, plan.head_splits, validate, strategy)
+            _solve_head(model, plan, validate)
         # Calibrated without self-blends: a score is the probability of fakes
         # such as the data set's.
-        logits, labels = validate.logits_and_labels()
-        models.score_layer(model).calibration = calibration.fit(logits, labels)
+        logits, labels, sources = _validation_logits(model, plan, scratch)
+        models.score_layer(model).calibration = calibration.fit(
+            logits, labels, sources=sources
+        )
         out_of_distribution.fit(model, plan.training, plan.validation)
         metrics = measure(logits, labels) | validate.on_blends()
     if plan.is_chief:
@@ -136,7 +139,7 @@ def _plan(config: Config, strategy: tf.distribute.Strategy) -> Plan:
     faces = data.load(
         config.dataset,
         config.data_dir,
-        image_size=config.image_size,
+        image_size=_image_size(config),
         splits=("train", "validation"),
         manual_dir=config.manual_dir,
         limit=config.limit,
@@ -157,8 +160,29 @@ def _plan(config: Config, strategy: tf.distribute.Strategy) -> Plan:
     return plan
 
 
+def _image_size(config: Config) -> int | None:
+    """What is asked for, or the detector's own; a TFDS set has its size."""
+    if config.image_size or config.dataset:
+        return config.image_size
+    return models.get(config.model).image_size
+
+
 def _validation(model: keras.Model, plan: Plan, scratch: Path) -> Validation:
     return Validation(model, plan.validation, scratch, plan.validation_blends)
+
+
+def _validation_logits(
+    model: keras.Model, plan: Plan, scratch: Path
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits, labels and the number of its data set of each image, `[N]`."""
+    found = []
+    for number, split in enumerate(plan.validations):
+        own = scratch / f"validation-{number}"
+        own.mkdir()
+        found.append(Validation(model, split, own).logits_and_labels())
+    logits, labels = map(np.concatenate, zip(*found, strict=True))
+    sizes = [len(of_one) for _, of_one in found]
+    return logits, labels, np.repeat(np.arange(len(sizes)), sizes)
 
 
 def _build(plan: Plan, steps: int, run: Run) -> tuple[keras.Model, FineTuning]:
@@ -168,7 +192,11 @@ def _build(plan: Plan, steps: int, run: Run) -> tuple[keras.Model, FineTuning]:
     try:
         with plan.strategy.scope():
             model = models.build(
-                plan.detector.name, plan.image_size, plan.weights
+                plan.detector.name,
+                plan.image_size,
+                plan.weights,
+                plan.families,
+                plan.enlarges,
             )
             optimizer.unfreeze(
                 model, plan.stages, statistics=not plan.is_pretrained
@@ -193,23 +221,20 @@ def _build(plan: Plan, steps: int, run: Run) -> tuple[keras.Model, FineTuning]:
     return model, tuning
 
 
-def _in_float32(model: keras.Model) -> keras.Model:
+def _in_float32(model: keras.Model, plan: Plan) -> keras.Model:
     """A trained detector that answers with all digits, on every machine.
 
     Half precision pays in training; a score must not depend on the size of
     its batch or on what a server's processor can do.
     """
-    full = models.build(model.name, model.input_shape[1], weights="none")
+    full = models.build(
+        model.name, plan.image_size, "none", plan.families, plan.enlarges
+    )
     full.set_weights(model.get_weights())
     return full
 
 
-def _solve_head(
-    model: keras.Model,
-    splits: Sequence[FaceSplit],
-    validate: Validation,
-    strategy: tf.distribute.Strategy,
-) -> None:
+def _solve_head(model: keras.Model, plan: Plan, validate: Validation) -> None:
     """Ends a training from scratch with a regression on what was learnt.
 
     Features that differ little between images, as those of the finest grain
@@ -217,10 +242,16 @@ def _solve_head(
     validation does not find it better, the head stays as it was trained.
     """
     trained, before = model.get_weights(), validate()
-    fitted = fit_head(model, splits, strategy, keep_features=False)
+    fitted = fit_head(
+        model,
+        plan.sources,
+        plan.strategy,
+        plan.recipe.penalties,
+        keep_features=False,
+    )
     after = validate()
     gain = quality(after) - quality(before)
-    better = strategies.agree(strategy, float(gain > 0)) > 0
+    better = strategies.agree(plan.strategy, float(gain > 0)) > 0
     if not better:
         model.set_weights(trained)
     _say(

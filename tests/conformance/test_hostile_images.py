@@ -69,6 +69,7 @@ UNREADABLE = {
     "PNG of no size": png_header(0, 0),
     "PNG that ends early": png_header(64, 64),
     "truncated GIF": animation(3)[:30],
+    "GIF of 200 frames": animation(200),
     "TIFF": tiff(),
     "HTML": b"<html><body>404 Not Found</body></html>",
 }
@@ -82,7 +83,6 @@ READABLE = {
     "1x1 JPEG": encode(NOISE[:1, :1], "jpeg"),
     "one row": encode(NOISE[:1]),
     "BMP": encode(NOISE, "bmp"),
-    "GIF of 200 frames": animation(200),
     "JPEG with a tail": JPEG + b"\0<script>\0" * 50,
 }
 

@@ -8,6 +8,7 @@ from dfk.errors import UserError
 from dfk.evaluation.guarantees import coverage
 from dfk.models import Calibration
 from dfk.models.conformal import (
+    balanced,
     conformal_limits,
     required_images,
     upper_quantile,
@@ -213,3 +214,29 @@ def test_the_out_of_distribution_and_the_unreadable_say_so():
 def test_the_uncertain_range_is_ordered():
     assert Calibration(1, 0, 0.7, 0.3).uncertain == (0.3, 0.7)
     assert Calibration(1, 0, 0.3, 0.7).uncertain == (0.3, 0.7)
+
+
+def test_the_limit_of_reals_is_that_of_the_strictest_source():
+    sources = np.repeat(["mild", "harsh"], 40)
+    labels = np.tile([0, 1], 40)
+    rng = np.random.default_rng(0)
+    probabilities = rng.uniform(0, 0.3, 80).astype(np.float32)
+    probabilities[labels == 1] += 0.7
+    probabilities[(sources == "harsh") & (labels == 0)] += 0.4
+    real_up_to, _ = conformal_limits(probabilities, labels, 0.1, sources)
+    harsh = sources == "harsh"
+    alone, _ = conformal_limits(probabilities[harsh], labels[harsh], 0.1)
+    assert real_up_to == alone > 0.4
+
+
+def test_a_small_source_weighs_as_much_as_a_large_one():
+    # A tenth of each source is below 1; of all images, a tenth too.
+    scores = np.float32([0] * 10 + [1] * 90 + [0] * 1 + [1] * 9)
+    sources = np.array(["large"] * 100 + ["small"] * 10)
+    weights = balanced(np.zeros(110, int), sources)
+    assert weights[:100].sum() == pytest.approx(weights[100:].sum())
+    # All that is low is of the small source: half of the weight, not a tenth.
+    low = np.float32(sources == "large")
+    assert upper_quantile(-low, 0.6, weights) == -1
+    assert upper_quantile(-low, 0.4, weights) == 0
+    assert upper_quantile(scores, 0.5, weights) == upper_quantile(scores, 0.5)

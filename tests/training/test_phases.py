@@ -9,7 +9,7 @@ from trained import best_auc, validation_auc
 
 from dfk import data, models
 from dfk.training import strategies
-from dfk.training.head_fit import PENALTIES, fit_head
+from dfk.training.head_fit import Source, fit_head
 from dfk.training.train import train
 
 
@@ -43,7 +43,7 @@ def test_a_detector_from_scratch_ends_with_a_regression(run):
 def test_a_regression_that_validation_finds_no_better_is_not_used(
     run, config, tmp_path, monkeypatch
 ):
-    def fit_badly(model, training, strategy):
+    def fit_badly(model, *_, **__):
         layer = model.get_layer("logit")
         layer.set_weights([-weight for weight in layer.get_weights()])
         return {"penalty": 1.0, "features": 24}
@@ -57,8 +57,9 @@ def test_two_images_are_enough_for_a_head(run, config):
     # Too few for cross-validation.
     faces = data.load(None, config.data_dir, 40, ("train",), limit=2)
     strategy = strategies.choose("one_device")
-    fitted = fit_head(models.load(run.path), [faces.splits["train"]], strategy)
-    assert fitted == {"penalty": min(PENALTIES), "features": 48}
+    sources = [Source("faces", faces.splits["train"])]
+    fitted = fit_head(models.load(run.path), sources, strategy, (0.1, 1.0))
+    assert fitted == {"penalty": 0.1, "features": 48}
 
 
 def test_only_the_stages_asked_for_are_trained(run, config, tmp_path):
