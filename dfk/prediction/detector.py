@@ -55,7 +55,7 @@ class LoadedDetector(Predictor):
         texts = (
             [text.decode() for text in outputs[name].numpy()]
             for name in ("verdict", "reason", "family")
-            # Exports of dfk 0.2 name no family.
+            # Exports from before families were named lack it.
             if name in outputs
         )
         probabilities = outputs["fake_probability"].numpy().tolist()

@@ -81,7 +81,7 @@ class Client(Predictor):
         texts = (
             protobufs.to_strings(response.outputs[name])
             for name in ("verdict", "reason", "family")
-            # Exports of dfk 0.2 name no family.
+            # Exports from before families were named lack it.
             if name in response.outputs
         )
         return list(map(Score, probabilities, *texts))
