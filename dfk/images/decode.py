@@ -50,9 +50,10 @@ def read(image_bytes: tf.Tensor) -> tf.Tensor:
     colours is refused, since TensorFlow ignores the palette; a GIF, since its
     256 colours hide what a detector looks for.
 
-    No image takes more than 3 GiB while it is decoded: one of more than
-    `MAX_PIXELS` is refused, but a JPEG of up to `sizes.MAX_JPEG_PIXELS` is
-    decoded at half its size, as its format allows.
+    No image takes more than 1 GiB while it is decoded: one of more than
+    `MAX_PIXELS` is refused. But a JPEG of up to `sizes.MAX_JPEG_PIXELS`, as
+    telephones take it, is decoded at half its width and height; not a
+    progressive one, for which this would save no memory.
 
     Args:
         image_bytes: string scalar, an encoded image.
@@ -72,7 +73,7 @@ def read(image_bytes: tf.Tensor) -> tf.Tensor:
     image_bytes = tf.convert_to_tensor(image_bytes, tf.string)
     size = sizes.claimed(image_bytes)
     # The raw operation, since tf.debugging.Assert adds a branch.
-    accepted = tf.raw_ops.Assert(condition=size >= 0, data=["refused", size])
+    accepted = tf.raw_ops.Assert(condition=size > 0, data=["refused", size])
     # In eager mode the assertion has run already, and returns None.
     with tf.control_dependencies([accepted] if accepted else []):
         return _pixels(image_bytes, size)
@@ -90,19 +91,25 @@ def _pixels(image_bytes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return upright(pixels, image_bytes)
 
 
-@tf.function(autograph=False, experimental_attributes={"_noinline": True})
+@tf.function(
+    input_signature=[tf.TensorSpec([], tf.string)],
+    autograph=False,
+    experimental_attributes={"_noinline": True},
+)
 def _unusual(image_bytes: tf.Tensor) -> tf.Tensor:
-    def any_other() -> tf.Tensor:
+    def decoded(channels: int) -> tf.Tensor:
         return tf.io.decode_image(
-            image_bytes, channels=3, expand_animations=False
-        )
-
-    def with_alpha(channels: int) -> tf.Tensor:
-        pixels = tf.io.decode_image(
             image_bytes, channels=channels, expand_animations=False
         )
-        opaque = tf.fill(tf.shape(pixels)[:2], tf.constant(255, tf.uint8))
-        return _on_white(tf.concat([pixels, opaque[..., None]], 2)[..., :4])
+
+    def webp() -> tf.Tensor:
+        # TensorFlow adds no alpha channel to a WebP, and takes none away.
+        pixels = decoded(0)
+        return tf.cond(
+            tf.shape(pixels)[2] == 4,
+            lambda: _on_white(pixels),
+            lambda: pixels,
+        )
 
     starts_with = sizes.starts_with
     return tf.case(
@@ -111,11 +118,13 @@ def _unusual(image_bytes: tf.Tensor) -> tf.Tensor:
                 sizes.is_jpeg(image_bytes),
                 lambda: tf.io.decode_jpeg(image_bytes, channels=3, ratio=2),
             ),
-            (starts_with(image_bytes, b"\x89PNG"), lambda: with_alpha(4)),
-            # TensorFlow adds no alpha channel to a WebP, and takes none away.
-            (starts_with(image_bytes, b"RIFF"), lambda: with_alpha(0)),
+            (
+                starts_with(image_bytes, b"\x89PNG"),
+                lambda: _on_white(decoded(4)),
+            ),
+            (starts_with(image_bytes, b"RIFF"), webp),
         ],
-        default=any_other,
+        default=lambda: decoded(3),
     )
 
 
@@ -195,7 +204,7 @@ def decode_batch(
     def decode_one(index, data):
         size = sizes.claimed(data)
         pixels = tf.cond(
-            size >= 0,
+            size > 0,
             lambda: center_crop_resize(_pixels(data, size), image_size),
             lambda: tf.zeros(shape, tf.uint8),
         )
@@ -220,8 +229,8 @@ def decode_batch(
     indices, pixels, found = decoded.get_single_element()
     places = indices[:, None]
     images = tf.scatter_nd(places, pixels, [count + 1, *shape])
-    # 0 is left for what failed to decode.
-    kept = tf.where(found >= 0, tf.ones_like(found), found)
+    # 0 is no image, and left for what failed to decode.
+    kept = tf.where(found > 0, tf.ones_like(found), found)
     state = tf.scatter_nd(places, kept, [count + 1])[:-1]
     refusal = sizes.why_refused(image_bytes, state)
     reason = tf.where(state < 0, refusal, tf.where(state > 0, "", NOT_AN_IMAGE))

@@ -21,7 +21,11 @@ def opened(path: Path) -> Image.Image | None:
         ...     image.size
         (128, 128)
     """
+    # No pixels are decoded, so that their number is no danger.
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         return Image.open(path)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError):
         return None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit

@@ -6,14 +6,17 @@ image is, and how many pixels decoding it would give, is known before.
 
 import tensorflow as tf
 
+from dfk.images import segments
+
 # 67 million pixels are three times what a professional camera takes.
 MAX_PIXELS = 1 << 26
-# Telephones take JPEGs of 108 and 200 million.
+# Telephones take JPEGs of 108 and 200 million. They are stored so that they
+# can be decoded row by row, at half the width and height.
 MAX_JPEG_PIXELS = 1 << 28
 # In bytes: the longest header of a BMP, and a palette of 256 colours.
 _HEADER = 14 + 124 + 1024
 # `claimed` of what is refused for another reason than its size.
-_GIF, _PALETTE_BMP = -1, -2
+_GIF, _PALETTE_BMP, _ANIMATION = -1, -2, -3
 
 
 def claimed(image_bytes: tf.Tensor) -> tf.Tensor:
@@ -23,26 +26,20 @@ def claimed(image_bytes: tf.Tensor) -> tf.Tensor:
         image_bytes: string scalar, an encoded image.
 
     Returns:
-        int64 scalar. 0 for a BMP, whose file is as large as its image, and
-        for what is no image. Negative for an image that is refused;
+        int64 scalar. 0 for what is no image of a format that is read, and must
+        not be decoded either. Negative for an image that is refused;
         `why_refused` says why.
 
     Raises:
         tf.errors.InvalidArgumentError: a JPEG without its size.
     """
-    # Branches cost more than everything else here. So there is only one, for
-    # JPEG, the most usual format. The other side is not inlined, so that a
-    # JPEG skips a single operation.
-    jpeg = is_jpeg(image_bytes)
-    pixels = tf.cond(
-        jpeg,
-        lambda: tf.reduce_prod(
-            tf.cast(tf.io.extract_jpeg_shape(image_bytes)[:2], tf.int64)
-        ),
+    # Branches cost more than everything else here. What is not inlined is a
+    # single operation to skip for a JPEG, the most usual format.
+    return tf.cond(
+        is_jpeg(image_bytes),
+        lambda: _of_jpeg(image_bytes),
         lambda: _of_others(image_bytes),
     )
-    limit = tf.where(jpeg, MAX_JPEG_PIXELS, MAX_PIXELS)
-    return tf.where(pixels > tf.cast(limit, tf.int64), -pixels, pixels)
 
 
 def why_refused(image_bytes: tf.Tensor, refusals: tf.Tensor) -> tf.Tensor:
@@ -55,7 +52,11 @@ def why_refused(image_bytes: tf.Tensor, refusals: tf.Tensor) -> tf.Tensor:
     Returns:
         string `[N]`.
     """
-    limit = tf.where(is_jpeg(image_bytes), MAX_JPEG_PIXELS, MAX_PIXELS)
+    limit = tf.where(
+        is_jpeg(image_bytes) & (-refusals > MAX_JPEG_PIXELS),
+        MAX_JPEG_PIXELS,
+        MAX_PIXELS,
+    )
     too_large = tf.strings.join(
         [
             "too large to be decoded: it has ",
@@ -70,7 +71,9 @@ def why_refused(image_bytes: tf.Tensor, refusals: tf.Tensor) -> tf.Tensor:
         "WebP or BMP"
     )
     no_palette = "a BMP with a palette of colours: save it as PNG"
+    no_animation = "an animation: save one frame of it as PNG"
     reason = tf.where(refusals == _GIF, no_gif, too_large)
+    reason = tf.where(refusals == _ANIMATION, no_animation, reason)
     return tf.where(refusals == _PALETTE_BMP, no_palette, reason)
 
 
@@ -86,31 +89,91 @@ def is_jpeg(image_bytes: tf.Tensor) -> tf.Tensor:
     return starts_with(image_bytes, b"\xff\xd8\xff")
 
 
-@tf.function(autograph=False, experimental_attributes={"_noinline": True})
-def _of_others(image_bytes: tf.Tensor) -> tf.Tensor:
-    # Padded, since nothing could be read of a file that is shorter.
-    start = tf.strings.substr(image_bytes, 0, _HEADER)
-    start = tf.strings.substr(start + b"\0" * _HEADER, 0, _HEADER)
-    header = tf.cast(tf.io.decode_raw(start, tf.uint8), tf.int64)
-
-    def product(first: int, weights: list[int]) -> tf.Tensor:
-        """Multiplies two numbers whose bytes have these weights."""
-        two = header[first : first + 2 * len(weights)]
-        sides = tf.reduce_sum(tf.reshape(two, [2, -1]) * weights, axis=1)
-        # PNG allows no longer side; their product fits into 63 bits.
-        return tf.reduce_prod(tf.minimum(sides, (1 << 31) - 1))
-
-    def begins(signature: bytes) -> tf.Tensor:
-        return tf.reduce_all(header[: len(signature)] == list(signature))
-
-    found = tf.where(
-        begins(b"\x89PNG"), product(16, [1 << 24, 1 << 16, 1 << 8, 1]), 0
+def _of_jpeg(image_bytes: tf.Tensor) -> tf.Tensor:
+    height, width, components = tf.unstack(
+        tf.io.extract_jpeg_shape(image_bytes, tf.int64)
     )
-    found = tf.where(begins(b"RIFF"), _pixels_of_webp(header), found)
-    # A frame of a GIF can be larger than the GIF itself.
-    found = tf.where(begins(b"GIF8"), tf.constant(_GIF, tf.int64), found)
-    coloured = begins(b"BM") & (header[28] < 24) & ~_has_greys(header)
-    return tf.where(coloured, tf.constant(_PALETTE_BMP, tf.int64), found)
+    pixels = height * width
+    return tf.cond(
+        pixels <= MAX_PIXELS,
+        lambda: pixels,
+        lambda: _of_large_jpeg(image_bytes, pixels, components),
+    )
+
+
+def _rarely(*signature: tf.TensorSpec):
+    return tf.function(
+        input_signature=signature,
+        autograph=False,
+        experimental_attributes={"_noinline": True},
+    )
+
+
+@_rarely(
+    tf.TensorSpec([], tf.string),
+    tf.TensorSpec([], tf.int64),
+    tf.TensorSpec([], tf.int64),
+)
+def _of_large_jpeg(
+    image_bytes: tf.Tensor, pixels: tf.Tensor, components: tf.Tensor
+) -> tf.Tensor:
+    """Refuses a JPEG whose coefficients must all be in memory at once.
+
+    They are if it is progressive, or if its first scan lacks components. Then
+    a smaller scale saves no memory.
+    """
+
+    def is_sequential_frame(head):
+        return (head[1] == 0xC0) | (head[1] == 0xC1)
+
+    def is_scan_of_all(head):
+        return (head[1] == 0xDA) & (head[4] == components)
+
+    frame, scan = (
+        segments.find(image_bytes, segments.JPEG, is_wanted)
+        for is_wanted in (is_sequential_frame, is_scan_of_all)
+    )
+    by_rows = (frame >= 0) & (scan >= 0)
+    return tf.where(by_rows & (pixels <= MAX_JPEG_PIXELS), pixels, -pixels)
+
+
+@_rarely(tf.TensorSpec([], tf.string))
+def _of_others(image_bytes: tf.Tensor) -> tf.Tensor:
+    header = segments.read(image_bytes, 0, _HEADER)
+
+    def begins(signature: bytes, place: int = 0) -> tf.Tensor:
+        part = header[place : place + len(signature)]
+        return tf.reduce_all(part == list(signature))
+
+    is_bmp = begins(b"BM")
+    is_webp = begins(b"RIFF") & begins(b"WEBP", 8)
+    found = tf.where(begins(b"\x89PNG"), _pixels_of_png(header), 0)
+    found = tf.where(is_bmp, _pixels_of_bmp(header), found)
+    found = tf.where(is_webp, _pixels_of_webp(header), found)
+    found = tf.where(found > MAX_PIXELS, -found, found)
+    for code, applies in (
+        # A frame of a GIF can be larger than the GIF itself.
+        (_GIF, begins(b"GIF8")),
+        (_PALETTE_BMP, is_bmp & (header[28] < 24) & ~_has_greys(header)),
+        # TensorFlow writes all frames into the memory of the first, which
+        # kills the process.
+        (_ANIMATION, is_webp & begins(b"VP8X", 12) & (header[20] & 2 > 0)),
+    ):
+        found = tf.where(applies, tf.constant(code, tf.int64), found)
+    return found
+
+
+def _pixels_of_png(header: tf.Tensor) -> tf.Tensor:
+    sides = segments.number(tf.reshape(header[16:24], [2, 4]))
+    # PNG allows no longer side; the product fits into 63 bits.
+    return tf.reduce_prod(tf.minimum(sides, (1 << 31) - 1))
+
+
+def _pixels_of_bmp(header: tf.Tensor) -> tf.Tensor:
+    sides = tf.reshape(header[18:26], [2, 4])
+    sides = segments.number(sides, little_endian=True)
+    # The height of an image that is stored from the top is negative.
+    return tf.reduce_prod(tf.minimum(sides, (1 << 32) - sides))
 
 
 def _has_greys(bmp: tf.Tensor) -> tf.Tensor:
@@ -126,8 +189,8 @@ def _pixels_of_webp(header: tf.Tensor) -> tf.Tensor:
     """Reads the first chunk: lossy, lossless, or extended (RFC 9649)."""
 
     def number(first: int, count: int) -> tf.Tensor:
-        weights = [1 << 8 * place for place in range(count)]
-        return tf.reduce_sum(header[first : first + count] * weights)
+        part = header[first : first + count]
+        return segments.number(part, little_endian=True)
 
     lossless = number(21, 4)
     sides = {

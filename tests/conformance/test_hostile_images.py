@@ -41,10 +41,10 @@ def zipped():
     return file.getvalue()
 
 
-def animation(frames):
+def animation(kind, frames):
     file = io.BytesIO()
     images = [Image.fromarray(np.roll(NOISE, i, 1)) for i in range(frames)]
-    images[0].save(file, "gif", save_all=True, append_images=images[1:])
+    images[0].save(file, kind, save_all=True, append_images=images[1:])
     return file.getvalue()
 
 
@@ -68,8 +68,10 @@ UNREADABLE = {
     "absurd PNG header": png_header(2**31 - 1, 2**31 - 1),
     "PNG of no size": png_header(0, 0),
     "PNG that ends early": png_header(64, 64),
-    "truncated GIF": animation(3)[:30],
-    "GIF of 200 frames": animation(200),
+    "truncated GIF": animation("gif", 3)[:30],
+    "GIF of 200 frames": animation("gif", 200),
+    "animated WebP": animation("webp", 3),
+    "JPEG XL": b"\xff\x0a" + bytes(range(64)),
     "TIFF": tiff(),
     "HTML": b"<html><body>404 Not Found</body></html>",
 }
@@ -83,6 +85,7 @@ READABLE = {
     "1x1 JPEG": encode(NOISE[:1, :1], "jpeg"),
     "one row": encode(NOISE[:1]),
     "BMP": encode(NOISE, "bmp"),
+    "RGBA WebP": encode(NOISE, "webp", "RGBA"),
     "JPEG with a tail": JPEG + b"\0<script>\0" * 50,
 }
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from dfk.images import decode, sizes
+from dfk.images.orientation import _turn_as_tagged
 
 
 @pytest.fixture
@@ -65,6 +66,34 @@ def test_a_gif_is_refused_whatever_it_claims(image):
     with pytest.raises(tf.errors.InvalidArgumentError, match="refused"):
         decode.decode(gif, 32)
     assert "256 colours" in decode.why_unreadable(gif)
+
+
+def test_an_animation_is_refused_undecoded(image):
+    image.putalpha(128)
+    later = [image.rotate(90), image.rotate(180)]
+    webp = encoded(image, "WEBP", save_all=True, append_images=later)
+    # Decoded, it would kill the process.
+    assert sizes.claimed(tf.constant(webp)) < 0
+    with pytest.raises(tf.errors.InvalidArgumentError, match="refused"):
+        decode.decode(webp, 32)
+    assert "an animation" in decode.why_unreadable(webp)
+
+
+@pytest.mark.parametrize(
+    "start", [b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n", b"RIFF1234WAVEVP8X"]
+)
+def test_only_the_formats_whose_size_is_known_are_decoded(start):
+    # TensorFlow decodes JPEG XL as well, of any size.
+    assert sizes.claimed(tf.constant(start + bytes(range(40)))) == 0
+
+
+@pytest.mark.parametrize("height", [9000, -9000])
+def test_a_bmp_claims_what_its_header_says(image, height):
+    bmp = encoded(image, "BMP")
+    assert sizes.claimed(tf.constant(bmp)) == 40 * 50
+    sides = struct.pack("<ii", 8000, height)
+    large = tf.constant(bmp[:18] + sides + bmp[26:])
+    assert sizes.claimed(large) == -8000 * 9000
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
@@ -178,6 +207,7 @@ def claiming(data, kind, width, height):
     place, form, sides = {
         "PNG": (16, ">II", (width, height)),
         "JPEG": (data.find(b"\xff\xc0") + 5, ">HH", (height, width)),
+        "progressive": (data.find(b"\xff\xc2") + 5, ">HH", (height, width)),
     }[kind]
     header = struct.pack(form, *sides)
     return data[:place] + header + data[place + len(header) :]
@@ -220,10 +250,36 @@ def test_a_large_jpeg_is_decoded_at_half_its_size(image):
     assert np.abs(seen - expected.numpy()).mean() < 2
 
 
-def test_bytes_from_python_are_traced_once():
-    png = [encoded(Image.new("L", (8, 8), light), "PNG") for light in range(9)]
-    decode.read(png[0])
-    before = sizes._of_others.experimental_get_tracing_count()
-    for data in png:
+def with_scan_of_one_component(data):
+    """A JPEG whose first scan holds the first of three components."""
+    start = data.find(b"\xff\xda")
+    scan = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
+    return data[:start] + scan + data[start + 14 :]
+
+
+@pytest.mark.parametrize("kind", ["progressive", "JPEG"])
+def test_a_large_jpeg_that_cannot_be_decoded_by_rows_is_refused(image, kind):
+    data = encoded(image, "JPEG", progressive=kind == "progressive")
+    large = claiming(data, kind, 9000, 8000)
+    if kind == "JPEG":
+        assert sizes.claimed(tf.constant(large)) == 72_000_000
+        large = with_scan_of_one_component(large)
+    assert decode.why_unreadable(large).endswith(
+        "72000000 pixels, and 67108864 are allowed"
+    )
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_bytes_from_python_are_traced_once(kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    images = [
+        encoded(Image.new("L", (8, height)), kind, exif=exif)
+        for height in range(8, 16)
+    ]
+    functions = (sizes._of_others, decode._unusual, _turn_as_tagged)
+    decode.read(images[0])
+    before = [f.experimental_get_tracing_count() for f in functions]
+    for data in images:
         decode.read(data)
-    assert sizes._of_others.experimental_get_tracing_count() == before
+    assert [f.experimental_get_tracing_count() for f in functions] == before

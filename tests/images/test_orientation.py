@@ -67,6 +67,7 @@ def test_an_image_is_seen_as_a_viewer_shows_it(kind, value):
         [b"\xff\xe0" + b"\0\x10JFIF\0" + bytes(9)],
         [b"\xff\xe2\xff\xff" + bytes(0xFFFD)] * 3,
         [b"\xff\xe1\0\x08http\0\0", b"\xff\xfe\0\x08Exif\0\0"],
+        [b"\xff\xff\xff"],
     ],
 )
 def test_exif_is_read_behind_other_segments(others):
