@@ -1,5 +1,6 @@
 """What all commands share: flags, a quiet start, errors as sentences."""
 
+import errno
 import os
 import sys
 import tempfile
@@ -8,14 +9,15 @@ from collections.abc import Callable, Iterable, Sequence
 from absl import app, flags, logging
 
 from dfk.errors import UserError
+from dfk.files import NO_ROOM, no_room
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """Parses the flags and runs a command's `main`, then exits.
 
     The exit status is what `main` returns (None is 0). It is 1 after a
-    `UserError`, when a file cannot be read or written, or when the output's
-    reader has gone, and 130 after Ctrl-C.
+    `UserError`, when a file cannot be read or written, when the output cannot
+    be written or its reader has gone, and 130 after Ctrl-C.
 
     Args:
         main: called with the program's name and its positional arguments.
@@ -34,12 +36,14 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-        except OSError as error:
-            if error.filename is None:
+        except Exception as error:
+            failed = error if isinstance(error, OSError) else no_room(error)
+            if failed is None or failed.filename is None:
                 raise
             print(
-                f"error: {error.filename}: {error.strerror}. Check that path, "
-                "the rights to it and the room on its disk, or pass another.",
+                f"error: {failed.filename}: {failed.strerror}. Check that "
+                "path, the rights to it and the room on its disk, or pass "
+                "another.",
                 file=sys.stderr,
             )
             return 1
@@ -52,9 +56,18 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
             app.run(guarded, flags_parser=_parse)
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:
-        # As in `--help | head`. Python flushes once more when it exits.
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, *NO_ROOM):
+            raise
+        # Python flushes once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # A reader that has gone, as in `--help | head`, knows it.
+        if error.errno != errno.EPIPE:
+            print(
+                f"error: {error.strerror}: the output could not be written. "
+                "Make room, or send it elsewhere.",
+                file=sys.stderr,
+            )
         sys.exit(1)
 
 

@@ -45,6 +45,37 @@ class Score:
     reason: str
 
 
+def to_scores(
+    model: str,
+    count: int,
+    probabilities: list[float],
+    verdicts: list[str],
+    reasons: list[str],
+) -> list[Score]:
+    """Puts the outputs of a model together, which may be anyone's.
+
+    Args:
+        model: what answered, for the message.
+        count: how many images it was asked about.
+        probabilities: its `fake_probability`.
+        verdicts: its `verdict`.
+        reasons: its `reason`.
+
+    Returns:
+        As many scores.
+
+    Raises:
+        UserError: there are more or fewer, or none at all.
+    """
+    if {len(probabilities), len(verdicts), len(reasons)} != {count}:
+        raise UserError(
+            f"{model} does not answer as a detector of dfk does, with "
+            "fake_probability, verdict and reason of each picture: pass one "
+            "that `python -m dfk.export` wrote."
+        )
+    return list(map(Score, probabilities, verdicts, reasons))
+
+
 @dataclasses.dataclass(frozen=True)
 class FacePrediction:
     """What a detector says of one face in an image.

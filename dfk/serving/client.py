@@ -3,7 +3,7 @@
 import grpc
 
 from dfk.errors import UserError
-from dfk.prediction.predictions import Predictor, Score
+from dfk.prediction.predictions import Predictor, Score, to_scores
 from dfk.serving import protobufs
 from dfk.serving.protobufs import (
     get_model_status_pb2,
@@ -82,7 +82,10 @@ class Client(Predictor):
             protobufs.to_strings(response.outputs[name])
             for name in ("verdict", "reason")
         )
-        return list(map(Score, probabilities, verdicts, reasons))
+        model = f"The model {self.name!r} of the server at {self.address}"
+        return to_scores(
+            model, len(image_bytes), probabilities, verdicts, reasons
+        )
 
     def _explained(self, error: grpc.RpcError) -> UserError:
         match error.code():
