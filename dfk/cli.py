@@ -1,5 +1,6 @@
 """What all commands share: flags, a quiet start, errors as sentences."""
 
+import errno
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from dfk.errors import UserError
+from dfk.files import NO_ROOM, no_room
 
 # A command that does not end by itself so long after a signal is ended.
 _GRACE_SECONDS = 4.0
@@ -44,8 +46,9 @@ def run(
     """Parses the flags and runs a command's `main`, then exits.
 
     The exit status is what `main` returns (None is 0). It is 1 after a
-    `UserError`, when a file cannot be read or written, or when the output's
-    reader has gone; after Ctrl-C it is 130, and 143 after SIGTERM.
+    `UserError`, when a file cannot be read or written, or when the output
+    cannot be written or its reader has gone; after Ctrl-C it is 130, and 143
+    after SIGTERM.
 
     Args:
         main: called with the program's name and its positional arguments.
@@ -75,11 +78,13 @@ def run(
                 name = _SIGNALS[stopped[0]]
                 print(f"\n{name}. {after_stop}".strip(" "), file=sys.stderr)
                 return 128 + stopped[0]
-            if not isinstance(error, OSError) or error.filename is None:
+            failed = error if isinstance(error, OSError) else no_room(error)
+            if failed is None or failed.filename is None:
                 raise
             print(
-                f"error: {error.filename}: {error.strerror}. Check that path, "
-                "the rights to it and the room on its disk, or pass another.",
+                f"error: {failed.filename}: {failed.strerror}. Check that "
+                "path, the rights to it and the room on its disk, or pass "
+                "another.",
                 file=sys.stderr,
             )
             return 1
@@ -89,9 +94,18 @@ def run(
             app.run(guarded, flags_parser=_parse)
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:
-        # As in `--help | head`. Python flushes once more when it exits.
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, *NO_ROOM):
+            raise
+        # Python flushes once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # A reader that has gone, as in `--help | head`, knows it.
+        if error.errno != errno.EPIPE:
+            print(
+                f"error: {error.strerror}: the output could not be written. "
+                "Make room, or send it elsewhere.",
+                file=sys.stderr,
+            )
         sys.exit(1)
 
 

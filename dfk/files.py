@@ -1,6 +1,7 @@
 """Files on disk: written whole or not at all, locked, and cached."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -23,6 +24,59 @@ LOCK = ".lock"
 _LONGEST_NAME = 160
 # How much the cache keeps of each kind.
 _CACHE_GB = 20
+
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def no_room(error: Exception) -> OSError | None:
+    """A library's own error of a full disk or quota as one of Python's.
+
+    Args:
+        error: of TensorFlow, HDF5, Arrow or Python.
+
+    Returns:
+        An error with the path as its `filename`, if the library names one;
+        None for an error of another kind.
+
+    Example:
+        >>> no_room(tf.errors.ResourceExhaustedError(..., "/tmp/x; No space"))
+        OSError(28, 'No space left on device')
+    """
+    for number in NO_ROOM:
+        reason = os.strerror(number)
+        before, found, _ = str(error).partition(reason)
+        if found:
+            # As TensorFlow has it, after the name of the operation.
+            path = re.fullmatch(r"(?:.*}} )?(.+); ", before, re.DOTALL)
+            return OSError(number, reason, path and path[1])
+    return None
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Says which path there was no room for, whatever library writes it.
+
+    Python leaves the path out when a disk is full. Libraries raise errors of
+    their own, with the names of temporary files or without any.
+
+    Args:
+        path: the file or the folder that the block writes.
+
+    Raises:
+        OSError: the disk or the quota is full; `filename` is `path`.
+
+    Example:
+        >>> with writing(Path("saved_models")):
+        ...     tf.saved_model.save(module, "saved_models/facenet/1")
+    """
+    try:
+        yield
+    except Exception as error:
+        full = no_room(error)
+        if full is None or getattr(error, "filename", None):
+            raise
+        raise OSError(full.errno, full.strerror, str(path)) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -73,6 +127,9 @@ def replacing(path: Path) -> Iterator[Path]:
     Args:
         path: the file to be replaced, which need not exist.
 
+    Raises:
+        OSError: it cannot be written; `filename` says which.
+
     Yields:
         Where to write, with the same suffix; it does not exist yet.
 
@@ -80,14 +137,18 @@ def replacing(path: Path) -> Iterator[Path]:
         >>> with replacing(Path("model.keras")) as partial:
         ...     model.save(partial)
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In a folder of its own, since other processes may write the same file.
-    with tempfile.TemporaryDirectory(
-        prefix=f".{path.name}-", dir=path.parent
-    ) as scratch:
-        partial = Path(scratch, path.name)
-        yield partial
-        os.replace(partial, path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # In a folder of its own, since others may write the same file.
+        with tempfile.TemporaryDirectory(
+            prefix=f".{path.name}-", dir=path.parent
+        ) as scratch:
+            partial = Path(scratch, path.name)
+            yield partial
+            # Some file systems say only now that there is no room.
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
 
 
 @contextlib.contextmanager

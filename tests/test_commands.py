@@ -119,3 +119,18 @@ def test_what_the_screen_cannot_show_is_escaped():
     assert result.returncode == 1
     assert r"Gesicht-\xdf" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("lines", [1, 9_000])
+def test_a_full_disk_below_the_output_is_a_sentence(lines):
+    code = f"from dfk import cli; cli.run(lambda _: print('line\\n' * {lines}))"
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: No space left on device: the out")
+    assert result.stderr.count("\n") == 1

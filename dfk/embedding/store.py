@@ -18,7 +18,7 @@ from tensorboard.plugins import projector
 
 import dfk
 from dfk.errors import UserError
-from dfk.files import replacing
+from dfk.files import replacing, writing
 
 FORMATS = ("parquet", "npz")
 TEXTS = ("id", "path", "label", "identity", "split")
@@ -81,9 +81,12 @@ def replaced(folder: Path) -> Iterator[Path]:
         ...     (new / "embeddings.npz").write_bytes(content)
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=folder.parent, prefix=f".{folder.name}-"
-    ) as scratch:
+    with (
+        tempfile.TemporaryDirectory(
+            dir=folder.parent, prefix=f".{folder.name}-"
+        ) as scratch,
+        writing(folder),
+    ):
         yield Path(scratch)
         folder.mkdir(exist_ok=True)
         for name in _TABLES:

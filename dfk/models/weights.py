@@ -13,7 +13,10 @@ from dfk.errors import UserError
 from dfk.models.named_layers import REQUIRED, backbone_layers
 from dfk.runs import refuse_repeats, require_format
 
-_UNREADABLE = (OSError, zipfile.BadZipFile, ValueError, TypeError, KeyError)
+_UNREADABLE = (
+    *(OSError, zipfile.BadZipFile, NotImplementedError),
+    *(ValueError, TypeError, KeyError),
+)
 
 
 def load(path: str | Path) -> keras.Model:

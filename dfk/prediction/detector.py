@@ -1,6 +1,5 @@
 """A detector in this process, which answers as it would behind a server."""
 
-import json
 import os
 import re
 from collections.abc import Callable
@@ -11,12 +10,20 @@ import tensorflow as tf
 
 from dfk import models
 from dfk.errors import UserError
-from dfk.prediction.predictions import Predictor, Score
+from dfk.files import read_json
+from dfk.prediction.predictions import Predictor, Score, to_scores
 from dfk.prediction.signatures import signatures
 from dfk.runs import require_format
 
 # What `dfk.export` says of an exported detector, beside its graph.
 DESCRIPTION = Path("assets.extra", "detector.json")
+# What the signature takes and answers, for any number of images.
+_INPUTS = {"image_bytes": tf.string}
+_OUTPUTS = {
+    "fake_probability": tf.float32,
+    "verdict": tf.string,
+    "reason": tf.string,
+}
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -53,17 +60,21 @@ class LoadedDetector(Predictor):
             image_bytes=tf.constant(image_bytes, tf.string)
         )
         texts = (
-            [text.decode() for text in outputs[name].numpy()]
+            [text.decode(errors="replace") for text in outputs[name].numpy()]
             for name in ("verdict", "reason", "family")
             # Exports from before families were named lack it.
             if name in outputs
         )
         probabilities = outputs["fake_probability"].numpy().tolist()
-        return list(map(Score, probabilities, *texts))
+        return to_scores(self.name, len(image_bytes), probabilities, *texts)
 
 
 def load(path: str | Path) -> LoadedDetector:
     """Loads a detector for predictions.
+
+    A SavedModel runs the code of whoever made it, with the rights of whoever
+    loads it, so load none from a source that you do not trust. A `.keras` file
+    holds weights and settings, and is loaded in Keras's safe mode.
 
     Args:
         path: the folder of a run, a `.keras` file, a SavedModel's folder, or
@@ -90,8 +101,12 @@ def load(path: str | Path) -> LoadedDetector:
     try:
         module = tf.saved_model.load(str(exported))
         signature = module.signatures["serving_default"]
-    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+    except (OSError, ValueError, LookupError, tf.errors.OpError) as error:
         raise _foreign(exported) from error
+    _, inputs = signature.structured_input_signature
+    outputs = signature.structured_outputs
+    if _columns(inputs) != _INPUTS or _columns(outputs) != _OUTPUTS:
+        raise _foreign(exported)
     # Kept, since a signature's weights live as long as its module.
     signature.module = module
     exported = exported.resolve()
@@ -134,17 +149,23 @@ def scan_versions(base_path: str | Path) -> dict[int, Path]:
 
 
 def _require_format(exported: Path) -> None:
-    try:
-        description = json.loads((exported / DESCRIPTION).read_text())
-    except FileNotFoundError:
-        # The first format had no description, but these beside its graph.
-        beside = ("model.keras", "MODEL_CARD.md")
-        if not any((exported / name).is_file() for name in beside):
-            raise _foreign(exported) from None
-        description = {}
-    except ValueError as error:
-        raise _foreign(exported) from error
+    description = {}
+    if (exported / DESCRIPTION).is_file():
+        remedy = "export the run again with `python -m dfk.export`"
+        description = read_json(exported / DESCRIPTION, [], remedy)
+    # The first format had no description, but a card beside its graph.
+    elif not (exported / "MODEL_CARD.md").is_file():
+        raise _foreign(exported)
     require_format(exported, description)
+
+
+def _columns(specs: dict[str, tf.TensorSpec]) -> dict[str, tf.DType]:
+    """The types of the tensors that have a row an image, by name."""
+    return {
+        name: spec.dtype
+        for name, spec in specs.items()
+        if spec.shape.rank == 1 and spec.shape[0] is None
+    }
 
 
 def _foreign(exported: Path) -> UserError:

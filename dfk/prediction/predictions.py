@@ -47,6 +47,41 @@ class Score:
     family: str = ""
 
 
+def to_scores(
+    model: str,
+    count: int,
+    probabilities: list[float],
+    verdicts: list[str],
+    reasons: list[str],
+    families: list[str] | None = None,
+) -> list[Score]:
+    """Puts the outputs of a model together, which may be anyone's.
+
+    Args:
+        model: what answered, for the message.
+        count: how many images it was asked about.
+        probabilities: its `fake_probability`.
+        verdicts: its `verdict`.
+        reasons: its `reason`.
+        families: its `family`; None of an export from before there were any.
+
+    Returns:
+        As many scores.
+
+    Raises:
+        UserError: there are more or fewer, or none at all.
+    """
+    families = families or [""] * count
+    columns = probabilities, verdicts, reasons, families
+    if {len(column) for column in columns} != {count}:
+        raise UserError(
+            f"{model} does not answer as a detector of dfk does, with "
+            "fake_probability, verdict and reason of each picture: pass one "
+            "that `python -m dfk.export` wrote."
+        )
+    return list(map(Score, *columns))
+
+
 @dataclasses.dataclass(frozen=True)
 class FacePrediction:
     """What a detector says of one face in an image.

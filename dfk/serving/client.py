@@ -3,7 +3,7 @@
 import grpc
 
 from dfk.errors import UserError
-from dfk.prediction.predictions import Predictor, Score
+from dfk.prediction.predictions import Predictor, Score, to_scores
 from dfk.serving import protobufs
 from dfk.serving.protobufs import (
     get_model_status_pb2,
@@ -84,7 +84,8 @@ class Client(Predictor):
             # Exports from before families were named lack it.
             if name in response.outputs
         )
-        return list(map(Score, probabilities, *texts))
+        model = f"The model {self.name!r} of the server at {self.address}"
+        return to_scores(model, len(image_bytes), probabilities, *texts)
 
     def _explained(self, error: grpc.RpcError) -> UserError:
         match error.code():

@@ -17,7 +17,7 @@ from dfk import models, pages
 from dfk.data import names
 from dfk.data.folders import LABELS
 from dfk.errors import UserError
-from dfk.files import exclusive_lock, write_json, write_text
+from dfk.files import exclusive_lock, replacing, write_json, write_text, writing
 from dfk.models.conformal import required_images
 from dfk.prediction.detector import DESCRIPTION, scan_versions
 from dfk.prediction.signatures import signatures
@@ -76,9 +76,11 @@ def export(
     staging = Path(tempfile.mkdtemp(prefix=".export-", dir=saved_models))
     try:
         version = staging / "version"
-        _write(detector, version, name)
-        shutil.copyfile(run.model_path, version / "model.keras")
-        write_card(version / "MODEL_CARD.md", run, detector, name)
+        with writing(saved_models):
+            _write(detector, version, name)
+            with replacing(version / "model.keras") as partial:
+                shutil.copyfile(run.model_path, partial)
+            write_card(version / "MODEL_CARD.md", run, detector, name)
         return _publish(version, saved_models / name, config)
     finally:
         shutil.rmtree(staging)

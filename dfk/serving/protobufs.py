@@ -82,17 +82,19 @@ def to_floats(tensor: tensor_pb2.TensorProto) -> list[float]:
 def to_strings(tensor: tensor_pb2.TensorProto) -> list[str]:
     """The strings of a string tensor, in row-major order; packed or not.
 
-    In packed form all lengths come first, as varints.
+    In packed form all lengths come first, as varints. What is not in UTF-8
+    is replaced.
     """
     if not tensor.tensor_content:
-        return [value.decode() for value in tensor.string_val]
+        return [value.decode(errors="replace") for value in tensor.string_val]
     packed, start, lengths = tensor.tensor_content, 0, []
     for _ in range(math.prod(dim.size for dim in tensor.tensor_shape.dim)):
         length, start = _varint(packed, start)
         lengths.append(length)
     strings = []
     for length in lengths:
-        strings.append(packed[start : start + length].decode())
+        packed_string = packed[start : start + length]
+        strings.append(packed_string.decode(errors="replace"))
         start += length
     return strings
 

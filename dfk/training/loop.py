@@ -6,7 +6,9 @@ goes on where it was stopped.
 """
 
 import contextlib
+import shutil
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 
 import keras
@@ -15,7 +17,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from dfk.errors import UserError
-from dfk.files import read_json, replacing, write_json
+from dfk.files import read_json, replacing, write_json, writing
 from dfk.models import Recipe
 from dfk.progress import track
 from dfk.runs import Run
@@ -31,6 +33,11 @@ _AVERAGED_EVERY = 4
 _REMEDY = (
     "delete the folder checkpoints and repeat the command, which then begins "
     "with the first epoch"
+)
+
+_UNREADABLE = (
+    *(tf.errors.OpError, OSError, EOFError, zipfile.BadZipFile),
+    *(ValueError, LookupError),
 )
 
 
@@ -75,8 +82,10 @@ class FineTuning:
         )
         self._seed = seed
         self._chief = strategies.is_chief(strategy)
+        self._folder = run.checkpoints
+        self._logs = run.logs
         self._history_path = run.checkpoints / "history.json"
-        self._best_path = run.checkpoints / "best.weights.h5"
+        self._best_path = run.checkpoints / "best.weights.npz"
         self._next_epoch = tf.Variable(0, dtype=tf.int64)
         # With the statistics of the batch normalisations that train.
         self._averaged = [
@@ -119,9 +128,8 @@ class FineTuning:
                 ]
             latest = self._checkpoints.latest_checkpoint
             if latest:
-                # They are needed at the end; what is in the model now is
-                # replaced by the checkpoint.
-                self._model.load_weights(self._best_path)
+                # Needed at the end, and so tried now.
+                self._load_best()
                 self._checkpoints.restore_or_initialize()
             # An epoch is in the history just before it is in a checkpoint.
             epochs = int(self._next_epoch)
@@ -135,11 +143,11 @@ class FineTuning:
         """Names the folder of the checkpoint that the block cannot read."""
         try:
             yield
-        except (tf.errors.OpError, OSError, ValueError, LookupError) as error:
+        except _UNREADABLE as error:
             reason = str(error).strip().partition("\n")[0]
             raise UserError(
-                f"The checkpoint in {self._history_path.parent} is damaged "
-                f"({reason}): {_REMEDY}."
+                f"The checkpoint in {self._folder} is damaged ({reason}): "
+                f"{_REMEDY}."
             ) from error
 
     def run(self, batches: TrainingBatches, validate: Validate) -> None:
@@ -179,7 +187,7 @@ class FineTuning:
         # Workers wait here for each other, so that the best weights are on
         # disk before anyone reads them.
         strategies.agree(self._strategy, 0.0)
-        self._model.load_weights(self._best_path)
+        self._load_best()
 
     def _reset_averages(self) -> None:
         for average, weight in zip(self._averages, self._averaged, strict=True):
@@ -237,20 +245,31 @@ class FineTuning:
         self.history.append(row)
         if not self._chief:
             return
-        with self._writer.as_default(step=row["epoch"]):
+        with writing(self._logs), self._writer.as_default(step=row["epoch"]):
             for name, value in row.items():
                 tf.summary.scalar(name, value)
-        self._writer.flush()
+            self._writer.flush()
         if self._best() == row["epoch"]:
+            # On a full disk, Keras's .h5 files end in a segmentation fault.
             with replacing(self._best_path) as partial:
-                self._model.save_weights(partial)
+                np.savez(partial, *self._model.get_weights())
         write_json(self._history_path, {"epochs": self.history})
+
+    def _load_best(self) -> None:
+        with np.load(self._best_path) as weights:
+            self._model.set_weights(list(weights.values()))
 
     def _checkpoint(self) -> None:
         """Ends an epoch: a restored run goes on after it, so it comes last."""
         self._next_epoch.assign(len(self.history))
-        if self._chief:
-            self._checkpoints.save()
+        if not self._chief:
+            return
+        try:
+            with writing(self._folder):
+                self._checkpoints.save()
+        finally:
+            for unfinished in self._folder.glob("*_temp"):
+                shutil.rmtree(unfinished)
 
 
 def _reseed(model: keras.Model, seed: list[int]) -> None:

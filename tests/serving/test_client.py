@@ -11,7 +11,7 @@ import dfk
 from dfk.errors import UserError
 from dfk.serving import protobufs
 from dfk.serving.client import Client
-from dfk.serving.protobufs import tensor_pb2
+from dfk.serving.protobufs import predict_pb2, tensor_pb2
 from dfk.serving.server import serving
 
 
@@ -156,3 +156,24 @@ def test_the_client_does_without_tensorflow_and_leaves_it_usable():
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_model_that_answers_something_else(images):
+    response = predict_pb2.PredictResponse()
+    response.outputs["scores"].CopyFrom(tf.make_tensor_proto([0.5]))
+
+    class Other(grpc.GenericRpcHandler):
+        def service(self, details):
+            return grpc.unary_unary_rpc_method_handler(
+                lambda *_: response.SerializeToString()
+            )
+
+    server = grpc.server(futures.ThreadPoolExecutor(1), handlers=(Other(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with (
+        Client(f"127.0.0.1:{port}", "other") as client,
+        pytest.raises(UserError, match=r"'other' .* does not answer as a"),
+    ):
+        client.predict(images)
+    server.stop(0).wait()

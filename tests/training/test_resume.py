@@ -15,7 +15,7 @@ from dfk.training.loop import FineTuning
 from dfk.training.resume import find_run, require_same_images
 
 FILES = (
-    "best.weights.h5",
+    "best.weights.npz",
     "checkpoint",
     "ckpt-3.data-00000-of-00001",
     "ckpt-3.index",

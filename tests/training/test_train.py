@@ -169,6 +169,42 @@ def test_a_stopped_run_ends_as_an_undisturbed_one(
     _require_same_end(stopped, run, lambda: train(config, str(stopped.path)))
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mounts a disk of so many KiB, or gives it as many."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def resize(size, option="size={}k"):
+        command = ["mount", "-t", "tmpfs", "-o", option.format(size)]
+        done = subprocess.run(
+            [*command, "tmpfs", folder], capture_output=True, text=True
+        )
+        if done.returncode:
+            pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+        return folder
+
+    yield resize
+    subprocess.run(["umount", folder], capture_output=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [4, 16, 64, 96, 128, 160])
+def test_a_full_disk_stops_a_run_that_then_goes_on(
+    run, config, small_disk, size
+):
+    folder = small_disk(size)
+    with pytest.raises(OSError, match="No space left") as caught:
+        train(config, str(folder / "run"))
+    assert Path(caught.value.filename).is_relative_to(folder)
+    assert not list(folder.rglob(".*"))
+    assert not list(folder.rglob("*temp*"))
+    small_disk(9_000, "remount,size={}k")
+    again = train(config, str(folder / "run"))
+    for ours, theirs in zip(weights(again), weights(run), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
 @pytest.mark.slow
 def test_a_killed_run_ends_as_an_undisturbed_one(run, config, tmp_path):
     killed = Run(tmp_path / "killed")
