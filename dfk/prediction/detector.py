@@ -11,7 +11,7 @@ import tensorflow as tf
 from dfk import models
 from dfk.errors import UserError
 from dfk.files import read_json
-from dfk.prediction.predictions import Predictor, Score, to_scores
+from dfk.prediction.predictions import TEXTS, Predictor, Score, to_scores
 from dfk.prediction.signatures import signatures
 from dfk.runs import require_format
 
@@ -59,14 +59,15 @@ class LoadedDetector(Predictor):
         outputs = self._serving_default(
             image_bytes=tf.constant(image_bytes, tf.string)
         )
-        texts = (
-            [text.decode(errors="replace") for text in outputs[name].numpy()]
-            for name in ("verdict", "reason", "family")
-            # Exports from before families were named lack it.
+        texts = {
+            name: [
+                text.decode(errors="replace") for text in outputs[name].numpy()
+            ]
+            for name in TEXTS
             if name in outputs
-        )
+        }
         probabilities = outputs["fake_probability"].numpy().tolist()
-        return to_scores(self.name, len(image_bytes), probabilities, *texts)
+        return to_scores(self.name, len(image_bytes), probabilities, texts)
 
 
 def load(path: str | Path) -> LoadedDetector:
@@ -105,7 +106,9 @@ def load(path: str | Path) -> LoadedDetector:
         raise _foreign(exported) from error
     _, inputs = signature.structured_input_signature
     outputs = signature.structured_outputs
-    if _columns(inputs) != _INPUTS or _columns(outputs) != _OUTPUTS:
+    if _columns(inputs) != _INPUTS or not (
+        _OUTPUTS.items() <= _columns(outputs).items()
+    ):
         raise _foreign(exported)
     # Kept, since a signature's weights live as long as its module.
     signature.module = module

@@ -26,6 +26,9 @@ BATCH = 32
 # 64 million pixels, with 16 bits and alpha 512 MiB if nothing is compressed.
 LARGEST = 1 << 29
 
+# Outputs beside the probability.
+TEXTS = ("verdict", "reason", "family")
+
 Image = str | Path | bytes
 _Item = TypeVar("_Item")
 
@@ -51,9 +54,7 @@ def to_scores(
     model: str,
     count: int,
     probabilities: list[float],
-    verdicts: list[str],
-    reasons: list[str],
-    families: list[str] | None = None,
+    texts: dict[str, list[str]],
 ) -> list[Score]:
     """Puts the outputs of a model together, which may be anyone's.
 
@@ -61,9 +62,8 @@ def to_scores(
         model: what answered, for the message.
         count: how many images it was asked about.
         probabilities: its `fake_probability`.
-        verdicts: its `verdict`.
-        reasons: its `reason`.
-        families: its `family`; None of an export from before there were any.
+        texts: its `verdict`, `reason` and `family`; exports from before
+            families were named lack the last.
 
     Returns:
         As many scores.
@@ -71,8 +71,8 @@ def to_scores(
     Raises:
         UserError: there are more or fewer, or none at all.
     """
-    families = families or [""] * count
-    columns = probabilities, verdicts, reasons, families
+    texts = {"family": [""] * count} | texts
+    columns = [probabilities, *(texts.get(name, []) for name in TEXTS)]
     if {len(column) for column in columns} != {count}:
         raise UserError(
             f"{model} does not answer as a detector of dfk does, with "

@@ -3,7 +3,7 @@
 import grpc
 
 from dfk.errors import UserError
-from dfk.prediction.predictions import Predictor, Score, to_scores
+from dfk.prediction.predictions import TEXTS, Predictor, Score, to_scores
 from dfk.serving import protobufs
 from dfk.serving.protobufs import (
     get_model_status_pb2,
@@ -78,14 +78,13 @@ class Client(Predictor):
         probabilities = protobufs.to_floats(
             response.outputs["fake_probability"]
         )
-        texts = (
-            protobufs.to_strings(response.outputs[name])
-            for name in ("verdict", "reason", "family")
-            # Exports from before families were named lack it.
+        texts = {
+            name: protobufs.to_strings(response.outputs[name])
+            for name in TEXTS
             if name in response.outputs
-        )
+        }
         model = f"The model {self.name!r} of the server at {self.address}"
-        return to_scores(model, len(image_bytes), probabilities, *texts)
+        return to_scores(model, len(image_bytes), probabilities, texts)
 
     def _explained(self, error: grpc.RpcError) -> UserError:
         match error.code():
