@@ -73,7 +73,7 @@ def test_readable_files_are_kept_and_others_named(tmp_path):
 def test_no_readable_file_is_an_error(tmp_path, faces):
     (tmp_path / "a.jpg").write_text("hello")
     with pytest.raises(
-        UserError, match=r"None of 1 files .*a\.jpg is no picture"
+        UserError, match=r"None of 1 files .*a\.jpg is not a picture"
     ):
         from_files(find([str(tmp_path)]), 32, faces)
 
