@@ -41,13 +41,13 @@ def load(
         )
     image_size = image_size or _IMAGE_SIZE
     listed = ImageFolder(folder)
-    loaded = {}
+    loaded, has_fakes = {}, False
     for name in splits:
         real, fake = _classes(listed, name, needs_both)
+        has_fakes = has_fakes or bool(fake)
         files = _alternating(real, fake)[:limit]
         loaded[name] = face_split(name, files, image_size, "strict")
-    listed.say_left_out(every_image_counts=not folders.root(listed.root))
-    has_fakes = any(listed.classes(split).get("fake") for split in splits)
+    listed.say_left_out()
     return FaceData(str(folder), image_size, loaded, has_fakes)
 
 
@@ -56,21 +56,19 @@ def _classes(
 ) -> list[list[ImageFile]]:
     """The real and the fake images of one split."""
     # Images to test on need no splits.
-    without_splits = not needs_both and not folders.root(listed.root)
+    without_splits = not needs_both and not listed.has_splits
     found = listed.classes("" if without_splits else split)
-    names = " or ".join(folders.SPLITS[split])
     if not found:
         raise UserError(
-            f"{listed.root} has no split {split}: it needs a folder {names} "
-            "that holds folders real and fake."
+            f"{listed.root} has no split {split}: it needs a folder "
+            f"{' or '.join(folders.SPLITS[split])} that holds folders real "
+            "and fake."
         )
-    missing = [label for label in folders.LABELS if not found.get(label)]
-    # A folder that is there was meant to hold pictures.
-    empty = [label for label in missing if label in found or needs_both]
-    if empty:
+    missing = [label for label in folders.LABELS if label not in found]
+    if missing and needs_both:
         raise UserError(
-            f"{listed.root} has no {empty[0]} pictures in its split {split}: "
-            f"put them into a folder {empty[0]} there ({decode.FORMATS})."
+            f"{listed.root} has no {missing[0]} pictures in its split {split}: "
+            f"put them into a folder {missing[0]} there ({decode.FORMATS})."
         )
     return [found.get(label, []) for label in folders.LABELS]
 

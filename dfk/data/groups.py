@@ -2,27 +2,33 @@
 
 import csv
 import io
+import posixpath
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
 
 from dfk.errors import UserError
 
+# So many rows without an image are named.
+_NAMED = 3
 
-def read_groups(root: Path) -> dict[str, str]:
+
+def read_groups(root: Path, images: Container[str]) -> dict[str, str]:
     """Reads which images of a data set belong together.
 
     Args:
         root: the folder of the splits, and perhaps of `groups.csv` with the
             columns `path` and `group`.
+        images: the paths of its images, below the root.
 
     Returns:
-        The group by the image's path below the root. Images without a group
-        are left out; without a file, all are.
+        The group by the image's path. Images without a group are left out;
+        without a file, all are.
 
     Raises:
-        UserError: the file lacks a column, names a file that is not there, or
-            gives an image two groups.
+        UserError: the file lacks a column or is broken, or a row names no
+            image, or gives one a second group.
     """
     table = root / "groups.csv"
     if not table.is_file():
@@ -30,31 +36,34 @@ def read_groups(root: Path) -> dict[str, str]:
     try:
         # Excel puts a byte order mark in front.
         text = table.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(
-            f"{table} is no UTF-8 text ({error.reason}): save it as CSV in "
-            "UTF-8."
+            f"{table} is no table ({error}): save it as CSV in UTF-8."
         ) from error
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    if not {"path", "group"} <= set(rows.fieldnames or ()):
+    if not {"path", "group"} <= set(reader.fieldnames or ()):
         raise UserError(
-            f"{table} has the columns {rows.fieldnames}: its first line "
+            f"{table} has the columns {reader.fieldnames}: its first line "
             "must be path,group."
         )
-    found = {}
+    found, unmatched = {}, []
     for row in rows:
-        path, group = row["path"], row["group"]
-        if path and group and found.setdefault(path, group) != group:
+        # Without doubled slashes and the like.
+        path, group = posixpath.normpath(row["path"] or ""), row["group"]
+        if path not in images:
+            unmatched.append(row["path"] or "")
+        elif group and found.setdefault(path, group) != group:
             raise UserError(
                 f"{table} gives {path} two groups, {found[path]!r} and "
                 f"{group!r}: leave one of the rows out."
             )
-    gone = [path for path in found if not (root / path).is_file()]
-    if gone:
+    if unmatched:
+        named = ", ".join(map(repr, unmatched[:_NAMED]))
         raise UserError(
-            f"{table} names {len(gone)} files that are not there, such as "
-            f"{gone[0]!r}: leave those rows out, or write paths below {root}, "
-            "as in train/real/photo.jpg."
+            f"{table} has no picture for {len(unmatched):,} of its "
+            f"{len(rows):,} rows, such as {named}: leave those rows out, or "
+            f"write paths below {root}, as in train/real/photo.jpg."
         )
     return found
 

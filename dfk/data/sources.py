@@ -85,6 +85,11 @@ def load(
         parts.append(part)
         # The size of the first one is that of all.
         image_size = part.image_size
+    if not one_class and not any(part.has_fakes for part in parts):
+        raise UserError(
+            f"{' and '.join(part.name for part in parts)} hold no fakes: name "
+            "a data set that has some."
+        )
     return parts[0] if len(parts) == 1 else _merged(parts)
 
 
@@ -187,11 +192,6 @@ def _split(builder, name: str, image_size: int, limit: int | None) -> FaceSplit:
 
 
 def _merged(parts: Sequence[FaceData]) -> FaceData:
-    if not any(part.has_fakes for part in parts):
-        raise UserError(
-            f"{' and '.join(part.name for part in parts)} hold no fakes: name "
-            "a data set that has some."
-        )
     return FaceData(
         ",".join(part.name for part in parts),
         parts[0].image_size,

@@ -75,7 +75,7 @@ def find(
         if path.is_dir():
             listed = ImageFolder(path)
             files = listed.tree(leave_out)
-            listed.say_left_out(every_image_counts=True)
+            listed.say_left_out(is_data_set=False)
         else:
             files = [ImageFile(path, id=str(path))]
         if len(arguments) > 1:

@@ -9,7 +9,6 @@ from PIL import Image
 from dfk import data
 from dfk.data.folder_faces import face_split, what_is_wrong
 from dfk.data.folders import ImageFolder
-from dfk.data.groups import read_groups
 from dfk.errors import UserError
 
 
@@ -57,6 +56,7 @@ RULES = {
     "misnamed.jpg": (draw_a_png, READ),
     "link.png": (lambda path: path.symlink_to("a.JPG"), READ),
     "notes.txt": (lambda path: path.write_text("hello"), IGNORED),
+    "table.csv": (lambda path: path.write_text("BMI,age\n22,30\n"), IGNORED),
     "a.tiff": (draw, NO_PICTURE),
     "pipe.png": (os.mkfifo, IGNORED),
     ".hidden.jpg": (draw, IGNORED),
@@ -199,17 +199,84 @@ def test_what_is_left_out_is_counted_and_named(everything, capsys):
     draw(everything / "test" / "cat.png")
     ImageFolder(everything).say_left_out()
     assert capsys.readouterr().err.splitlines() == [
-        f"{everything}: left out 2 files that are not pictures "
-        "(test/fake/notes.txt, test/fake/pipe.png).",
-        f"{everything}: left out 2 files that are in no folder "
+        f"{everything}: left out 3 files without a picture "
+        "(test/fake/notes.txt, test/fake/pipe.png, test/fake/table.csv).",
+        f"{everything}: left out 2 files in no folder "
         "{train,valid,test}/{real,fake} (holdout/real/a.png, test/cat.png).",
     ]
+
+
+def test_only_the_folders_at_their_place_are_classes(tmp_path, capsys):
+    for place in ("test/real/a.png", "old/test/real/b.png", "fake/c.png"):
+        draw(tmp_path / place)
+    listed = ImageFolder(tmp_path)
+    assert names(listed.classes("test")["real"]) == ["test/real/a.png"]
+    listed.say_left_out()
+    assert "2 files in no folder" in capsys.readouterr().err
+
+
+def test_classes_without_splits_say_what_lies_beside_them(tmp_path, capsys):
+    for place in ("real/a.png", "other/b.png", "other/real/c.png", "d.png"):
+        draw(tmp_path / place)
+    listed = ImageFolder(tmp_path)
+    assert {k: names(v) for k, v in listed.classes("").items()} == {
+        "real": ["real/a.png"]
+    }
+    listed.say_left_out()
+    assert (
+        "left out 3 files in no folder {real,fake}" in capsys.readouterr().err
+    )
+
+
+def test_what_lies_beside_an_archive_is_said(tmp_path, capsys):
+    draw(tmp_path / "real-vs-fake" / "test" / "real" / "a.png")
+    draw(tmp_path / "b.png")
+    listed = ImageFolder(tmp_path)
+    listed.say_left_out()
+    assert "left out 1 file in no folder" in capsys.readouterr().err
+    assert names(listed.tree()) == ["../b.png", "test/real/a.png"]
+
+
+@pytest.mark.parametrize(
+    ("place", "make"),
+    [
+        ("valid", lambda path: path.mkdir()),
+        ("valid", lambda path: path.symlink_to("nowhere")),
+        ("valid/fake", lambda path: path.mkdir(parents=True)),
+        ("test/fake", lambda path: path.mkdir()),
+        ("test/fake", lambda path: path.symlink_to("nowhere")),
+        ("test/fake", lambda path: path.write_text("hello")),
+    ],
+)
+def test_a_folder_that_is_there_must_yield_something(tmp_path, place, make):
+    draw(tmp_path / "test" / "real" / "a.png")
+    make(tmp_path / place)
+    with pytest.raises(UserError, match=f"^{tmp_path / place} holds n"):
+        ImageFolder(tmp_path).splits()
+
+
+def test_a_class_that_is_not_there_yields_nothing(tmp_path):
+    draw(tmp_path / "train" / "real" / "a.png")
+    listed = ImageFolder(tmp_path)
+    assert {k: names(v) for k, v in listed.classes("train").items()} == {
+        "real": ["train/real/a.png"]
+    }
+    assert listed.classes("test") == {}
 
 
 def test_folders_that_lead_into_each_other_are_read_once(tmp_path):
     draw(tmp_path / "real" / "a.png")
     (tmp_path / "real" / "up").symlink_to(tmp_path)
     assert [file.id for file in ImageFolder(tmp_path).tree()] == ["real/a.png"]
+
+
+def test_a_split_may_be_a_link_to_another(tmp_path):
+    draw(tmp_path / "test" / "real" / "a.png")
+    (tmp_path / "valid").symlink_to("test")
+    assert {k: names(v) for k, v in ImageFolder(tmp_path).splits().items()} == {
+        "validation": ["valid/real/a.png"],
+        "test": ["test/real/a.png"],
+    }
 
 
 @pytest.fixture
@@ -221,7 +288,8 @@ def write_groups(tmp_path):
     def write(table):
         contents = table.encode() if isinstance(table, str) else table
         (tmp_path / "groups.csv").write_bytes(contents)
-        return read_groups(tmp_path)
+        files = ImageFolder(tmp_path).tree()
+        return {file.id: file.group for file in files if file.group}
 
     return write
 
@@ -234,7 +302,11 @@ def write_groups(tmp_path):
         # Without a group an image is one of its own, also in a row that ends
         # early; and Excel puts a mark in front.
         ("\ufeffpath,group\n0.png,\n1.png\n", {}),
-        ("group,path\nb\na,0.png\n", {"0.png": "a"}),
+        # However a path is spelled, it is applied.
+        (
+            "path,group\n./0.png,a\nb/..//1.png,b\n",
+            {"0.png": "a", "1.png": "b"},
+        ),
     ],
 )
 def test_groups_are_read_from_the_table(write_groups, table, groups):
@@ -245,11 +317,16 @@ def test_groups_are_read_from_the_table(write_groups, table, groups):
     ("table", "message"),
     [
         ("file;video\n", r"groups\.csv.*path,group"),
-        ("path,group\na,André\n".encode("cp1252"), "is no UTF-8 text"),
+        ("path,group\na,André\n".encode("cp1252"), "is no table .*utf-8"),
+        ('path,group\n"0.png,a\n1.png,a\n', "is no table .*end of data"),
+        ("path,group\n" + "0" * 200_000, "is no table .*field larger"),
         # Its images would silently count as independent.
-        ("path,group\nother/0.png,a\n", r"names 1 files.*'other/0\.png'"),
-        ("path,group\n0.png,a\n2.png,a\n", r"names 1 files .*'2\.png'"),
-        ("path,group\n0.png,a\n0.png,b\n", r"gives 0\.png two groups"),
+        ("path,group\nb/0.png,a\n", r"for 1 of its 1 rows, .* 'b/0\.png':"),
+        ("path,group\n0.png,a\n2.png,\n", r"for 1 of its 2 rows.*'2\.png':"),
+        ("path,group\n,a\n", "for 1 of its 1 rows, such as '':"),
+        ("path,group\ngroups.csv,a\n", "for 1 of its 1 rows"),
+        (f"path,group\n{'0' * 300}.png,a\n", "for 1 of its 1 rows"),
+        ("path,group\n0.png,a\n./0.png,b\n", r"gives 0\.png two groups"),
     ],
 )
 def test_a_wrong_table_of_groups_is_refused(write_groups, table, message):

@@ -84,7 +84,7 @@ def test_a_missing_or_empty_class_is_named(folder):
     with pytest.raises(UserError, match="no fake pictures in its split test"):
         sources.load(str(folder), splits=["test"])
     (folder / "test" / "fake").mkdir()
-    with pytest.raises(UserError, match="no fake pictures in its split test"):
+    with pytest.raises(UserError, match="test/fake holds no pictures"):
         sources.load(str(folder), splits=["test"], one_class=True)
 
 
