@@ -15,6 +15,7 @@ from dfk.data import folders
 from dfk.data.faces import FaceData, FaceSplit, version
 from dfk.data.folders import ImageFile, ImageFolder
 from dfk.errors import UserError
+from dfk.files import expanded
 from dfk.images import decode
 
 _IMAGE_SIZE = 128
@@ -33,7 +34,7 @@ def load(
 
     `needs_both` says whether a folder without one of the classes is refused.
     """
-    folder = Path(data_dir).expanduser()
+    folder = expanded(data_dir)
     if not folder.is_dir():
         raise UserError(
             f"No folder {folder}: pass one that holds train, valid and test, "

@@ -15,7 +15,7 @@ from google.protobuf import json_format
 from dfk.data import folder_faces, folders, names
 from dfk.data.faces import FaceData, FaceSplit, version
 from dfk.errors import UserError
-from dfk.files import exclusive_lock
+from dfk.files import exclusive_lock, expanded
 from dfk.images import decode
 
 SPLITS = tuple(folders.SPLITS)
@@ -101,7 +101,7 @@ def _built(dataset: str, manual_dir: str | None):
             f"No data set {dataset}: did you mean {closest[0]}? (known: "
             f"{', '.join(known)}, or a folder with --data_dir)"
         )
-    if manual_dir and not folders.root(Path(manual_dir).expanduser()):
+    if manual_dir and not folders.root(expanded(manual_dir)):
         raise UserError(
             f"No archive in {manual_dir}: --manual_dir must hold "
             "real_vs_fake/real-vs-fake/{train,valid,test}/{real,fake}."
