@@ -26,6 +26,7 @@ from absl import flags
 
 from dfk import cli
 from dfk.errors import UserError
+from dfk.files import expanded
 
 _OUTPUT = flags.DEFINE_string(
     "output", None, "The page; by default audit-<name of the data set>.html."
@@ -59,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _check_folder(dataset: str) -> None:
     """Answers a wrong folder before TensorFlow takes seconds to import."""
-    path = Path(dataset).expanduser()
+    path = expanded(dataset)
     if "," in dataset and not path.exists():
         raise UserError(
             f"One data set is audited at a time, but {dataset} names several: "
@@ -77,7 +78,7 @@ def _check_folder(dataset: str) -> None:
 def _output_path() -> Path | None:
     if _OUTPUT.value is None:
         return None
-    path = Path(_OUTPUT.value).expanduser()
+    path = expanded(_OUTPUT.value)
     if path.suffix != ".html" or path.is_dir():
         raise UserError(
             f"--output={path} is no page: pass the path of an .html file."

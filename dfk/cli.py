@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 from absl import app, flags, logging
 
@@ -201,9 +201,14 @@ def start_tensorflow() -> None:
     notes come from C++ before any log level applies, so standard error itself
     is redirected. If the import fails, what was redirected is shown. Python
     code gets the same from `dfk.load`.
+
+    Raises:
+        UserError: Keras was imported already, and not on TensorFlow.
     """
     _quiet()
-    with tempfile.TemporaryFile() as notes:
+    use_tensorflow_backend()
+    _name_a_home()
+    with _scratch_file() as notes:
         sys.stderr.flush()
         screen = os.dup(2)
         os.dup2(notes.fileno(), 2)
@@ -211,17 +216,10 @@ def start_tensorflow() -> None:
             import keras
             import tensorflow
 
-            if keras.backend.backend() != "tensorflow":
-                raise UserError(
-                    "dfk needs Keras with TensorFlow: set KERAS_BACKEND="
-                    "tensorflow before Keras is imported. Received: Keras "
-                    f"with {keras.backend.backend()}."
-                )
+            del keras
             # The first search for GPUs prints notes as well.
             tensorflow.config.list_physical_devices()
             tensorflow.get_logger().setLevel("ERROR")
-        except UserError:
-            raise
         except BaseException:
             notes.seek(0)
             os.write(screen, notes.read())
@@ -238,5 +236,43 @@ def _quiet() -> None:
     has set are kept, so `TF_CPP_MIN_LOG_LEVEL=0` brings the notes back.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def use_tensorflow_backend() -> None:
+    """Makes Keras run on TensorFlow, whatever `KERAS_BACKEND` says.
+
+    The variable is for the user's other work; nothing of dfk runs on another
+    backend.
+
+    Raises:
+        UserError: Keras was imported already, and not on TensorFlow.
+    """
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"
+        return
+    backend = sys.modules["keras"].backend.backend()
+    if backend != "tensorflow":
+        raise UserError(
+            "dfk needs Keras on TensorFlow: import dfk.models before keras, or "
+            "set KERAS_BACKEND=tensorflow. Received: Keras that was imported "
+            f"on {backend}."
+        )
+
+
+def _name_a_home() -> None:
+    """Names a home for a user without one, as in some containers.
+
+    kagglehub cannot be imported without, and Keras would make a folder `~`
+    where it is started. Nothing can be written into this one.
+    """
+    if os.path.expanduser("~") == "~":
+        os.environ["HOME"] = os.devnull
+
+
+def _scratch_file() -> BinaryIO:
+    """A file for what nobody may ever read; a sink if there is no place."""
+    try:
+        return tempfile.TemporaryFile()
+    except FileNotFoundError:
+        # As in a container whose root is read-only.
+        return open(os.devnull, "w+b")

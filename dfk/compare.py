@@ -23,6 +23,7 @@ from absl import flags
 
 from dfk import cli
 from dfk.errors import UserError
+from dfk.files import expanded
 
 if TYPE_CHECKING:
     from dfk.evaluation.comparison import Comparison
@@ -65,8 +66,7 @@ def main(argv: Sequence[str]) -> None:
     from dfk.evaluation.comparison import compare
 
     update, curve = (
-        flag.value and Path(flag.value).expanduser()
-        for flag in (_UPDATE, _CURVE)
+        flag.value and expanded(flag.value) for flag in (_UPDATE, _CURVE)
     )
     if curve and curve.suffix.lower() != ".png":
         raise UserError(

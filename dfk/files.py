@@ -5,6 +5,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import math
 import os
 import re
 import sys
@@ -12,7 +13,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dfk.errors import UserError
 
@@ -22,9 +23,15 @@ if TYPE_CHECKING:
 LOCK = ".lock"
 # File systems allow 255 bytes, and names get endings.
 _LONGEST_NAME = 160
-# How much the cache keeps of each kind.
-_CACHE_GB = 20
-
+# The array in a cached file that has the names of all others.
+_NAMES = "array_names"
+# What reading a damaged file of arrays may raise.
+_DAMAGED = (
+    *(OSError, EOFError, KeyError, ValueError, RuntimeError),
+    zipfile.BadZipFile,
+)
+# The cached files that this process has used, by path.
+_in_use: dict[Path, BinaryIO] = {}
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -202,18 +209,60 @@ def file_name(name: str) -> str:
     return f"{plain[: _LONGEST_NAME // 8]}-{digest}"
 
 
-def cache_dir() -> Path:
-    """Where downloads and features are kept: `$DFK_CACHE`, or ~/.cache/dfk.
+def expanded(path: str | Path) -> Path:
+    """A path whose `~` or `~user` is replaced by that home directory.
 
     Raises:
-        UserError: neither is known.
+        UserError: there is no such user, or no home.
+
+    Example:
+        >>> expanded("~/faces")
+        PosixPath('/home/me/faces')
     """
     try:
-        return Path(os.environ.get("DFK_CACHE") or "~/.cache/dfk").expanduser()
+        return Path(path).expanduser()
     except RuntimeError as error:
         raise UserError(
-            "This user has no home directory: set DFK_CACHE to a folder for "
-            "downloads and features."
+            f"{path} begins with a home directory that is not known: write "
+            "the whole path."
+        ) from error
+
+
+def scratch_dir() -> str:
+    """Where temporary files go: `$TMPDIR`, or /tmp.
+
+    Raises:
+        UserError: nowhere, as where all is read-only.
+    """
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise UserError(
+            "There is no folder for temporary files: set TMPDIR to one that "
+            "can be written."
+        ) from error
+
+
+def cache_dir() -> Path:
+    """Where downloads and features are kept: `$DFK_CACHE`, or ~/.cache/dfk."""
+    return expanded(os.environ.get("DFK_CACHE") or "~/.cache/dfk")
+
+
+def writable_cache_dir() -> Path:
+    """The cache, which is made if need be.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    folder = cache_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise UserError(
+            f"The cache {folder} cannot be written ({error.strerror}): set "
+            "DFK_CACHE to a folder that can."
         ) from error
 
 
@@ -223,7 +272,9 @@ def cached_arrays(
     """Computes arrays once, and afterwards reads them from disk.
 
     A file that is damaged counts as absent. Where none can be written, the
-    arrays are used once, and a line on standard error says so.
+    arrays are used once, and a line on standard error says so. What was used
+    longest ago makes room for what is new, unless a process that still runs
+    has used it.
 
     Args:
         kind: what they are; the name of their folder in the cache.
@@ -234,23 +285,24 @@ def cached_arrays(
     Returns:
         The arrays by name.
 
+    Raises:
+        UserError: `DFK_CACHE_GB` is no number.
+
     Example:
         >>> cached_arrays("faces", split.version, lambda: find(split))
     """
     import numpy as np
 
+    limit = _cache_limit()
     path = cache_dir() / kind / f"{key}.npz"
-    with contextlib.suppress(OSError, EOFError, ValueError, zipfile.BadZipFile):
-        with np.load(path) as stored:
-            arrays = dict(stored)
-        # When it was used last; the oldest files make room for new ones.
-        path.touch()
-        return arrays
+    with contextlib.suppress(*_DAMAGED):
+        return _read_arrays(path)
     arrays = compute()
     try:
         with replacing(path) as partial:
-            np.savez(partial, **arrays)
-        _make_room(path.parent, path)
+            np.savez(partial, **arrays, **{_NAMES: sorted(arrays)})
+        _hold(path)
+        _make_room(limit)
     except OSError as error:
         print(
             f"{path.parent} could not keep what was computed "
@@ -261,16 +313,65 @@ def cached_arrays(
     return arrays
 
 
-def _make_room(folder: Path, newest: Path) -> None:
-    """Removes the files that were used longest ago, beyond the limit.
+def _cache_limit() -> float:
+    """How many bytes of arrays the cache keeps: `$DFK_CACHE_GB`, or 20 GB."""
+    text = os.environ.get("DFK_CACHE_GB") or "20"
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = math.nan
+    if not limit >= 0:
+        raise UserError(
+            "DFK_CACHE_GB is how many gigabytes the cache keeps: set it to a "
+            f"number, 0 or more. Received: {text}."
+        )
+    return 1e9 * limit
 
-    Whoever has one open goes on reading it.
-    """
-    limit = float(os.environ.get("DFK_CACHE_GB") or _CACHE_GB) * 1e9
-    files = sorted(folder.glob("*.npz"), key=lambda file: file.stat().st_mtime)
-    total = sum(file.stat().st_size for file in files)
-    for file in files:
-        if total <= limit or file == newest:
+
+def _read_arrays(path: Path) -> "dict[str, np.ndarray]":
+    import numpy as np
+
+    # A flipped bit breaks the checksum of its array, or hides an array.
+    with np.load(_hold(path)) as stored:
+        arrays = dict(stored)
+    if arrays.pop(_NAMES).tolist() != sorted(arrays):
+        raise ValueError(f"{path} lacks arrays.")
+    # Others may share a cache that this user only reads.
+    with contextlib.suppress(OSError):
+        os.utime(path)
+    return arrays
+
+
+def _hold(path: Path) -> BinaryIO:
+    """Opens a file, which is then not evicted while this process runs."""
+    file = path.open("rb")
+    # Not every file system can lock.
+    with contextlib.suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_SH)
+    _in_use[path] = file
+    return file
+
+
+def _make_room(limit: float) -> None:
+    """Evicts the arrays that were used longest ago, beyond the limit."""
+    states = {}
+    for path in cache_dir().glob("*/*.npz"):
+        with contextlib.suppress(FileNotFoundError):
+            states[path] = path.stat()
+    excess = sum(state.st_size for state in states.values()) - limit
+    for path in sorted(states, key=lambda path: states[path].st_mtime):
+        if excess <= 0:
             return
-        total -= file.stat().st_size
-        file.unlink(missing_ok=True)
+        if _evicted(path):
+            excess -= states[path].st_size
+
+
+def _evicted(path: Path) -> bool:
+    """Removes a cached file, unless a process holds it."""
+    try:
+        with path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except OSError:
+        return False
+    return True

@@ -20,6 +20,7 @@ from absl import flags
 
 from dfk import cli
 from dfk.errors import UserError
+from dfk.files import expanded
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -61,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
         from dfk.evaluation.explain import explain
 
         for path in explain(
-            loaded.detector, predictions, Path(_EXPLAIN.value).expanduser()
+            loaded.detector, predictions, expanded(_EXPLAIN.value)
         ):
             print(f"Drawn: {path}", file=sys.stderr)
     return exit_status(predictions)

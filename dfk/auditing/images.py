@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import imagehash
 import numpy as np
@@ -14,6 +13,7 @@ from dfk.data import FaceSplit
 from dfk.data.folder_faces import face_split
 from dfk.data.folders import ImageFile, ImageFolder
 from dfk.errors import UserError
+from dfk.files import expanded
 from dfk.images import decode
 from dfk.models import facenet
 from dfk.progress import track
@@ -90,7 +90,7 @@ def open_source(dataset: str) -> Source:
         >>> open_source("faces").splits["test"].size
         300
     """
-    folder = Path(dataset).expanduser()
+    folder = expanded(dataset)
     if not folder.is_dir():
         return Source(data.load(dataset).splits, None)
     opened = ImageFolder(folder)

@@ -11,10 +11,11 @@ from typing import Literal
 
 import tensorflow as tf
 
-from dfk.data import folders
+from dfk.data import folders, tfds_builds
 from dfk.data.faces import FaceData, FaceSplit, version
 from dfk.data.folders import ImageFile, ImageFolder
 from dfk.errors import UserError
+from dfk.files import expanded
 from dfk.images import decode
 
 _IMAGE_SIZE = 128
@@ -33,7 +34,7 @@ def load(
 
     `needs_both` says whether a folder without one of the classes is refused.
     """
-    folder = Path(data_dir).expanduser()
+    folder = expanded(data_dir)
     if not folder.is_dir():
         raise UserError(
             f"No folder {folder}: pass one that holds train, valid and test, "
@@ -189,12 +190,10 @@ def unreadable_files() -> Iterator[None]:
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
-        reason = str(error.message).strip().partition("\n")[0]
-        raise UserError(
-            f"The built data set is damaged ({reason}): delete its folder "
-            "real_fake_faces in ~/tensorflow_datasets or $TFDS_DATA_DIR, and "
-            "repeat the command to build it again."
-        ) from error
+        damaged = tfds_builds.find_damaged()
+        if damaged is None:
+            raise
+        raise tfds_builds.damage(damaged) from error
     except tf.errors.InvalidArgumentError as error:
         named = re.search(rf"\[{_UNREADABLE}\] \[(.*)\]", str(error))
         if named is None:

@@ -3,10 +3,12 @@
 Nothing here reads a data set, or needs TensorFlow.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from dfk.errors import UserError
+from dfk.files import expanded
 
 _BUILDER = "real_fake_faces"
 
@@ -24,14 +26,15 @@ def split(sources: str) -> list[str]:
         >>> split("faces,real_fake_faces/sample")
         ['faces', 'real_fake_faces/sample']
     """
-    if Path(sources).expanduser().is_dir():
+    # Unlike `Path`, this takes what is too long for a path.
+    if os.path.isdir(expanded(sources)):
         return [sources]
     return [name for name in sources.split(",") if name] or [sources]
 
 
 def is_folder(dataset: str) -> bool:
     """Whether a name is that of a folder, which need not exist."""
-    return dataset.startswith((".", "/", "~")) or Path(dataset).is_dir()
+    return dataset.startswith((".", "/", "~")) or os.path.isdir(dataset)
 
 
 def name_or_folder(
@@ -87,7 +90,7 @@ def is_dataset(arguments: Sequence[str]) -> bool:
     return (
         len(arguments) == 1
         and arguments[0].partition("/")[0] == _BUILDER
-        and not Path(arguments[0]).exists()
+        and not os.path.exists(arguments[0])
     )
 
 
@@ -111,7 +114,7 @@ def require_images(arguments: Sequence[str]) -> None:
     if is_dataset(arguments):
         return
     for argument in arguments:
-        if not Path(argument).expanduser().exists():
+        if not os.path.exists(expanded(argument)):
             raise UserError(
                 f"No file or folder {argument}: pass pictures, folders of "
                 f"them, or a data set such as {_BUILDER}/sample."
@@ -119,4 +122,4 @@ def require_images(arguments: Sequence[str]) -> None:
 
 
 def _resolved(folder: str) -> Path:
-    return Path(folder).expanduser().resolve()
+    return expanded(folder).resolve()

@@ -1,21 +1,14 @@
 """Loads a data set by its name or folder, or several as one."""
 
-import contextlib
-import difflib
 import hashlib
-import io
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
-from absl import logging
-from google.protobuf import json_format
 
-from dfk.data import folder_faces, folders, names
+from dfk.data import folder_faces, folders, names, tfds_builds
 from dfk.data.faces import FaceData, FaceSplit, version
 from dfk.errors import UserError
-from dfk.files import exclusive_lock
 from dfk.images import decode
 
 SPLITS = tuple(folders.SPLITS)
@@ -78,7 +71,7 @@ def load(
                 name, image_size, splits, limit, needs_both
             )
         else:
-            builder = _built(name, manual_dir)
+            builder = tfds_builds.build(name, manual_dir)
             size = image_size or builder.info.features["image"].shape[0]
             examples = {s: _split(builder, s, size, limit) for s in splits}
             part = FaceData(name, size, examples)
@@ -91,72 +84,6 @@ def load(
             "a data set that has some."
         )
     return parts[0] if len(parts) == 1 else _merged(parts)
-
-
-def _built(dataset: str, manual_dir: str | None):
-    """The TFDS builder of a data set, which is built where that is needed."""
-    import tensorflow_datasets as tfds
-
-    from dfk.datasets.real_fake_faces import Builder
-
-    known = [f"{Builder.name}/{name}" for name in Builder.builder_configs]
-    if dataset not in known:
-        closest = difflib.get_close_matches(dataset, known, 1, 0) or known
-        raise UserError(
-            f"No data set {dataset}: did you mean {closest[0]}? (known: "
-            f"{', '.join(known)}, or a folder with --data_dir)"
-        )
-    if manual_dir and not folders.root(Path(manual_dir).expanduser()):
-        raise UserError(
-            f"No archive in {manual_dir}: --manual_dir must hold "
-            "real_vs_fake/real-vs-fake/{train,valid,test}/{real,fake}."
-        )
-    # TFDS itself reads this variable only once, when it is imported.
-    place = os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR
-    if place.startswith("~"):
-        raise UserError(
-            "This user has no home directory: set TFDS_DATA_DIR to a folder "
-            "for built data sets."
-        )
-    place = Path(place) / Builder.name
-    with _quiet(), _undamaged(place):
-        builder = tfds.builder(dataset, data_dir=str(place.parent))
-        if not builder.is_prepared():
-            place.mkdir(parents=True, exist_ok=True)
-            # A second process waits, and then finds it built.
-            with exclusive_lock(place):
-                builder.download_and_prepare(
-                    download_config=tfds.download.DownloadConfig(
-                        manual_dir=manual_dir,
-                        compute_stats=tfds.download.ComputeStatsMode.SKIP,
-                    )
-                )
-    return builder
-
-
-@contextlib.contextmanager
-def _undamaged(place: Path) -> Iterator[None]:
-    """Names the folder of a built data set that cannot be read."""
-    try:
-        yield
-    except (ValueError, json_format.ParseError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(
-            f"The data set built in {place} is damaged ({reason}): delete that "
-            "folder, and repeat the command to build it again."
-        ) from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hides what TFDS prints and logs, but not its progress bars."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
 
 
 def _split(builder, name: str, image_size: int, limit: int | None) -> FaceSplit:

@@ -20,6 +20,7 @@ from dfk.data import FaceData, names
 from dfk.embedding.classifiers import KINDS, Classifier, fit
 from dfk.errors import UserError
 from dfk.evaluation import metrics
+from dfk.files import scratch_dir
 from dfk.models import Calibration, calibration, out_of_distribution
 from dfk.models.combination import Part, combine
 from dfk.models.extractors import extractor
@@ -150,7 +151,9 @@ def _choose(
 def _fit_all(training: dict[str, Features]) -> list[Classifier]:
     """Every kind of classifier on every kind of features."""
     jobs = [(kind, name) for name in training for kind in KINDS]
-    with tempfile.TemporaryDirectory(prefix="dfk-") as memory:
+    with tempfile.TemporaryDirectory(
+        prefix="dfk-", dir=scratch_dir()
+    ) as memory:
         return [
             fit(kind, name, training[name], memory)
             for kind, name in track(jobs, "fitting classifiers", len(jobs))

@@ -14,6 +14,7 @@ from dfk.data.folder_faces import face_split, what_is_wrong
 from dfk.data.folders import ImageFile, ImageFolder
 from dfk.embedding.store import TEXTS
 from dfk.errors import UserError
+from dfk.files import expanded
 from dfk.images.decode import FORMATS, decode
 from dfk.images.faces import face_crops
 from dfk.progress import track
@@ -71,7 +72,7 @@ def find(
     names.require_images(arguments)
     found = {}
     for argument in arguments:
-        path = Path(argument).expanduser()
+        path = expanded(argument)
         if path.is_dir():
             listed = ImageFolder(path)
             files = listed.tree(leave_out)

@@ -10,7 +10,7 @@ from dfk import data
 from dfk.data.names import is_dataset
 from dfk.embedding import cluster_plots, clustering, collection, store
 from dfk.errors import UserError
-from dfk.files import write_json
+from dfk.files import expanded, write_json
 from dfk.models.extractors import extractor
 from dfk.models.features import features
 
@@ -76,7 +76,7 @@ def embed(
         >>> embed(["photographs"], faces=True, algorithm="kmeans").skipped
         ['photographs/tree.jpg shows no face']
     """
-    folder = Path(output_dir).expanduser()
+    folder = expanded(output_dir)
     store.require_own(folder)
     collected, values = _values(arguments, model, split, faces, folder)
     made = store.Embeddings(values, collected.columns, model)

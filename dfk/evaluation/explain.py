@@ -1,5 +1,6 @@
 """Explains the predictions of image files, one drawing each."""
 
+import os
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,7 +66,9 @@ def explain(
             path = output.with_stem(f"{output.stem}-{number}")
         file = Path(prediction.image)
         pixels = decode.read(file.read_bytes()).numpy()
-        title = f"{prediction.detector}: {file.name}"
+        # A name that is not in UTF-8 has signs that no font can draw.
+        name = os.fsencode(file.name).decode(errors="replace")
+        title = f"{prediction.detector}: {name}"
         regions = _regions(detector, pixels, prediction)
         try:
             _draw(path, pixels, regions, title)

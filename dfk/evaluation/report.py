@@ -17,7 +17,7 @@ from dfk.evaluation import measure, records
 from dfk.evaluation.heat_maps import heat_maps, heated
 from dfk.evaluation.metrics import THRESHOLD, TITLES
 from dfk.evaluation.records import Scores, Source
-from dfk.files import write_text
+from dfk.files import expanded, write_text
 from dfk.images.headers import opened
 from dfk.runs import Run, flat
 
@@ -223,7 +223,7 @@ def sides_of(data_dir: str, ids: np.ndarray) -> np.ndarray | None:
         int `[N]` in pixels, or None where the ids name no files there, or
         one that Pillow refuses.
     """
-    folder = Path(data_dir).expanduser()
+    folder = expanded(data_dir)
     root = folders.root(folder) or folder
     paths = [root / id for id in ids]
     if not all(path.is_file() for path in paths):

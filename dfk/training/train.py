@@ -13,6 +13,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from dfk import cli, data, models
+from dfk.files import scratch_dir
 from dfk.models import calibration, out_of_distribution
 from dfk.runs import Run, provenance
 from dfk.training import optimizer, strategies
@@ -77,7 +78,9 @@ def _train(config: Config, strategy: tf.distribute.Strategy, run: Run) -> None:
     settings = config.settings() | {"epochs": plan.recipe.epochs}
     require_same_run(run, settings)
     require_same_images(run, plan.record())
-    with tempfile.TemporaryDirectory(prefix="dfk-") as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="dfk-", dir=scratch_dir()
+    ) as folder:
         scratch = Path(folder)
         batches = TrainingBatches(
             plan.training,

@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -223,6 +224,74 @@ def test_a_tfds_data_set_is_built_once(small_kaggle, capsys):
         read(part)[0]["image"],
         decode.center_crop_resize(read(train)[0]["image"], 8),
     )
+
+
+@pytest.fixture
+def built(small_kaggle):
+    """The folder of a built data set."""
+    sources.load(
+        "real_fake_faces/kaggle", splits=["train"], manual_dir=small_kaggle
+    )
+    (folder,) = Path(small_kaggle).glob("tfds/real_fake_faces/kaggle/*")
+    return folder
+
+
+def _lacks_a_record(folder):
+    (records,) = folder.glob("*-train.tfrecord*")
+    content = records.read_bytes()
+    # Its length, the checksum of that, and the checksum of the example.
+    first = int.from_bytes(content[:8], "little") + 16
+    records.write_bytes(content[first:])
+
+
+def _has_a_flipped_bit(folder):
+    (records,) = folder.glob("*-train.tfrecord*")
+    content = bytearray(records.read_bytes())
+    content[len(content) // 2] ^= 1
+    records.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "dataset_info.json").write_bytes(b""),
+        lambda folder: (folder / "dataset_info.json").unlink(),
+        lambda folder: (folder / "dataset_info.json").write_text("{}"),
+        _lacks_a_record,
+        _has_a_flipped_bit,
+    ],
+)
+def test_of_a_damaged_build_the_folder_is_named(built, damage):
+    damage(built)
+    with (
+        pytest.raises(UserError, match=f"built in {built} is damaged: delete"),
+        dfk_data.unreadable_files(),
+    ):
+        read(sources.load("real_fake_faces/kaggle").splits["train"])
+
+
+def test_what_a_killed_build_left_is_removed(small_kaggle):
+    place = Path(small_kaggle, "tfds/real_fake_faces/kaggle")
+    left = place / "incomplete.ABCDEF_2.0.0"
+    left.mkdir(parents=True)
+    sources.load("real_fake_faces/kaggle", manual_dir=small_kaggle)
+    assert [path.name for path in place.iterdir()] == ["2.0.0"]
+
+
+def test_where_nothing_can_be_built_the_variable_is_named(
+    small_kaggle, monkeypatch
+):
+    Path(small_kaggle, "file").touch()
+    monkeypatch.setenv("TFDS_DATA_DIR", f"{small_kaggle}/file")
+    with pytest.raises(UserError, match="set TFDS_DATA_DIR"):
+        sources.load("real_fake_faces/kaggle", manual_dir=small_kaggle)
+
+
+def test_a_list_of_folders_may_be_longer_than_a_path():
+    listed = [f"/faces/{'x' * 100}-{number}" for number in range(99)]
+    assert names.split(",".join(listed)) == listed
+    with pytest.raises(UserError, match=f"^No folder {listed[0]}:"):
+        sources.load(data_dir=",".join(listed))
 
 
 def test_importing_the_data_sets_package_needs_no_tensorflow():
