@@ -3,11 +3,15 @@
 import os
 import subprocess
 import sys
+import tempfile
+import types
 from pathlib import Path
 
 import pytest
 
 import dfk
+from dfk import cli
+from dfk.errors import UserError
 
 COMMANDS = sorted(
     path.stem
@@ -103,12 +107,32 @@ def test_a_file_called_help_is_no_question():
 
 
 def test_another_backend_of_the_users_does_not_matter():
-    code = (
-        "from dfk import cli; cli.start_tensorflow(); import keras;"
-        "print(keras.backend.backend())"
-    )
+    code = "import dfk.models, keras; print(keras.backend.backend())"
     result = _command("-c", code, KERAS_BACKEND="jax")
     assert result.stdout == "tensorflow\n", result.stderr
+
+
+def test_keras_on_another_backend_is_refused(monkeypatch):
+    backend = types.SimpleNamespace(backend=lambda: "torch")
+    keras = types.SimpleNamespace(backend=backend)
+    monkeypatch.setitem(sys.modules, "keras", keras)
+    with pytest.raises(UserError, match=r"import dfk\.models before.*on torch"):
+        cli.use_tensorflow_backend()
+
+
+def test_nothing_is_written_for_a_user_without_a_home(monkeypatch):
+    monkeypatch.setenv("HOME", "")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    cli.start_tensorflow()
+    assert os.environ["HOME"] == os.devnull
+
+
+def test_no_place_for_temporary_files_is_no_crash(monkeypatch):
+    def nowhere():
+        raise FileNotFoundError
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", nowhere)
+    cli.start_tensorflow()
 
 
 def test_what_the_screen_cannot_show_is_escaped():

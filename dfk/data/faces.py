@@ -40,6 +40,14 @@ class FaceSplit:
         untuned = self.examples.with_options(_without_autotuning())
         object.__setattr__(self, "examples", untuned)
 
+    def first(self, count: int) -> "FaceSplit":
+        """The split of its first images only, or itself if it has no more."""
+        if count >= self.size:
+            return self
+        digest = hashlib.sha256(repr((self.version, count)).encode())
+        examples = self.examples.take(count)
+        return FaceSplit(self.name, count, examples, digest.hexdigest())
+
 
 @dataclasses.dataclass(frozen=True)
 class FaceData:

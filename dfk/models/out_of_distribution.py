@@ -1,7 +1,5 @@
 """The out-of-distribution score: how unlike the training images one is."""
 
-import dataclasses
-
 import keras
 import numpy as np
 from keras import ops
@@ -130,10 +128,7 @@ def fit(
         >>> fit(detector, faces.splits["train"], faces.splits["validation"])
     """
     network, layer = embedder(detector), ood_layer(detector)
-    few = min(training.size, TRAINING_IMAGES)
-    known = dataclasses.replace(
-        training, size=few, examples=training.examples.take(few)
-    )
-    layer.fit(compute(network, known).values)
+    few = training.first(TRAINING_IMAGES)
+    layer.fit(compute(network, few).values)
     distances = layer.distance(compute(network, validation).values)
     layer.limit.assign(upper_quantile(np.asarray(distances), RATE))

@@ -103,7 +103,9 @@ def _train(config: Config, strategy: tf.distribute.Strategy, run: Run) -> None:
             )
             _say(
                 "The head is a logistic regression on {features} frozen "
-                "features (C = {penalty:g}).".format(**fitted)
+                "features of {images:,} pictures (C = {penalty:g}).".format(
+                    **fitted
+                )
             )
 
         # Phase two: the backbone's upper stages and the head.

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -56,6 +57,11 @@ def test_each_image_gets_a_drawing(detector, images, tmp_path):
     with Image.open(drawn[0]) as wide, Image.open(drawn[1]) as tall:
         assert wide.width > wide.height
         assert tall.height > tall.width
+
+
+def test_a_name_that_is_not_in_utf8_gets_a_drawing(detector, images, tmp_path):
+    odd = images[0].rename(tmp_path / os.fsdecode(b"\xff.png"))
+    assert explain(detector, [prediction(odd)], tmp_path / "out.png")
 
 
 def test_all_faces_of_an_image_share_one_drawing(detector, images, tmp_path):

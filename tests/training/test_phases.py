@@ -8,7 +8,7 @@ import tensorflow as tf
 from trained import best_auc, validation_auc
 
 from dfk import data, models
-from dfk.training import strategies
+from dfk.training import head_fit, strategies
 from dfk.training.head_fit import Source, fit_head
 from dfk.training.train import train
 
@@ -59,7 +59,20 @@ def test_two_images_are_enough_for_a_head(run, config):
     strategy = strategies.choose("one_device")
     sources = [Source("faces", faces.splits["train"])]
     fitted = fit_head(models.load(run.path), sources, strategy, (0.1, 1.0))
-    assert fitted == {"penalty": 0.1, "features": 48}
+    assert fitted == {"penalty": 0.1, "features": 48, "images": 2}
+
+
+def test_a_head_is_fitted_on_as_many_images_as_memory_allows(
+    run, config, monkeypatch
+):
+    faces = data.load(None, config.data_dir, 40, ("train",))
+    sources = [Source("faces", faces.splits["train"])]
+    # An image and its flip have 48 numbers of 4 bytes each.
+    monkeypatch.setattr(head_fit, "MEMORY_LIMIT", 12 * 2 * 48 * 4)
+    detector = models.load(run.path)
+    strategy = strategies.choose("one_device")
+    fitted = head_fit.fit_head(detector, sources, strategy, (0.1, 1.0))
+    assert fitted["images"] == 12
 
 
 def test_only_the_stages_asked_for_are_trained(run, config, tmp_path):
