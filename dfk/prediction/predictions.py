@@ -68,12 +68,17 @@ def to_scores(
         UserError: there are more or fewer, or none at all.
     """
     if {len(probabilities), len(verdicts), len(reasons)} != {count}:
-        raise UserError(
-            f"{model} does not answer as a detector of dfk does, with "
-            "fake_probability, verdict and reason of each picture: pass one "
-            "that `python -m dfk.export` wrote."
-        )
+        raise not_a_detector(model)
     return list(map(Score, probabilities, verdicts, reasons))
+
+
+def not_a_detector(model: str) -> UserError:
+    """The error of a model that someone else made."""
+    return UserError(
+        f"{model} does not answer as a detector of dfk does, with "
+        "fake_probability, verdict and reason of each picture: pass one that "
+        "`python -m dfk.export` wrote."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
