@@ -101,7 +101,11 @@ def main(argv: Sequence[str]) -> None:
     for path in runs:
         _evaluate(console, path, dataset, grid)
     if len(runs) > 1:
-        print("Next:", "python -m dfk.compare", shlex.join(argv[1:]))
+        which = (("dataset", dataset), ("data_dir", _DATA_DIR.value))
+        given = [f"--{name}={value}" for name, value in which if value]
+        given.append(f"--split={_SPLIT.value}")
+        compare = ["python", "-m", "dfk.compare", *argv[1:], *given]
+        print("Next:", shlex.join(compare))
 
 
 def _grid(names: Sequence[str]) -> dict[str, Corruption]:

@@ -81,7 +81,7 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except Exception as error:
         full = no_room(error)
-        if full is None or getattr(error, "filename", None):
+        if full is None:
             raise
         raise OSError(full.errno, full.strerror, str(path)) from error
 

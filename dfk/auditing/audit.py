@@ -11,6 +11,7 @@ from dfk.auditing import checks, encoding, leaks, shortcuts
 from dfk.auditing.checks import NOT_CHECKED, Check
 from dfk.auditing.images import ImageTable, Source, image_table, open_source
 from dfk.auditing.leaks import Pairs
+from dfk.data import names
 from dfk.data.folders import LABELS
 from dfk.download import UnavailableError
 from dfk.errors import UserError
@@ -57,6 +58,7 @@ def audit(
     found, pairs = _run_checks(source, images, people)
     record = {
         "dataset": dataset,
+        "data_dir": names.absolute(names.name_or_folder(dataset, None)[1]),
         "images": {
             name: int((images.splits == name).sum()) for name in source.splits
         },

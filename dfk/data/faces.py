@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,19 @@ class FaceSplit:
             alternating real and fake and always in the same order.
         version: a digest that changes when the examples change: of the files'
             names, sizes and times, the image size and the limit.
+        chosen: gives the examples of some ids, in the same order, and decodes
+            no others.
     """
 
     name: str
     size: int
     examples: tf.data.Dataset
     version: str
+    chosen: Callable[[list[str]], tf.data.Dataset] | None = None
 
     def __post_init__(self):
         # Whatever pipeline is built on the examples inherits their options.
-        untuned = self.examples.with_options(_without_autotuning())
+        untuned = self.examples.with_options(without_autotuning())
         object.__setattr__(self, "examples", untuned)
 
     def first(self, count: int) -> "FaceSplit":
@@ -80,7 +83,7 @@ class FaceData:
         return self.name.rsplit("/", 1)[-1]
 
 
-def _without_autotuning() -> tf.data.Options:
+def without_autotuning() -> tf.data.Options:
     """Options that avoid a wait of up to a minute at the end of a pass.
 
     The thread that tunes a pipeline can miss that its iterator ends. It then

@@ -139,7 +139,15 @@ def face_split(
     hashes = [hashlib.sha256(each).hexdigest() for each in contents or ()]
     settings = image_size, on_broken, columns["id"], columns["group"], hashes
     digest = version([file.path for file in files], settings)
-    return FaceSplit(name, len(files), examples, digest)
+
+    def chosen(ids: list[str]) -> tf.data.Dataset:
+        wanted = set(ids)
+        rows = [row for row, file in enumerate(files) if file.id in wanted]
+        some = contents and [contents[row] for row in rows]
+        kept = [files[row] for row in rows]
+        return face_split(name, kept, image_size, on_broken, some).examples
+
+    return FaceSplit(name, len(files), examples, digest, chosen)
 
 
 def _complete(

@@ -1,5 +1,6 @@
 """Loads a data set by its name or folder, or several as one."""
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,12 @@ from pathlib import Path
 import tensorflow as tf
 
 from dfk.data import folder_faces, folders, names, tfds_builds
-from dfk.data.faces import FaceData, FaceSplit, version
+from dfk.data.faces import (
+    FaceData,
+    FaceSplit,
+    version,
+    without_autotuning,
+)
 from dfk.errors import UserError
 from dfk.images import decode
 
@@ -99,23 +105,29 @@ def _split(builder, name: str, image_size: int, limit: int | None) -> FaceSplit:
     ]
     size = builder.info.splits[name].num_examples
     size = size if limit is None else min(size, limit)
-    examples = (
-        tf.data.Dataset.choose_from_datasets(
-            classes, tf.data.Dataset.range(2).repeat(), False
-        )
-        .take(size)
-        .map(
+    encoded = tf.data.Dataset.choose_from_datasets(
+        classes, tf.data.Dataset.range(2).repeat(), False
+    ).take(size)
+
+    def decoded(some: tf.data.Dataset) -> tf.data.Dataset:
+        return some.map(
             lambda example: (
                 example | {"image": decode.decode(example["image"], image_size)}
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
-        .apply(tf.data.experimental.assert_cardinality(size))
+
+    def chosen(ids: list[str]) -> tf.data.Dataset:
+        some = encoded.filter(lambda e: tf.reduce_any(tf.equal(e["id"], ids)))
+        return decoded(some.with_options(without_autotuning()))
+
+    examples = decoded(encoded).apply(
+        tf.data.experimental.assert_cardinality(size)
     )
     records = map(Path, builder.info.splits[name].filepaths)
     settings = image_size, builder.info.full_name, size
     digest = version(records, settings)
-    return FaceSplit(name, size, examples, digest)
+    return FaceSplit(name, size, examples, digest, chosen)
 
 
 def _merged(parts: Sequence[FaceData]) -> FaceData:
@@ -144,7 +156,7 @@ def _merged_split(name: str, parts: dict[str, FaceSplit]) -> FaceSplit:
     ]
     examples = tf.data.Dataset.choose_from_datasets(
         [
-            _prefixed(part, prefix).repeat().take(size)
+            _prefixed(part.examples, prefix).repeat().take(size)
             for (prefix, part), size in zip(parts.items(), sizes, strict=True)
         ],
         tf.data.Dataset.range(len(parts)).repeat(),
@@ -152,14 +164,24 @@ def _merged_split(name: str, parts: dict[str, FaceSplit]) -> FaceSplit:
     ).apply(tf.data.experimental.assert_cardinality(sum(sizes)))
     versions = [(prefix, part.version) for prefix, part in parts.items()]
     digest = hashlib.sha256(repr(versions).encode()).hexdigest()
-    return FaceSplit(name, sum(sizes), examples, digest)
+
+    def chosen(ids: list[str]) -> tf.data.Dataset:
+        some = []
+        for prefix, part in parts.items():
+            of_part = [id for id in ids if id.startswith(f"{prefix}/")]
+            if of_part:
+                own = [id.removeprefix(f"{prefix}/") for id in of_part]
+                some.append(_prefixed(part.chosen(own), prefix))
+        return functools.reduce(tf.data.Dataset.concatenate, some)
+
+    return FaceSplit(name, sum(sizes), examples, digest, chosen)
 
 
-def _prefixed(part: FaceSplit, prefix: str) -> tf.data.Dataset:
+def _prefixed(examples: tf.data.Dataset, prefix: str) -> tf.data.Dataset:
     def rename(example):
         return example | {
             key: tf.strings.join([prefix, example[key]], "/")
             for key in ("id", "group")
         }
 
-    return part.examples.map(rename)
+    return examples.map(rename)

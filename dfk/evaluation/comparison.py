@@ -213,13 +213,11 @@ def _shared(evaluations: dict[Run, dict[Source, str]], asked: Source) -> Source:
         )
     if not shared:
         source = max(times, key=times.__getitem__, default=asked)
-        lacking = [
-            r.path for r, has in evaluations.items() if source not in has
-        ]
+        lacking = [r for r, has in evaluations.items() if source not in has]
         what = f"scores of {source.name}" if any(source[:2]) else "scores"
         more = f" and {len(lacking) - 1} more runs" if len(lacking) > 1 else ""
         raise UserError(
-            f"No {what} in {lacking[0]}{more}: run "
+            f"No {what} in {lacking[0].path}{more}: run "
             f"`{records.command(lacking, source)}` first."
         )
     return shared[0]

@@ -20,6 +20,7 @@ from dfk.evaluation.statistics import SEED
 from dfk.files import write_json
 from dfk.models.calibration import Calibration
 from dfk.models.conformal import OUT_OF_DISTRIBUTION
+from dfk.models.features import require_numbers
 from dfk.prediction.signatures import answers, forward_pass
 from dfk.progress import track
 from dfk.runs import Run, provenance
@@ -73,7 +74,7 @@ def evaluate(
     record = {
         **source._asdict(),
         "data_version": images.version,
-        "command": records.command([run_path], source),
+        "command": records.command([run], source),
         **provenance(),
         **_measurements(scores, calibration),
         "files": _write_files(run, key, scores, calibration),
@@ -203,11 +204,7 @@ def score_split(detector: keras.Model, split: FaceSplit) -> Scores:
         labels=columns["label"],
         **{name: columns[name] for name in Scores._fields[3:]},
     )
-    if not np.isfinite(scores.probabilities).all():
-        raise UserError(
-            "The detector's scores are not numbers, which means that its "
-            "training diverged: train it again with a lower learning rate."
-        )
+    require_numbers(scores.probabilities)
     return scores
 
 

@@ -6,6 +6,7 @@ images lie beside it, in `scores-<key>.csv`.
 
 import csv
 import itertools
+import os
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -112,7 +113,8 @@ def source_of(
         split: the split.
     """
     if dataset is None and data_dir is None:
-        return Source(run.config["dataset"], run.config["data_dir"], split)
+        config = run.config
+        return Source(config.get("dataset"), config.get("data_dir"), split)
     return Source.named(dataset, data_dir, split)
 
 
@@ -134,7 +136,7 @@ def recorded(run: Run, source: Source) -> tuple[str, dict[str, Any]]:
     if key not in earlier:
         raise UserError(
             f"The {source.split} split of {source.place} has not been "
-            f"evaluated: run `{command([run.path], source)}` first."
+            f"evaluated: run `{command([run], source)}` first."
         )
     return key, earlier[key]
 
@@ -161,15 +163,30 @@ def key_of(source: Source, earlier: dict[str, Any]) -> str:
             return key
 
 
-def command(runs: Sequence[str | Path], source: Source) -> str:
+def command(runs: Sequence[Run], source: Source) -> str:
     """The command that makes or repeats evaluations.
 
+    It names no data that the runs were trained on, since several data sets
+    would make a cross table, and no absolute paths. It is for the folder that
+    dfk was started in.
+
     Args:
-        runs: the runs' folders.
+        runs: the runs.
         source: which images.
     """
-    parts = ["python", "-m", "dfk.evaluate", *map(str, runs), *source.flags]
-    return shlex.join(parts)
+    split = source.split or "test"
+    owns = [source_of(run, None, None, split) for run in runs]
+    named = Source(None, None, source.split)
+    if any(own[:2] != source[:2] for own in owns):
+        folders = names.split(source.data_dir) if source.data_dir else ()
+        named = source._replace(data_dir=",".join(map(relative, folders)))
+    paths = [relative(run.path) for run in runs]
+    return shlex.join(["python", "-m", "dfk.evaluate", *paths, *named.flags])
+
+
+def relative(path: str | Path) -> str:
+    """A path for a command: from where dfk was started, if it is absolute."""
+    return os.path.relpath(path) if Path(path).is_absolute() else str(path)
 
 
 def write_table(path: Path, titles: Sequence[str], rows: Iterable) -> None:

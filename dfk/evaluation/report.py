@@ -1,13 +1,13 @@
 """The report: an evaluation as one page, with a detector's weaknesses."""
 
 import base64
-import json
+import contextlib
+import shlex
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from dfk import models, pages
 from dfk.data import folders, names
@@ -17,7 +17,7 @@ from dfk.evaluation import measure, records
 from dfk.evaluation.heat_maps import heat_maps, heated
 from dfk.evaluation.metrics import THRESHOLD, TITLES
 from dfk.evaluation.records import Scores, Source
-from dfk.files import expanded, write_text
+from dfk.files import expanded, read_json, write_text
 from dfk.images.headers import opened
 from dfk.runs import Run, flat
 
@@ -47,7 +47,8 @@ def write_report(
         dataset: a TFDS name or folder; by default what the run was trained on.
         data_dir: a folder; likewise.
         split: the split.
-        audits: where `dfk.audit` left its records, `audit-<name>.json`.
+        audits: where `dfk.audit` left its records, `audit-<name>.json`. The
+            latest one of these very data is shown.
 
     Returns:
         The page: the run's `report.html`, or `report-<key>.html` for other
@@ -68,7 +69,12 @@ def write_report(
     page = pages.render(
         "report.html",
         run=run.path.name,
-        path=run.path,
+        path=records.relative(run.path),
+        where=source.name,
+        unaudited=[
+            shlex.join(["python", "-m", "dfk.audit", records.relative(place)])
+            for place in names.split(source.place)
+        ],
         config=flat(run.config),
         training=run.results.get("training", {}),
         record=record,
@@ -82,7 +88,7 @@ def write_report(
         sizes=_sizes(source.data_dir, scores),
         galleries=galleries,
         unexplained=unexplained,
-        audit=_audit(Path(audits), source.place),
+        audit=_audit(Path(audits), source),
     )
     is_own = source == records.source_of(run, None, None, "test")
     path = run.path / ("report.html" if is_own else f"report-{key}.html")
@@ -120,11 +126,7 @@ def _thumbnails(
     detector: keras.Model, source: Source, verdicts: dict[str, str]
 ) -> tuple[dict[str, dict[str, str | None]], str | None]:
     """Images by their ids, plain and with their heat maps."""
-    ids = list(verdicts)
-    examples = measure.load_split(detector, source).examples
-    chosen = examples.filter(
-        lambda example: tf.reduce_any(tf.equal(example["id"], ids))
-    )
+    chosen = measure.load_split(detector, source).chosen(list(verdicts))
     found = {
         example["id"].decode(): example["image"]
         for example in chosen.as_numpy_iterator()
@@ -251,16 +253,14 @@ def _embedded(path: Path) -> str | None:
     return f"data:image/png;base64,{content}"
 
 
-def _audit(folder: Path, name: str) -> dict[str, Any] | None:
-    """The record of the data set's audit, if one lies in the folder."""
+def _audit(folder: Path, source: Source) -> dict[str, Any] | None:
+    """The latest record of an audit of the source that lies in a folder."""
+    found = []
     for path in sorted(folder.glob("audit-*.json")):
-        try:
-            record = json.loads(path.read_text())
-        except (OSError, ValueError):
-            continue
         # Other programs use such file names, too.
-        if isinstance(record, dict) and {"dataset", "checks"} <= set(record):
-            audited = str(record["dataset"])
-            if names.absolute(name) == names.absolute(audited):
-                return record
-    return None
+        with contextlib.suppress(OSError, UserError):
+            keys = ["dataset", "data_dir", "checks", "time"]
+            record = read_json(path, keys, "delete it")
+            if source.place == (record["data_dir"] or record["dataset"]):
+                found.append(record)
+    return max(found, key=lambda record: record["time"], default=None)

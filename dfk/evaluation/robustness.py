@@ -67,7 +67,7 @@ def robustness(
     with data.unreadable_files():
         clean, cells = _score_grid(detector, images, grid)
     record = {
-        "command": f"{records.command([run_path], source)} --robustness",
+        "command": f"{records.command([run], source)} --robustness",
         **provenance(),
         **summary(clean, cells, grid),
     }

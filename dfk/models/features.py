@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dfk.data import FaceSplit
+from dfk.errors import UserError
 from dfk.files import cached_arrays
 from dfk.progress import track
 
@@ -51,7 +52,8 @@ def features(extractor: keras.Model, split: FaceSplit) -> Features:
         The features, in the order of the split.
 
     Raises:
-        UserError: inside `dfk.data.unreadable_files`, a broken image.
+        UserError: outputs that are not numbers; and inside
+            `dfk.data.unreadable_files`, a broken image.
 
     Example:
         >>> features(dfk.models.embedder(detector), faces.splits["train"])
@@ -108,6 +110,7 @@ def compute(extractor: keras.Model, split: FaceSplit) -> Features:
         for name, column in columns.items():
             column.append(batch[name].numpy())
     together = {name: np.concatenate(rows) for name, rows in columns.items()}
+    require_numbers(together["image"])
     return Features(
         # Fewer than the split has, where broken files are skipped.
         values=values[:count],
@@ -115,6 +118,22 @@ def compute(extractor: keras.Model, split: FaceSplit) -> Features:
         ids=np.char.decode(together["id"].astype(bytes)),
         groups=np.char.decode(together["group"].astype(bytes)),
     )
+
+
+def require_numbers(outputs: np.ndarray) -> None:
+    """Refuses NaN and infinity, which is what a diverged training ends with.
+
+    Args:
+        outputs: of a network.
+
+    Raises:
+        UserError: one of them is not a number.
+    """
+    if not np.isfinite(outputs).all():
+        raise UserError(
+            "The detector's scores are not numbers, which means that its "
+            "training diverged: train it again with a lower learning rate."
+        )
 
 
 def floored(variance: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 import base64
 import io
+import shlex
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -18,6 +20,51 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+def portable(paths: Any) -> Any:
+    """What a page shows of a path: an absolute one is of this machine only.
+
+    Args:
+        paths: one, or several with commas; anything else is left as it is.
+
+    Returns:
+        The paths, absolute ones without the folders that they lie in.
+
+    Example:
+        >>> portable("/home/me/faces,other/faces")
+        'faces,other/faces'
+    """
+    if isinstance(paths, list):
+        return ", ".join(str(portable(path)) for path in paths)
+    if not isinstance(paths, str):
+        return paths
+    return ",".join(
+        Path(path).name if Path(path).is_absolute() else path
+        for path in paths.split(",")
+    )
+
+
+def portable_command(command: str) -> str:
+    """A command whose absolute paths are those of `portable`.
+
+    Example:
+        >>> portable_command("dfk.evaluate /runs/a --data_dir=/data/faces")
+        'dfk.evaluate a --data_dir=faces'
+    """
+    parts = []
+    for part in shlex.split(command):
+        flag, equals, value = "", "", part
+        if part.startswith("--"):
+            flag, equals, value = part.partition("=")
+        parts.append(flag + equals + portable(value))
+    return shlex.join(parts)
+
+
+_TEMPLATES.filters |= {
+    "portable": portable,
+    "portable_command": portable_command,
+}
 
 
 def render(template: str, **values: Any) -> str:

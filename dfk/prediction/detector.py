@@ -11,7 +11,13 @@ import tensorflow as tf
 from dfk import models
 from dfk.errors import UserError
 from dfk.files import expanded, read_json
-from dfk.prediction.predictions import TEXTS, Predictor, Score, to_scores
+from dfk.prediction.predictions import (
+    TEXTS,
+    Predictor,
+    Score,
+    not_a_detector,
+    to_scores,
+)
 from dfk.prediction.signatures import signatures
 from dfk.runs import require_format
 
@@ -56,9 +62,14 @@ class LoadedDetector(Predictor):
         self._serving_default = serving_default
 
     def _score_batch(self, image_bytes: list[bytes]) -> list[Score]:
-        outputs = self._serving_default(
-            image_bytes=tf.constant(image_bytes, tf.string)
-        )
+        try:
+            outputs = self._serving_default(
+                image_bytes=tf.constant(image_bytes, tf.string)
+            )
+        # A detector answers any bytes; the second one is of TensorFlow, about
+        # bytes that it cannot show.
+        except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
+            raise not_a_detector(self.name) from error
         texts = {
             name: [
                 text.decode(errors="replace") for text in outputs[name].numpy()

@@ -74,12 +74,17 @@ def to_scores(
     texts = {"family": [""] * count} | texts
     columns = [probabilities, *(texts.get(name, []) for name in TEXTS)]
     if {len(column) for column in columns} != {count}:
-        raise UserError(
-            f"{model} does not answer as a detector of dfk does, with "
-            "fake_probability, verdict and reason of each picture: pass one "
-            "that `python -m dfk.export` wrote."
-        )
+        raise not_a_detector(model)
     return list(map(Score, *columns))
+
+
+def not_a_detector(model: str) -> UserError:
+    """The error of a model that someone else made."""
+    return UserError(
+        f"{model} does not answer as a detector of dfk does, with "
+        "fake_probability, verdict and reason of each picture: pass one that "
+        "`python -m dfk.export` wrote."
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -127,7 +127,7 @@ def _publish(version: Path, base_path: Path, config: Path) -> Path:
             raise UserError(
                 f"Cannot list the model in {config} "
                 f"({error.strerror or error}): correct the rights to that "
-                "file, or name another one with --config."
+                "file, make room, or name another one with --config."
             ) from error
         raise
     return final
@@ -176,7 +176,7 @@ def write_card(path: Path, run: Run, detector: keras.Model, name: str) -> None:
         training=results.get("training", {}),
         training_data=_source(config),
         evaluations={
-            key: _portable(record)
+            key: record | {"source": _source(record)}
             for key, record in results.get("evaluation", {}).items()
         },
         cross=results.get("cross"),
@@ -193,11 +193,3 @@ def _source(described: dict[str, Any]) -> str | None:
     """The name of a data set, without the folders that it lies in."""
     data_dir = described.get("data_dir")
     return names.short(data_dir) if data_dir else described.get("dataset")
-
-
-def _portable(record: dict[str, Any]) -> dict[str, Any]:
-    """An evaluation as a card tells it, without paths of this machine."""
-    data_dir, command = record["data_dir"], record["command"]
-    for folder in names.split(data_dir) if data_dir else ():
-        command = command.replace(folder, Path(folder).name)
-    return record | {"source": _source(record), "command": command}

@@ -248,7 +248,9 @@ def _to_array(name: str, tensor: tensor_pb2.TensorProto) -> np.ndarray:
     return np.array(value, object if isinstance(value, bytes) else None)
 
 
-def _to_proto(value: np.ndarray) -> tensor_pb2.TensorProto:
+def _to_proto(value: np.ndarray | bytes) -> tensor_pb2.TensorProto:
+    # A session gives a scalar string as bytes.
+    value = np.array(value, object if isinstance(value, bytes) else None)
     dtype = tf.as_dtype(value.dtype)
     if dtype not in _VALUE_FIELDS:
         return tf.make_tensor_proto(value)

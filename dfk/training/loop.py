@@ -19,6 +19,7 @@ from rich.console import Console
 from dfk.errors import UserError
 from dfk.files import read_json, replacing, write_json, writing
 from dfk.models import Recipe
+from dfk.models.features import require_numbers
 from dfk.progress import track
 from dfk.runs import Run
 from dfk.training import strategies
@@ -217,6 +218,9 @@ class FineTuning:
 
         Returns:
             The mean loss of its steps.
+
+        Raises:
+            UserError: the training diverged.
         """
         _reseed(self._model, [self._seed, epoch])
         distributed = self._strategy.distribute_datasets_from_function(
@@ -231,6 +235,9 @@ class FineTuning:
             if updated and updates % _AVERAGED_EVERY == 0:
                 self._average()
             updates += updated
+        # One step in half precision may overflow, and is skipped then. After
+        # a step that is not skipped, all further losses are NaN.
+        require_numbers(np.array(losses[-1:]))
         return float(tf.reduce_mean(losses))
 
     def _update_averages(self):

@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from dfk.data import FaceSplit
 from dfk.data.faces import decoded
 from dfk.models import logit_model
+from dfk.models.features import require_numbers
 
 
 class Validation:
@@ -40,7 +41,11 @@ class Validation:
         self._logits = tf.function(logits, reduce_retracing=True)
 
     def logits_and_labels(self) -> tuple[np.ndarray, np.ndarray]:
-        """The raw logits, float32 `[N]`, and the labels, int64 `[N]`."""
+        """The raw logits, float32 `[N]`, and the labels, int64 `[N]`.
+
+        Raises:
+            UserError: logits that are not numbers.
+        """
         return self._compute(self._images)
 
     def _compute(self, pairs: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +54,9 @@ class Validation:
             images = tf.cast(images, tf.float32)
             logits.append(self._logits(images, training=False).numpy()[:, 0])
             labels.append(truth.numpy())
-        return np.concatenate(logits), np.concatenate(labels)
+        together = np.concatenate(logits)
+        require_numbers(together)
+        return together, np.concatenate(labels)
 
     def __call__(self) -> dict[str, float]:
         """The model's present metrics, of `measure` and `on_blends`."""

@@ -224,6 +224,9 @@ def test_a_tfds_data_set_is_built_once(small_kaggle, capsys):
         read(part)[0]["image"],
         decode.center_crop_resize(read(train)[0]["image"], 8),
     )
+    last = read(train)[-1]
+    (found,) = train.chosen([last["id"].decode()]).as_numpy_iterator()
+    np.testing.assert_array_equal(found["image"], last["image"])
 
 
 @pytest.fixture
@@ -297,3 +300,21 @@ def test_a_list_of_folders_may_be_longer_than_a_path():
 def test_importing_the_data_sets_package_needs_no_tensorflow():
     code = "import dfk.datasets, sys; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_chosen_images_are_read_without_the_others(folder, smaller, several):
+    place = f"{folder},{smaller}" if several else str(folder)
+    split = sources.load(place, image_size=8, splits=["test"]).splits["test"]
+    rows = {row["id"]: row for row in read(split)}
+    chosen = sorted(id for id in rows if id.endswith(b"fake/1.jpg"))
+    assert len(chosen) == (2 if several else 1)
+    for other in (*folder.glob("test/*/*"), *smaller.glob("test/*/*")):
+        if other.parent.name != "fake" or other.name != "1.jpg":
+            other.write_bytes(b"no picture")
+    ids = [id.decode() for id in chosen]
+    found = list(split.chosen(ids).as_numpy_iterator())
+    assert sorted(row["id"] for row in found) == chosen
+    for row in found:
+        np.testing.assert_array_equal(row["image"], rows[row["id"]]["image"])
+        assert row["label"] == 1

@@ -1,3 +1,4 @@
+import os
 import re
 
 import numpy as np
@@ -110,11 +111,12 @@ def test_all_pairs_are_corrected_for_since_the_best_was_picked(
 def test_runs_without_scores_are_told_the_command(write_run):
     done, lacking = write_run("a", scores(1)), write_run("b", scores(1))
     (lacking / "results.json").write_text("{}")
-    command = f"python -m dfk.evaluate {lacking} --data_dir=/data/faces"
+    paths = [os.path.relpath(path) for path in (done, lacking, "/data/faces")]
+    command = f"python -m dfk.evaluate {paths[1]} --data_dir={paths[2]}"
     with pytest.raises(UserError, match=re.escape(command)):
         compare([done, lacking])
     (done / "results.json").unlink()
-    with pytest.raises(UserError, match=f"dfk.evaluate {done} {lacking}`"):
+    with pytest.raises(UserError, match=f"dfk.evaluate {paths[0]} {paths[1]}`"):
         compare([done, lacking])
 
 

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -8,8 +9,11 @@ import sys
 import pytest
 
 from dfk.errors import UserError
+from dfk.evaluation import records
 from dfk.evaluation.measure import evaluate
 from dfk.evaluation.metrics import TITLES
+from dfk.evaluation.records import Source
+from dfk.runs import Run
 
 
 @pytest.fixture
@@ -39,14 +43,31 @@ def test_a_run_is_measured_on_its_own_test_split(evaluated):
 
 def test_the_record_says_where_its_numbers_come_from(evaluated):
     run, record = evaluated
-    data_dir = record["data_dir"]
-    assert record["command"] == (
-        f"python -m dfk.evaluate {run} --data_dir={data_dir} --split=test"
-    )
+    path = os.path.relpath(run)
+    assert record["command"] == f"python -m dfk.evaluate {path} --split=test"
     assert set(record["versions"]) == {"python", "dfk", "tensorflow", "keras"}
     assert re.search(r", [1-9]\d* cores?$", record["machine"])
     assert record["time"].endswith("+00:00")
     assert (record["seed"], record["threshold"]) == (0, 0.5)
+
+
+def test_a_command_names_other_data_only(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    several = Run("runs/several")
+    tfds = "real_fake_faces/sample,real_fake_faces/kaggle"
+    several.write_config({"model": "cnn", "dataset": tfds, "data_dir": None})
+    own = records.source_of(several, None, None, "test")
+    # With --dataset=A,B it would be a cross table instead.
+    evaluate_it = "python -m dfk.evaluate runs/several"
+    assert records.command([several], own) == f"{evaluate_it} --split=test"
+    for place, flag in (
+        ("a b", "'--data_dir=a b'"),
+        (f"{tmp_path.parent}/c,d", "--data_dir=../c,d"),
+    ):
+        other = Source.named(None, place, "train")
+        assert records.command([several], other) == (
+            f"{evaluate_it} {flag} --split=train"
+        )
 
 
 def test_every_file_named_is_there(evaluated):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 
@@ -6,6 +7,7 @@ import pytest
 from PIL import Image
 
 from dfk.errors import UserError
+from dfk.evaluation import measure
 from dfk.evaluation.measure import evaluate
 from dfk.evaluation.report import by_group, by_size, sides_of, write_report
 
@@ -66,16 +68,68 @@ def test_what_else_was_measured_is_shown(evaluated_run, faces, tmp_path):
     cells = [{**cell, "transfers": False}]
     results["cross"] = {"trained_on": "the faces", "cells": cells}
     path.write_text(json.dumps(results))
-    check = {"name": "a check", "verdict": "warning", "sentence": "Hm."}
-    audit = {"dataset": str(faces), "checks": [check]}
-    (tmp_path / "audit-faces.json").write_text(json.dumps(audit))
+    check = {"name": "a check", "verdict": "warning"}
+    audit = {"dataset": "faces", "data_dir": str(faces), "checks": [check]}
+    # The latest of these data counts, whatever it is called.
+    for name, sentence, change in (
+        ("a", "An old one.", {"time": "2026-01-01"}),
+        ("b", "Hm.", {"time": "2026-02-01"}),
+        ("c", "Others.", {"time": "2026-03-01", "data_dir": "/x/faces"}),
+    ):
+        checks = [check | {"sentence": sentence}]
+        (tmp_path / f"audit-{name}.json").write_text(
+            json.dumps(audit | change | {"checks": checks})
+        )
     text = text_of(write_report(evaluated_run, audits=tmp_path))
     assert "all corruptions. Worst is jpeg at 50 (quality)" in text
     assert "60.0 % !" in text
     assert "Trained on the faces" in text
-    assert "a check" in text
+    assert "Hm." in text
+    assert "An old one" not in text
+    assert "Others" not in text
     assert "Not measured" not in text
     assert "Not audited" not in text
+
+
+def test_a_page_has_no_paths_of_this_machine(make_run, faces, tmp_path):
+    run = make_run(faces)
+    config = json.loads((run / "config.json").read_text())
+    config |= {"weights": "/home/me/w.h5", "runs": ["/home/me/a"]}
+    (run / "config.json").write_text(json.dumps(config))
+    record = evaluate(run)
+    cell = {"dataset": "/home/me/others", "images": 9, "roc_auc": 0.7}
+    cell |= {"accuracy": 0.6, "transfers": True}
+    cell |= {"false_alarms": 0.1, "recall": 0.4, "uncertain": 0.2}
+    results = json.loads((run / "results.json").read_text())
+    results["cross"] = {"trained_on": str(faces), "cells": [cell]}
+    # As dfk wrote it earlier.
+    command = f"{record['command']} --data_dir={faces}"
+    results["evaluation"]["faces-test"]["command"] = command
+    (run / "results.json").write_text(json.dumps(results))
+    text = text_of(write_report(run, audits=tmp_path))
+    assert "--data_dir=faces" in text
+    assert "w.h5" in text
+    assert "others" in text
+    folders = {str(faces.parent), str(run.parent), "/home/me"}
+    assert not [
+        folder
+        for folder in folders
+        if f"{folder}/" in re.sub(r"\.\./[^< ]*", "", text)
+    ]
+
+
+def test_images_that_are_not_shown_are_not_decoded(
+    evaluated_run, tmp_path, monkeypatch
+):
+    load_split = measure.load_split
+
+    def nothing_else(*arguments):
+        split = load_split(*arguments)
+        return dataclasses.replace(split, examples=split.examples.take(0))
+
+    monkeypatch.setattr(measure, "load_split", nothing_else)
+    text = text_of(write_report(evaluated_run, audits=tmp_path))
+    assert text.count('<figure class="pair">') == 16
 
 
 def test_what_cannot_be_explained_has_a_report(

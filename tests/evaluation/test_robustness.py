@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -147,13 +148,13 @@ def test_one_class_has_accuracies_but_no_score():
 
 
 def test_the_record_joins_the_evaluation(measured):
-    run, folder, record = measured
+    run, _, record = measured
     assert record["score"] is None
     results = json.loads((run / "results.json").read_text())
     assert results["evaluation"]["faces-test"]["robustness"] == record
     assert "metrics" in results["evaluation"]["faces-test"]
     assert record["command"] == (
-        f"python -m dfk.evaluate {run} --data_dir={folder} --split=test "
+        f"python -m dfk.evaluate {os.path.relpath(run)} --split=test "
         "--robustness --corruptions=jpeg,darker,gaussian_noise"
     )
     assert record["files"] == [

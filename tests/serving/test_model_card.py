@@ -19,6 +19,7 @@ def evaluated(detector, folder):
     """A run with an evaluation whose numbers appear nowhere else."""
     save_run(detector, folder)
     run = Run(folder)
+    run.write_config({"model": "tiny", "weights": "/home/me/weights.h5"})
     metric = {"value": 0.8768, "low": 0.8123, "high": 0.9234}
     names = ("accuracy", "roc_auc", "eer", "brier")
     verdict = {"images": 9, "uncertain": 0.111, "accuracy": 1, "wrong": 0.222}
@@ -58,6 +59,7 @@ def test_the_card_says_what_was_measured(detector, tmp_path):
     assert "87.7 % (81.2 % to 92.3 %)" in body
     assert "1,234 pictures in 99 groups" in body
     assert """`dfk.evaluate '--data_dir=faces: a "test"'`""" in body
+    assert "`weights.h5`" in body
     assert "/home/me" not in body
 
 
@@ -65,6 +67,7 @@ def test_a_card_without_measurements_says_so(run, detector, tmp_path):
     front, body = card_of(Run(run), detector, tmp_path)
     assert front["model-index"][0]["results"] == []
     assert "Do not deploy what nobody has measured" in body
+    assert f"dfk.evaluate {run.name}`" in body
 
 
 def test_a_card_says_that_validation_was_too_small(run, detector, tmp_path):

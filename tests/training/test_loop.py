@@ -11,9 +11,13 @@ import pytest
 import tensorflow as tf
 from small_detector import RECIPE
 
+from dfk import data, models
+from dfk.errors import UserError
+from dfk.models.features import compute
 from dfk.runs import Run
 from dfk.training import strategies
 from dfk.training.loop import FineTuning
+from dfk.training.validation import Validation
 
 IMAGES = np.random.default_rng(0).uniform(size=(40, 4)).astype(np.float32)
 LABELS = (IMAGES[:, :1] > 0.5).astype(np.float32)
@@ -91,3 +95,25 @@ def test_an_overflow_on_any_device_skips_the_update():
         [sys.executable, str(script)], capture_output=True, text=True
     )
     assert answer.returncode == 0, answer.stderr[-3000:]
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_training_that_diverges_says_so(train, monkeypatch, accumulate):
+    monkeypatch.setattr(
+        "test_loop.IMAGES", np.where(IMAGES > 0.9, np.nan, IMAGES)
+    )
+    with pytest.raises(UserError, match=r"diverged: .* lower learning rate"):
+        train(10, accumulate)
+
+
+def test_a_model_that_diverged_is_not_validated(tmp_path, faces_dir):
+    split = data.load(None, str(faces_dir), image_size=40, limit=4)
+    model = models.build("small", 40, "none")
+    model.get_layer("logit").set_weights(
+        [np.full(w.shape, np.nan) for w in model.get_layer("logit").weights]
+    )
+    validation = split.splits["validation"]
+    with pytest.raises(UserError, match="diverged"):
+        Validation(model, validation, tmp_path)()
+    with pytest.raises(UserError, match="diverged"):
+        compute(models.logit_model(model), validation)

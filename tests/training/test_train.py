@@ -185,7 +185,8 @@ def small_disk(tmp_path):
         return folder
 
     yield resize
-    subprocess.run(["umount", folder], capture_output=True)
+    # Lazily, since the run's writer of TensorBoard logs is still open.
+    subprocess.run(["umount", "--lazy", folder], capture_output=True)
 
 
 @pytest.mark.slow
