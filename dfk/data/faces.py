@@ -28,12 +28,15 @@ class FaceSplit:
             alternating real and fake and always in the same order.
         version: a digest that changes when the examples change: of the files'
             names, sizes and times, the image size and the limit.
+        listing: a digest that changes when images come, go or are replaced: of
+            the files' names and sizes. A copy of the data has the same.
     """
 
     name: str
     size: int
     examples: tf.data.Dataset
     version: str
+    listing: str
 
     def __post_init__(self):
         # Whatever pipeline is built on the examples inherits their options.
@@ -85,6 +88,25 @@ def _without_autotuning() -> tf.data.Options:
     return options
 
 
+def listing(files: Iterable[Path], names: Iterable[str]) -> str:
+    """A digest of which images a split has, for `FaceSplit`.
+
+    Args:
+        files: where the images lie.
+        names: what tells the images apart, wherever they lie.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    sizes = [file.stat().st_size if file.exists() else 0 for file in files]
+    return digest(sizes, list(names), PIPELINE_VERSION)
+
+
+def digest(*parts: Any) -> str:
+    """64 hexadecimal digits that change with the `repr` of the parts."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
 def version(files: Iterable[Path], settings: Any) -> str:
     """A digest of what a split's examples come from.
 
@@ -98,8 +120,7 @@ def version(files: Iterable[Path], settings: Any) -> str:
         64 hexadecimal digits.
     """
     pipeline = dfk.__version__, PIPELINE_VERSION
-    parts = ([_state(file) for file in files], settings, pipeline)
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    return digest([_state(file) for file in files], settings, pipeline)
 
 
 def _state(file: Path) -> tuple[str | int, ...]:

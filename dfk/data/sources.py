@@ -1,13 +1,12 @@
 """Loads a data set by its name or folder, or several as one."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
 from dfk.data import folder_faces, folders, names, tfds_builds
-from dfk.data.faces import FaceData, FaceSplit, version
+from dfk.data.faces import FaceData, FaceSplit, digest, listing, version
 from dfk.errors import UserError
 from dfk.images import decode
 
@@ -112,10 +111,15 @@ def _split(builder, name: str, image_size: int, limit: int | None) -> FaceSplit:
         )
         .apply(tf.data.experimental.assert_cardinality(size))
     )
-    records = map(Path, builder.info.splits[name].filepaths)
+    records = [Path(path) for path in builder.info.splits[name].filepaths]
     settings = image_size, builder.info.full_name, size
-    digest = version(records, settings)
-    return FaceSplit(name, size, examples, digest)
+    return FaceSplit(
+        name,
+        size,
+        examples,
+        version(records, settings),
+        listing(records, (builder.info.full_name, str(size))),
+    )
 
 
 def _merged(parts: Sequence[FaceData]) -> FaceData:
@@ -150,9 +154,13 @@ def _merged_split(name: str, parts: dict[str, FaceSplit]) -> FaceSplit:
         tf.data.Dataset.range(len(parts)).repeat(),
         stop_on_empty_dataset=False,
     ).apply(tf.data.experimental.assert_cardinality(sum(sizes)))
-    versions = [(prefix, part.version) for prefix, part in parts.items()]
-    digest = hashlib.sha256(repr(versions).encode()).hexdigest()
-    return FaceSplit(name, sum(sizes), examples, digest)
+    return FaceSplit(
+        name,
+        sum(sizes),
+        examples,
+        digest([(prefix, part.version) for prefix, part in parts.items()]),
+        digest([(prefix, part.listing) for prefix, part in parts.items()]),
+    )
 
 
 def _prefixed(part: FaceSplit, prefix: str) -> tf.data.Dataset:
