@@ -93,11 +93,14 @@ def near_duplicates(images: ImageTable) -> tuple[Check, Pairs | None]:
     return Check(name, verdict, sentence, numbers), found
 
 
-def both_labels(images: ImageTable) -> tuple[Check, Pairs]:
+def both_labels(images: ImageTable) -> tuple[Check, Pairs | None]:
     """Checks for the same image among the reals and among the fakes.
 
     No detector can be right about both. They may lie in one split.
     """
+    name = "both labels"
+    if len(np.unique(images.labels)) < len(LABELS):
+        return Check(name, NOT_CHECKED, "Needs real and fake pictures."), None
     bits = images.hashes.shape[1]
     found = closest_pairs(
         _signs(images.hashes),
@@ -114,9 +117,7 @@ def both_labels(images: ImageTable) -> tuple[Check, Pairs]:
         else f"None of {fakes:,} fakes is also among the real pictures."
     )
     numbers = {"images": count, "hamming_limit": SAME_LIMIT, "bits": bits}
-    return Check(
-        "both labels", DANGER if count else OK, sentence, numbers
-    ), found
+    return Check(name, DANGER if count else OK, sentence, numbers), found
 
 
 def same_person(

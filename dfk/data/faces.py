@@ -28,6 +28,8 @@ class FaceSplit:
             alternating real and fake and always in the same order.
         version: a digest that changes when the examples change: of the files'
             names, sizes and times, the image size and the limit.
+        listing: a digest that changes when images come, go or are replaced: of
+            the files' names and sizes. A copy of the data has the same.
         chosen: gives the examples of some ids, in the same order, and decodes
             no others.
     """
@@ -36,6 +38,7 @@ class FaceSplit:
     size: int
     examples: tf.data.Dataset
     version: str
+    listing: str
     chosen: Callable[[list[str]], tf.data.Dataset] | None = None
 
     def __post_init__(self):
@@ -47,9 +50,12 @@ class FaceSplit:
         """The split of its first images only, or itself if it has no more."""
         if count >= self.size:
             return self
-        digest = hashlib.sha256(repr((self.version, count)).encode())
-        examples = self.examples.take(count)
-        return FaceSplit(self.name, count, examples, digest.hexdigest())
+        return dataclasses.replace(
+            self,
+            size=count,
+            examples=self.examples.take(count),
+            version=digest((self.version, count)),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +102,25 @@ def without_autotuning() -> tf.data.Options:
     return options
 
 
+def listing(files: Iterable[Path], names: Iterable[str]) -> str:
+    """A digest of which images a split has, for `FaceSplit`.
+
+    Args:
+        files: where the images lie.
+        names: what tells the images apart, wherever they lie.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    sizes = [file.stat().st_size if file.exists() else 0 for file in files]
+    return digest(sizes, list(names), PIPELINE_VERSION)
+
+
+def digest(*parts: Any) -> str:
+    """64 hexadecimal digits that change with the `repr` of the parts."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
 def version(files: Iterable[Path], settings: Any) -> str:
     """A digest of what a split's examples come from.
 
@@ -109,8 +134,7 @@ def version(files: Iterable[Path], settings: Any) -> str:
         64 hexadecimal digits.
     """
     pipeline = dfk.__version__, PIPELINE_VERSION
-    parts = ([_state(file) for file in files], settings, pipeline)
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    return digest([_state(file) for file in files], settings, pipeline)
 
 
 def _state(file: Path) -> tuple[str | int, ...]:

@@ -12,7 +12,7 @@ from typing import Literal
 import tensorflow as tf
 
 from dfk.data import folders, tfds_builds
-from dfk.data.faces import FaceData, FaceSplit, version
+from dfk.data.faces import FaceData, FaceSplit, listing, version
 from dfk.data.folders import ImageFile, ImageFolder
 from dfk.errors import UserError
 from dfk.files import expanded
@@ -138,7 +138,6 @@ def face_split(
         examples = readable.map(lambda number, example: example)
     hashes = [hashlib.sha256(each).hexdigest() for each in contents or ()]
     settings = image_size, on_broken, columns["id"], columns["group"], hashes
-    digest = version([file.path for file in files], settings)
 
     def chosen(ids: list[str]) -> tf.data.Dataset:
         wanted = set(ids)
@@ -147,7 +146,15 @@ def face_split(
         kept = [files[row] for row in rows]
         return face_split(name, kept, image_size, on_broken, some).examples
 
-    return FaceSplit(name, len(files), examples, digest, chosen)
+    paths = [file.path for file in files]
+    return FaceSplit(
+        name,
+        len(files),
+        examples,
+        version(paths, settings),
+        listing(paths, columns["id"]),
+        chosen,
+    )
 
 
 def _complete(

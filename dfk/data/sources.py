@@ -1,7 +1,6 @@
 """Loads a data set by its name or folder, or several as one."""
 
 import functools
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from dfk.data import folder_faces, folders, names, tfds_builds
 from dfk.data.faces import (
     FaceData,
     FaceSplit,
+    listing,
     version,
     without_autotuning,
 )
@@ -124,10 +124,16 @@ def _split(builder, name: str, image_size: int, limit: int | None) -> FaceSplit:
     examples = decoded(encoded).apply(
         tf.data.experimental.assert_cardinality(size)
     )
-    records = map(Path, builder.info.splits[name].filepaths)
+    records = [Path(path) for path in builder.info.splits[name].filepaths]
     settings = image_size, builder.info.full_name, size
-    digest = version(records, settings)
-    return FaceSplit(name, size, examples, digest, chosen)
+    return FaceSplit(
+        name,
+        size,
+        examples,
+        version(records, settings),
+        listing(records, (builder.info.full_name, str(size))),
+        chosen,
+    )
 
 
 def _merged(parts: Sequence[FaceData]) -> FaceData:
@@ -162,8 +168,6 @@ def _merged_split(name: str, parts: dict[str, FaceSplit]) -> FaceSplit:
         tf.data.Dataset.range(len(parts)).repeat(),
         stop_on_empty_dataset=False,
     ).apply(tf.data.experimental.assert_cardinality(sum(sizes)))
-    versions = [(prefix, part.version) for prefix, part in parts.items()]
-    digest = hashlib.sha256(repr(versions).encode()).hexdigest()
 
     def chosen(ids: list[str]) -> tf.data.Dataset:
         some = []
@@ -174,7 +178,14 @@ def _merged_split(name: str, parts: dict[str, FaceSplit]) -> FaceSplit:
                 some.append(_prefixed(part.chosen(own), prefix))
         return functools.reduce(tf.data.Dataset.concatenate, some)
 
-    return FaceSplit(name, sum(sizes), examples, digest, chosen)
+    return FaceSplit(
+        name,
+        sum(sizes),
+        examples,
+        digest([(prefix, part.version) for prefix, part in parts.items()]),
+        digest([(prefix, part.listing) for prefix, part in parts.items()]),
+        chosen,
+    )
 
 
 def _prefixed(examples: tf.data.Dataset, prefix: str) -> tf.data.Dataset:

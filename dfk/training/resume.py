@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from dfk import runs
 from dfk.errors import UserError
 from dfk.files import LOCK, exclusive_lock, expanded, is_locked
 from dfk.runs import Run, flat, require_format
@@ -88,24 +89,31 @@ def require_same_run(run: Run, settings: dict[str, Any]) -> None:
 def require_same_images(run: Run, plan: dict[str, Any]) -> None:
     """Refuses to go on with a run on other images than it began with.
 
+    The seeds of repeats began with the first of them.
+
     Args:
         run: its folder may be new, or hold a run.
         plan: what `Plan.record` gives.
 
     Raises:
-        UserError: images came, went or changed since.
+        UserError: images came, went or were replaced since, or are read in
+            another way.
     """
-    held = run.config.get("plan", plan) if run.config_path.is_file() else plan
-    for split in ("training", "validation"):
-        version = plan[f"{split}_version"]
-        if held.get(f"{split}_version", version) == version:
+    seeds = runs.seeds(run.path.parent)
+    for begun in map(Run, seeds if run.path in seeds else [run.path]):
+        if not begun.config_path.is_file():
             continue
-        before, now = held[f"{split}_images"], plan[f"{split}_images"]
-        raise UserError(
-            f"The {split} pictures have changed since {run.path} began "
-            f"({before} then, {now} now; names, sizes, times and dfk's version "
-            "count): put them back, or choose another --workdir."
-        )
+        # What a run did not note counts as equal.
+        held = plan | begun.config.get("plan", {})
+        for split in ("training", "validation"):
+            images, listing = f"{split}_images", f"{split}_listing"
+            if (held[images], held[listing]) != (plan[images], plan[listing]):
+                raise UserError(
+                    f"The {split} pictures, or how dfk reads them, have "
+                    f"changed since {begun.path} began ({held[images]} then, "
+                    f"{plan[images]} now): put them back, or choose another "
+                    "--workdir."
+                )
 
 
 def require_same(

@@ -74,6 +74,7 @@ class SelfBlends:
             self.size,
             self._blended(seed),
             hashlib.sha256(repr(settings).encode()).hexdigest(),
+            self._split.listing,
         )
 
     def _blended(self, seed: int) -> tf.data.Dataset:

@@ -204,7 +204,7 @@ def test_one_split_and_one_class_leave_little_to_check(few_faces, tmp_path):
     assert found["unreadable files"] == "ok"
     assert found["class balance"] == "danger"
     assert found["near-duplicates"] == found["same person"] == "not checked"
-    assert found["JPEG encoding"] == "not checked"
+    assert found["JPEG encoding"] == found["both labels"] == "not checked"
 
 
 def test_a_folder_without_images_is_named(tmp_path):

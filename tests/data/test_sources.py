@@ -147,6 +147,26 @@ def test_merged_data_change_with_their_parts(folder, smaller):
     assert version(f"{folder},{smaller}") != before
 
 
+def test_the_listing_tells_whether_images_came_or_went(folder, smaller):
+    def listing(names=str(folder)):
+        return sources.load(names, splits=["test"]).splits["test"].listing
+
+    before = listing()
+    image = folder / "test" / "real" / "0.jpg"
+    image.touch()
+    assert listing() == before
+    # A copy, such as another worker's, is the same data.
+    assert listing(str(smaller)) == before
+    assert listing(f"{folder},{smaller}") != before
+    content = image.read_bytes()
+    image.write_bytes(content + b" ")
+    assert listing() != before
+    image.write_bytes(content)
+    assert listing() == before
+    image.rename(image.with_name("9.jpg"))
+    assert listing() != before
+
+
 def test_a_folder_may_have_a_comma_in_its_name(folder, tmp_path_factory):
     odd = tmp_path_factory.mktemp("odd") / "a,b"
     shutil.copytree(folder, odd)

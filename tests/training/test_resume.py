@@ -79,16 +79,41 @@ def test_damaged_neighbours_do_not_matter(config, tmp_path, monkeypatch):
     assert not list(repeats._unfinished(settings, [0]))
 
 
-def test_a_run_does_not_go_on_with_other_images(tmp_path):
-    plan = {
-        f"{split}_{what}": value
-        for split in ("training", "validation")
-        for what, value in (("images", 60), ("version", "a"))
-    }
+PLAN = {
+    "training_images": 60,
+    "training_listing": "a",
+    "validation_images": 20,
+    "validation_listing": "b",
+}
+
+
+def test_a_run_goes_on_with_its_own_images_only(tmp_path):
     run = Run(tmp_path / "run")
-    require_same_images(run, plan)
-    run.write_config({"model": "cnn", "plan": plan})
-    require_same_images(run, plan)
-    changed = plan | {"training_images": 62, "training_version": "b"}
+    require_same_images(run, PLAN)
+    run.write_config({"model": "cnn", "plan": PLAN})
+    require_same_images(run, PLAN)
+    changed = PLAN | {"training_images": 62, "training_listing": "c"}
     with pytest.raises(UserError, match=r"training .*60 then, 62 now"):
         require_same_images(run, changed)
+    with pytest.raises(UserError, match=r"validation .*20 then, 20 now"):
+        require_same_images(run, PLAN | {"validation_listing": "c"})
+
+
+def test_a_run_that_noted_no_more_than_numbers_goes_on(tmp_path):
+    run = Run(tmp_path / "run")
+    numbers = {k: v for k, v in PLAN.items() if k.endswith("images")}
+    run.write_config({"model": "cnn", "plan": numbers})
+    require_same_images(run, PLAN)
+    with pytest.raises(UserError, match="60 then, 62 now"):
+        require_same_images(run, PLAN | {"training_images": 62})
+
+
+def test_all_seeds_are_trained_on_the_same_images(tmp_path):
+    write_json(tmp_path / "repeats.json", {"seeds": [0, 1], "config": {}})
+    Run(tmp_path / "seed-0").write_config({"model": "cnn", "plan": PLAN})
+    second = Run(tmp_path / "seed-1")
+    require_same_images(second, PLAN)
+    with pytest.raises(UserError, match=r"since .*/seed-0 began"):
+        require_same_images(second, PLAN | {"training_listing": "c"})
+    neighbour = Run(tmp_path / "other")
+    require_same_images(neighbour, PLAN | {"training_listing": "c"})
