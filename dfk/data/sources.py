@@ -10,6 +10,7 @@ from dfk.data import folder_faces, folders, names, tfds_builds
 from dfk.data.faces import (
     FaceData,
     FaceSplit,
+    digest,
     listing,
     version,
     without_autotuning,
