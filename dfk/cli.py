@@ -16,7 +16,9 @@ from dfk.errors import UserError
 from dfk.files import NO_ROOM, no_room
 
 # A command that does not end by itself so long after a signal is ended.
-_GRACE_SECONDS = 4.0
+_GRACE_SECONDS = 3.5
+# The main thread handles a signal so soon, unless it waits for something.
+_HANDLED_SECONDS = 0.3
 # What a signal is called; a shell expects 128 and its number as the status.
 _SIGNALS = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
 
@@ -130,6 +132,10 @@ def stop_on_signals() -> list[int]:
 
     def watch() -> None:
         (number,) = os.read(reader, 1)
+        time.sleep(_HANDLED_SECONDS)
+        if not arrived:
+            # Another thread received it, and the main thread still waits.
+            signal.pthread_kill(threading.main_thread().ident, number)
         time.sleep(_GRACE_SECONDS)
         os._exit(128 + number)
 

@@ -110,7 +110,7 @@ def compute(extractor: keras.Model, split: FaceSplit) -> Features:
         for name, column in columns.items():
             column.append(batch[name].numpy())
     together = {name: np.concatenate(rows) for name, rows in columns.items()}
-    require_numbers(together["image"])
+    require_numbers(values[:count])
     return Features(
         # Fewer than the split has, where broken files are skipped.
         values=values[:count],
