@@ -36,38 +36,34 @@ def main(argv: Sequence[str]) -> None:
     cli.start_tensorflow()
     from dfk.data import folders
 
-    root = folders.root(Path(FLAGS.data_dir))
-    if root is None:
-        raise UserError(f"{FLAGS.data_dir} has no folder train: pass FACES.")
-    group_of = folders.groups(root)
+    listed = folders.ImageFolder(Path(FLAGS.data_dir))
 
-    def group(path: Path) -> str:
-        return group_of.get(path.relative_to(root).as_posix(), path.name)
+    def group(image: folders.ImageFile) -> str:
+        return image.group or image.path.name
 
-    def images(split: str) -> list[Path]:
-        folder = folders.split_folder(root, split)
-        if folder is None:
-            raise UserError(f"{root} has no {split} split: pass FACES.")
-        labels = (folder / label for label in folders.LABELS)
-        return [path for label in labels for path in folders.images(label)]
+    def images(split: str) -> list[folders.ImageFile]:
+        found = listed.splits().get(split)
+        if found is None:
+            raise UserError(f"{listed.root} has no {split} split: pass FACES.")
+        return found
 
     training = images("train")
-    groups = sorted({group(path) for path in training}, key=_rank)
+    groups = sorted({group(image) for image in training}, key=_rank)
     held_out = set(groups[: round(_HELD_OUT * len(groups))])
     parts = {
-        "train": [path for path in training if group(path) not in held_out],
+        "train": [each for each in training if group(each) not in held_out],
         "valid": images("validation"),
-        "test": [path for path in training if group(path) in held_out],
+        "test": [each for each in training if group(each) in held_out],
     }
     rows = [("path", "group")]
-    for split, paths in parts.items():
-        for path in paths:
-            place = Path(split, path.parent.name, path.name)
+    for split, found in parts.items():
+        for image in found:
+            place = Path(split, image.label, image.path.name)
             (out / place).parent.mkdir(parents=True, exist_ok=True)
-            (out / place).symlink_to(path.resolve())
-            rows.append((place.as_posix(), group(path)))
-        print(f"{out / split}: {len(paths):,} pictures")
-    if group_of:
+            (out / place).symlink_to(image.path.resolve())
+            rows.append((place.as_posix(), group(image)))
+        print(f"{out / split}: {len(found):,} pictures")
+    if any(image.group for found in parts.values() for image in found):
         with (out / "groups.csv").open("w", newline="") as file:
             csv.writer(file).writerows(rows)
 

@@ -16,7 +16,7 @@ from dfk.data.folders import LABELS
 from dfk.download import UnavailableError
 from dfk.errors import UserError
 from dfk.files import expanded, file_name, write_json, write_text
-from dfk.images.decode import FORMATS
+from dfk.images import FORMATS
 from dfk.models.extractors import extractor
 from dfk.models.features import features
 from dfk.runs import provenance

@@ -16,7 +16,7 @@ from dfk.data.faces import FaceData, FaceSplit, listing, version
 from dfk.data.folders import ImageFile, ImageFolder
 from dfk.errors import UserError
 from dfk.files import expanded
-from dfk.images import decode
+from dfk.images import FORMATS, decode
 
 _IMAGE_SIZE = 128
 _UNREADABLE = "dfk cannot decode"
@@ -69,7 +69,7 @@ def _classes(
     if missing and needs_both:
         raise UserError(
             f"{listed.root} has no {missing[0]} pictures in its split {split}: "
-            f"put them into a folder {missing[0]} there ({decode.FORMATS})."
+            f"put them into a folder {missing[0]} there ({FORMATS})."
         )
     return [found.get(label, []) for label in folders.LABELS]
 

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from dfk.data.groups import read_groups
 from dfk.errors import UserError
-from dfk.images.decode import FORMATS
+from dfk.images import FORMATS
 
 # What each split may be called; the first is what the Kaggle archive uses.
 SPLITS = {

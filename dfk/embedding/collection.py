@@ -15,7 +15,8 @@ from dfk.data.folders import ImageFile, ImageFolder
 from dfk.embedding.store import TEXTS
 from dfk.errors import UserError
 from dfk.files import expanded
-from dfk.images.decode import FORMATS, decode
+from dfk.images import FORMATS
+from dfk.images.decode import decode
 from dfk.images.faces import face_crops
 from dfk.progress import track
 

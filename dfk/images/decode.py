@@ -14,7 +14,6 @@ from dfk.images.sizes import MAX_PIXELS
 
 # Changes whenever the same bytes give other pixels: caches depend on it.
 PIPELINE_VERSION = 2
-FORMATS = "JPEG, PNG, WebP or BMP"
 
 NOT_AN_IMAGE = "not a picture that can be decoded"
 

@@ -9,6 +9,7 @@ fake, not half fake.
 
 import dataclasses
 import difflib
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -104,7 +105,8 @@ class Recipe:
 
     def fixed(self) -> dict[str, Any]:
         """The fields that no flag changes, as JSON for a run's folder."""
-        values = dataclasses.asdict(self)
+        # JSON knows no tuples; it is compared with what is read back.
+        values = json.loads(json.dumps(dataclasses.asdict(self)))
         return {name: values[name] for name in values if name not in _FLAGS}
 
 
