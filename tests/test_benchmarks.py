@@ -59,10 +59,8 @@ def test_what_is_held_out_was_training_and_groups_stay_together(
     assert len(held_out) == 12
     group_of = {path: str(number // 4) for number, path in enumerate(training)}
     assert not {group_of[p] for p in kept} & {group_of[p] for p in held_out}
-    told = folders.groups(dev)
-    for path in (dev / "test").rglob("*.png"):
-        where = path.relative_to(dev).as_posix()
-        assert told[where] == group_of[path.resolve()]
+    for image in folders.ImageFolder(dev).splits()["test"]:
+        assert image.group == group_of[image.path.resolve()]
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 1
     assert "exists already" in again.stderr

@@ -46,6 +46,7 @@ STAGES = {
         f"block{number}": (f"block{number}_",)
         for number in range(1, BLOCKS + 1)
     },
+    "embedding": ("last_norm", "projection"),
 }
 
 _MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -22,9 +22,9 @@ def test_self_blends_are_trained_on_and_measured(
 ):
     fitted_on = []
 
-    def fit(model, splits, strategy):
-        fitted_on.extend(split.name for split in splits)
-        return fit_head(model, splits, strategy)
+    def fit(model, sources, *others, **options):
+        fitted_on.extend(source.split.name for source in sources)
+        return fit_head(model, sources, *others, **options)
 
     monkeypatch.setattr("dfk.training.train.fit_head", fit)
     blended = dataclasses.replace(config, blend=1.0, epochs=1)
