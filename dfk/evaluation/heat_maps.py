@@ -8,6 +8,7 @@ Reference:
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import keras
@@ -17,9 +18,12 @@ import tensorflow as tf
 from PIL import Image
 
 from dfk.errors import UserError
+from dfk.models.clip import TokenPooling
 from dfk.models.combination import Part, flatten
 from dfk.models.layers import MomentPooling
 
+# What makes a vector of a stage: its input has positions.
+_POOLING = (MomentPooling, TokenPooling)
 BATCH_SIZE = 16
 
 # Dark where there is nothing, bright where there is most; read alike by the
@@ -92,7 +96,7 @@ def _with_maps(part: Part) -> Part:
     """The part with an extractor that gives the last maps as well."""
     inputs, (features,) = part.extractor.inputs, part.extractor.outputs
     layers = part.extractor.layers
-    pooled = [x.input for x in layers if isinstance(x, MomentPooling)]
+    pooled = [x.input for x in layers if isinstance(x, _POOLING)]
     if not pooled:
         raise _unexplained("has no feature maps")
     extractor = keras.Model(inputs, [pooled[-1], features])
@@ -118,11 +122,15 @@ def _evidence(
     gradient = tape.gradient(logit, maps)
     if gradient is None:
         raise _unexplained("decides by trees")
-    evidence = tf.reduce_sum(
-        tf.cast(gradient * maps, tf.float32), axis=-1, keepdims=True
-    )
-    straight, flipped = tf.split(evidence, 2)
-    evidence = (straight + flipped[:, :, ::-1]) / 2
+    evidence = tf.reduce_sum(tf.cast(gradient * maps, tf.float32), axis=-1)
+    if evidence.shape.rank == 2:
+        # Tokens: the class token, and then one for each patch.
+        side = math.isqrt(evidence.shape[1] - 1)
+        evidence = tf.reshape(evidence[:, 1:], (-1, side, side))
+    evidence = evidence[..., None]
+    if len(evidence) == 2 * len(images):
+        straight, flipped = tf.split(evidence, 2)
+        evidence = (straight + flipped[:, :, ::-1]) / 2
     # So that parts with maps of different sizes keep their proportions.
     density = evidence.shape[1] * evidence.shape[2]
     return density * tf.image.resize(evidence, (size, size))

@@ -37,7 +37,7 @@ RECIPE = Recipe(
     patience=5,
     learning_rate=1e-5,
     # Three times as many features as of the other detectors.
-    penalties=(1e-5, 1e-4, 1e-3),
+    penalties=(1e-4, 1e-3, 1e-2),
 )
 
 STAGES = {
