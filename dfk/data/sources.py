@@ -20,6 +20,7 @@ from dfk.data.faces import (
     without_autotuning,
 )
 from dfk.errors import UserError
+from dfk.files import writing
 from dfk.images import decode
 
 SPLITS = tuple(folders.SPLITS)
@@ -110,12 +111,13 @@ def _built(dataset: str, manual_dir: str | None):
             dataset, data_dir=os.environ.get("TFDS_DATA_DIR")
         )
         if not builder.is_prepared():
-            builder.download_and_prepare(
-                download_config=tfds.download.DownloadConfig(
-                    manual_dir=manual_dir,
-                    compute_stats=tfds.download.ComputeStatsMode.SKIP,
+            with writing(builder.data_path):
+                builder.download_and_prepare(
+                    download_config=tfds.download.DownloadConfig(
+                        manual_dir=manual_dir,
+                        compute_stats=tfds.download.ComputeStatsMode.SKIP,
+                    )
                 )
-            )
     return builder
 
 
