@@ -67,12 +67,13 @@ def build(dataset: str, manual_dir: str | None):
                 # Of processes that were killed while they built it.
                 for left in place.glob(f"incomplete.*_{Builder.VERSION}"):
                     shutil.rmtree(left)
-                builder.download_and_prepare(
-                    download_config=tfds.download.DownloadConfig(
-                        manual_dir=manual_dir,
-                        compute_stats=tfds.download.ComputeStatsMode.SKIP,
+                with writing(builder.data_path):
+                    builder.download_and_prepare(
+                        download_config=tfds.download.DownloadConfig(
+                            manual_dir=manual_dir,
+                            compute_stats=tfds.download.ComputeStatsMode.SKIP,
+                        )
                     )
-                )
     return builder
 
 
