@@ -15,7 +15,7 @@ from google.protobuf import json_format
 
 from dfk.data import folders
 from dfk.errors import UserError
-from dfk.files import exclusive_lock, expanded
+from dfk.files import exclusive_lock, expanded, writing
 
 # Bytes that TFRecord adds to each example: its length and two checksums.
 _FRAME = 16
