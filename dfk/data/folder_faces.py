@@ -28,11 +28,13 @@ def load(
     image_size: int | None,
     splits: Sequence[str],
     limit: int | None,
+    needs_splits: bool,
     needs_both: bool,
 ) -> FaceData:
     """Loads a folder; for the arguments see `dfk.data.load`.
 
-    `needs_both` says whether a folder without one of the classes is refused.
+    `needs_splits` and `needs_both` say whether a folder without splits, and one
+    without one of the classes, are refused.
     """
     folder = expanded(data_dir)
     if not folder.is_dir():
@@ -44,7 +46,7 @@ def load(
     listed = ImageFolder(folder)
     loaded, has_fakes = {}, False
     for name in splits:
-        real, fake = _classes(listed, name, needs_both)
+        real, fake = _classes(listed, name, needs_splits, needs_both)
         has_fakes = has_fakes or bool(fake)
         files = _alternating(real, fake)[:limit]
         loaded[name] = face_split(name, files, image_size, "strict")
@@ -53,11 +55,11 @@ def load(
 
 
 def _classes(
-    listed: ImageFolder, split: str, needs_both: bool
+    listed: ImageFolder, split: str, needs_splits: bool, needs_both: bool
 ) -> list[list[ImageFile]]:
     """The real and the fake images of one split."""
     # Images to test on need no splits.
-    without_splits = not needs_both and not listed.has_splits
+    without_splits = not needs_splits and not listed.has_splits
     found = listed.classes("" if without_splits else split)
     if not found:
         raise UserError(

@@ -75,7 +75,7 @@ def load(
             # Beside others, reals alone are a source of reals.
             needs_both = not one_class and len(listed) == 1
             part = folder_faces.load(
-                name, image_size, splits, limit, needs_both
+                name, image_size, splits, limit, not one_class, needs_both
             )
         else:
             builder = tfds_builds.build(name, manual_dir)

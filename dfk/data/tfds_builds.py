@@ -15,7 +15,7 @@ from google.protobuf import json_format
 
 from dfk.data import folders
 from dfk.errors import UserError
-from dfk.files import exclusive_lock, expanded
+from dfk.files import exclusive_lock, expanded, writing
 
 # Bytes that TFRecord adds to each example: its length and two checksums.
 _FRAME = 16
@@ -67,12 +67,13 @@ def build(dataset: str, manual_dir: str | None):
                 # Of processes that were killed while they built it.
                 for left in place.glob(f"incomplete.*_{Builder.VERSION}"):
                     shutil.rmtree(left)
-                builder.download_and_prepare(
-                    download_config=tfds.download.DownloadConfig(
-                        manual_dir=manual_dir,
-                        compute_stats=tfds.download.ComputeStatsMode.SKIP,
+                with writing(builder.data_path):
+                    builder.download_and_prepare(
+                        download_config=tfds.download.DownloadConfig(
+                            manual_dir=manual_dir,
+                            compute_stats=tfds.download.ComputeStatsMode.SKIP,
+                        )
                     )
-                )
     return builder
 
 

@@ -118,7 +118,14 @@ def orientation(image_bytes: tf.Tensor) -> tf.Tensor:
     start = tiff[:4]
     little = tf.reduce_all(start == list(b"II*\0"))
     big = tf.reduce_all(start == list(b"MM\0*"))
-    number = functools.partial(segments.number, little_endian=little)
+
+    def number(numbers: tf.Tensor) -> tf.Tensor:
+        first_is_least, first_is_most = (
+            segments.number(numbers, little_endian=order)
+            for order in (True, False)
+        )
+        return tf.where(little, first_is_least, first_is_most)
+
     directory = number(tiff[4:8])
     count = number(at(directory + tf.range(2, dtype=tf.int64)))
     index = tf.range(_MOST_ENTRIES, dtype=tf.int64)

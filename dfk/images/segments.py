@@ -91,14 +91,11 @@ def read(image_bytes: tf.Tensor, place: tf.Tensor, count: int) -> tf.Tensor:
     return tf.cast(numbers, tf.int64)
 
 
-def number(
-    numbers: tf.Tensor, little_endian: bool | tf.Tensor = False
-) -> tf.Tensor:
+def number(numbers: tf.Tensor, little_endian: bool = False) -> tf.Tensor:
     """Reads the bytes on the last axis, int64, as one unsigned number."""
-    weights = tf.constant(
-        [1 << 8 * place for place in range(numbers.shape[-1])], tf.int64
-    )
-    weights = tf.where(little_endian, weights, weights[::-1])
+    weights = [1 << 8 * place for place in range(numbers.shape[-1])]
+    if not little_endian:
+        weights.reverse()
     return tf.reduce_sum(numbers * weights, axis=-1)
 
 

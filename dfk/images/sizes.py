@@ -13,10 +13,13 @@ MAX_PIXELS = 1 << 26
 # Telephones take JPEGs of 108 and 200 million. They are stored so that they
 # can be decoded row by row, at half the width and height.
 MAX_JPEG_PIXELS = 1 << 28
+# A progressive JPEG goes over all its pixels in each scan. Programs write a
+# dozen scans. This many pixels in all take ten seconds.
+_MAX_SCANS, _MAX_SCANNED = 1000, 1 << 32
 # In bytes: the longest header of a BMP, and a palette of 256 colours.
 _HEADER = 14 + 124 + 1024
 # `claimed` of what is refused for another reason than its size.
-_GIF, _PALETTE_BMP, _ANIMATION = -1, -2, -3
+_GIF, _PALETTE_BMP, _ANIMATION, _SCANS = -1, -2, -3, -4
 
 
 def claimed(image_bytes: tf.Tensor) -> tf.Tensor:
@@ -70,11 +73,15 @@ def why_refused(image_bytes: tf.Tensor, refusals: tf.Tensor) -> tf.Tensor:
         "a GIF, whose 256 colours hide what tells fakes: pass a JPEG, PNG, "
         "WebP or BMP"
     )
-    no_palette = "a BMP with a palette of colours: save it as PNG"
-    no_animation = "an animation: save one frame of it as PNG"
-    reason = tf.where(refusals == _GIF, no_gif, too_large)
-    reason = tf.where(refusals == _ANIMATION, no_animation, reason)
-    return tf.where(refusals == _PALETTE_BMP, no_palette, reason)
+    reason = too_large
+    for code, why in (
+        (_GIF, no_gif),
+        (_PALETTE_BMP, "a BMP with a palette of colours: save it as PNG"),
+        (_ANIMATION, "an animation: save one frame of it as PNG"),
+        (_SCANS, "a JPEG of too many scans: save it as PNG"),
+    ):
+        reason = tf.where(refusals == code, why, reason)
+    return reason
 
 
 def starts_with(image_bytes: tf.Tensor, signature: bytes) -> tf.Tensor:
@@ -90,14 +97,19 @@ def is_jpeg(image_bytes: tf.Tensor) -> tf.Tensor:
 
 
 def _of_jpeg(image_bytes: tf.Tensor) -> tf.Tensor:
-    height, width, components = tf.unstack(
-        tf.io.extract_jpeg_shape(image_bytes, tf.int64)
+    shape = tf.io.extract_jpeg_shape(image_bytes, tf.int64)
+    pixels = shape[0] * shape[1]
+    # The start of a scan, which may also stand elsewhere by chance.
+    parts = tf.raw_ops.StringSplitV2(
+        input=[image_bytes], sep=b"\xff\xda", maxsplit=_MAX_SCANS + 1
     )
-    pixels = height * width
+    scans = tf.size(parts.values, tf.int64) - 1
     return tf.cond(
-        pixels <= MAX_PIXELS,
+        (pixels <= MAX_PIXELS)
+        & (scans <= _MAX_SCANS)
+        & (scans * pixels <= _MAX_SCANNED),
         lambda: pixels,
-        lambda: _of_large_jpeg(image_bytes, pixels, components),
+        lambda: _of_demanding_jpeg(image_bytes, pixels, shape[2]),
     )
 
 
@@ -114,13 +126,14 @@ def _rarely(*signature: tf.TensorSpec):
     tf.TensorSpec([], tf.int64),
     tf.TensorSpec([], tf.int64),
 )
-def _of_large_jpeg(
+def _of_demanding_jpeg(
     image_bytes: tf.Tensor, pixels: tf.Tensor, components: tf.Tensor
 ) -> tf.Tensor:
-    """Refuses a JPEG whose coefficients must all be in memory at once.
+    """Allows a large file, or a long one, that is decoded row by row.
 
-    They are if it is progressive, or if its first scan lacks components. Then
-    a smaller scale saves no memory.
+    It is not if it is progressive, or if its first scan lacks components. Then
+    all coefficients are in memory at once, whatever the scale, and each scan
+    goes over all of them.
     """
 
     def is_sequential_frame(head):
@@ -134,7 +147,11 @@ def _of_large_jpeg(
         for is_wanted in (is_sequential_frame, is_scan_of_all)
     )
     by_rows = (frame >= 0) & (scan >= 0)
-    return tf.where(by_rows & (pixels <= MAX_JPEG_PIXELS), pixels, -pixels)
+    return tf.where(
+        by_rows,
+        tf.where(pixels <= MAX_JPEG_PIXELS, pixels, -pixels),
+        tf.where(pixels <= MAX_PIXELS, tf.constant(_SCANS, tf.int64), -pixels),
+    )
 
 
 @_rarely(tf.TensorSpec([], tf.string))

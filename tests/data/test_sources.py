@@ -131,6 +131,12 @@ def test_sources_are_trained_on_equally_often(folder, smaller):
     )
 
 
+def test_a_source_without_splits_is_not_trained_and_validated_on(folder):
+    both = f"{folder},{folder / 'test'}"
+    with pytest.raises(UserError, match="test has no split train"):
+        sources.load(both, splits=["train", "validation"])
+
+
 def test_sources_are_tested_on_once_each(folder, smaller):
     both = f"{folder},{smaller}"
     split = sources.load(both, image_size=8, splits=["test"]).splits["test"]

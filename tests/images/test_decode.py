@@ -269,6 +269,25 @@ def test_a_large_jpeg_that_cannot_be_decoded_by_rows_is_refused(image, kind):
     )
 
 
+@pytest.mark.parametrize(("side", "scans"), [(8000, 99), (50, 1001)])
+def test_a_jpeg_of_endless_scans_is_refused(image, side, scans):
+    data = encoded(image, "JPEG", progressive=True)
+    data = claiming(data, "progressive", side, side)
+    assert sizes.claimed(tf.constant(data)) == side**2
+    last = data[data.rfind(b"\xff\xda") : -2]
+    endless = data[:-2] + scans * last + data[-2:]
+    assert decode.why_unreadable(endless).startswith("a JPEG of too many scans")
+
+
+def test_what_follows_a_jpeg_does_not_count(image):
+    # Telephones append a film, in which any bytes can stand.
+    photograph = encoded(image, "JPEG")
+    film = b"\xff\xda" * 4_000
+    np.testing.assert_array_equal(
+        decode.read(photograph + film), decode.read(photograph)
+    )
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_bytes_from_python_are_traced_once(kind):
     exif = Image.Exif()

@@ -1,6 +1,7 @@
 """Runs that cannot be gone on with, since a file of theirs is damaged."""
 
 import dataclasses
+import json
 
 import keras
 import pytest
@@ -12,7 +13,7 @@ from dfk.files import write_json
 from dfk.runs import Run
 from dfk.training import repeats, strategies
 from dfk.training.loop import FineTuning
-from dfk.training.resume import find_run, require_same_images
+from dfk.training.resume import difference, find_run, require_same_images
 
 FILES = (
     "best.weights.npz",
@@ -77,6 +78,11 @@ def test_damaged_neighbours_do_not_matter(config, tmp_path, monkeypatch):
             path.write_bytes(content)
     assert find_run(settings).path == begun.path
     assert not list(repeats._unfinished(settings, [0]))
+
+
+def test_settings_are_the_same_once_written_and_read(config):
+    settings = config.resolved().settings()
+    assert difference(json.loads(json.dumps(settings)), settings) is None
 
 
 PLAN = {
