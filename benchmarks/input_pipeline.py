@@ -73,7 +73,7 @@ def _keras(scratch: Path):
 
     root = folders.root(Path(FLAGS.data_dir))
     dataset = keras.utils.image_dataset_from_directory(
-        folders.split_folder(root, "train"),
+        root / "train",
         label_mode="binary",
         image_size=(FLAGS.image_size, FLAGS.image_size),
         batch_size=FLAGS.batch_size,
