@@ -8,12 +8,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
 from absl import app, flags, logging
 
 from dfk.errors import UserError
-from dfk.files import NO_ROOM, no_room
+from dfk.files import NO_ROOM, no_room, scratch_dir
 
 # A command that does not end by itself so long after a signal is ended.
 _GRACE_SECONDS = 3.5
@@ -209,12 +209,14 @@ def start_tensorflow() -> None:
     code gets the same from `dfk.load`.
 
     Raises:
-        UserError: Keras was imported already, and not on TensorFlow.
+        UserError: Keras was imported already, and not on TensorFlow; or there
+            is no folder for temporary files, without which TensorFlow and
+            Matplotlib cannot be imported.
     """
     _quiet()
     use_tensorflow_backend()
     _name_a_home()
-    with _scratch_file() as notes:
+    with tempfile.TemporaryFile(dir=scratch_dir()) as notes:
         sys.stderr.flush()
         screen = os.dup(2)
         os.dup2(notes.fileno(), 2)
@@ -273,12 +275,3 @@ def _name_a_home() -> None:
     """
     if os.path.expanduser("~") == "~":
         os.environ["HOME"] = os.devnull
-
-
-def _scratch_file() -> BinaryIO:
-    """A file for what nobody may ever read; a sink if there is no place."""
-    try:
-        return tempfile.TemporaryFile()
-    except FileNotFoundError:
-        # As in a container whose root is read-only.
-        return open(os.devnull, "w+b")

@@ -210,7 +210,7 @@ def _open_member(archive: Path, name: str):
 def _holds(path: Path, digest: str) -> bool:
     try:
         return sha256(path) == digest
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

