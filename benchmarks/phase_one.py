@@ -107,10 +107,14 @@ def _cached_epochs(detector, split) -> None:
 
 
 def _phase_one(detector, split) -> None:
+    from dfk import models
     from dfk.training import strategies
-    from dfk.training.head_fit import fit_head
+    from dfk.training.head_fit import Source, fit_head
 
-    fit_head(detector, [split], strategies.choose())
+    penalties = models.get(FLAGS.model).recipe.penalties
+    fit_head(
+        detector, [Source("fake", split)], strategies.choose(), penalties
+    )
 
 
 if __name__ == "__main__":
