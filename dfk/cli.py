@@ -1,5 +1,6 @@
 """What all commands share: flags, a quiet start, errors as sentences."""
 
+import ctypes
 import errno
 import os
 import signal
@@ -22,6 +23,9 @@ _HANDLED_SECONDS = 0.3
 # What a signal is called; a shell expects 128 and its number as the status.
 _SIGNALS = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
 
+
+# Of <malloc.h>.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 _HELP = {
     f"{dashes}{flag}"
@@ -79,6 +83,8 @@ def run(
             if stopped:
                 name = _SIGNALS[stopped[0]]
                 print(f"\n{name}. {after_stop}".strip(" "), file=sys.stderr)
+                # Pools of threads complain when they are torn down halfway.
+                sys.unraisablehook = lambda _: None
                 return 128 + stopped[0]
             failed = error if isinstance(error, OSError) else no_room(error)
             if failed is None or failed.filename is None:
@@ -214,6 +220,7 @@ def start_tensorflow() -> None:
             Matplotlib cannot be imported.
     """
     _quiet()
+    _keep_freed_memory()
     use_tensorflow_backend()
     _name_a_home()
     with tempfile.TemporaryFile(dir=scratch_dir()) as notes:
@@ -244,6 +251,27 @@ def _quiet() -> None:
     has set are kept, so `TF_CPP_MIN_LOG_LEVEL=0` brings the notes back.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def _keep_freed_memory() -> None:
+    """Lets the process keep the memory of tensors that it has just freed.
+
+    glibc returns blocks of more than 32 MiB at once, and the kernel clears
+    each page anew when the next layer asks for as much: a third of CLIP's time
+    on two cores (benchmarks/recipes.md). What a user has set is kept.
+
+    Reference:
+        mallopt(3): M_MMAP_THRESHOLD, whose largest value this is, and
+        M_TRIM_THRESHOLD and M_TOP_PAD.
+    """
+    if any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    # Other C libraries have no such function.
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+        mallopt(_M_TRIM_THRESHOLD, 1 << 30)
+        mallopt(_M_TOP_PAD, 64 << 20)
 
 
 def use_tensorflow_backend() -> None:
