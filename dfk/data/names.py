@@ -77,6 +77,22 @@ def short(sources: str) -> str:
     return " and ".join(_resolved(source).name for source in split(sources))
 
 
+def prefixes(sources: Sequence[str]) -> list[str]:
+    """What the names of images begin with, of several data sets as one.
+
+    Args:
+        sources: the data sets, as `split` gives them.
+
+    Example:
+        >>> prefixes(["data/faces", "other/faces"])
+        ['1-faces', '2-faces']
+    """
+    return [
+        f"{number}-{Path(source).name}"
+        for number, source in enumerate(sources, 1)
+    ]
+
+
 def is_dataset(arguments: Sequence[str]) -> bool:
     """Whether arguments are the TFDS name of a data set rather than paths.
 

@@ -138,6 +138,7 @@ def _split(builder, name: str, image_size: int, limit: int | None) -> FaceSplit:
 
 
 def _merged(parts: Sequence[FaceData]) -> FaceData:
+    prefixes = names.prefixes([part.name for part in parts])
     return FaceData(
         ",".join(part.name for part in parts),
         parts[0].image_size,
@@ -146,8 +147,8 @@ def _merged(parts: Sequence[FaceData]) -> FaceData:
             split: _merged_split(
                 split,
                 {
-                    f"{number}-{Path(part.name).name}": part.splits[split]
-                    for number, part in enumerate(parts, 1)
+                    prefix: part.splits[split]
+                    for prefix, part in zip(prefixes, parts, strict=True)
                 },
             )
             for split in parts[0].splits

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from dfk.evaluation.metrics import share
 from dfk.evaluation.statistics import Statistics, estimates
 from dfk.models import Calibration
 from dfk.models.calibration import ALARM_RATES
@@ -98,15 +99,11 @@ def operating_points(
 
             def shares(weights: np.ndarray, above=above) -> Statistics:
                 return {
-                    "false_alarms": _share(above, weights * (labels == 0)),
-                    "recall": _share(above, weights * (labels == 1)),
+                    "false_alarms": share(above, weights * (labels == 0)),
+                    "recall": share(above, weights * (labels == 1)),
                 }
 
             values = shares(np.ones(len(labels)))
             point |= estimates(values, shares, groups)
         points.append(point)
     return points
-
-
-def _share(which: np.ndarray, weights: np.ndarray) -> float | None:
-    return float(np.average(which, weights=weights)) if weights.any() else None

@@ -199,16 +199,29 @@ def verdict_table(
     return {
         name: {
             "images": int(rows.sum()),
-            "uncertain": _share(uncertain[rows]),
-            "accuracy": _share(correct[rows & ~uncertain]),
-            "wrong": _share(~(correct | uncertain)[rows]),
+            "uncertain": share(uncertain, rows),
+            "accuracy": share(correct, rows & ~uncertain),
+            "wrong": share(~(correct | uncertain), rows),
         }
         for name, rows in chosen.items()
     }
 
 
-def _share(which: np.ndarray) -> float | None:
-    return float(np.mean(which)) if len(which) else None
+def share(which: np.ndarray, weights: np.ndarray) -> float | None:
+    """The share of images of which something is true.
+
+    Args:
+        which: bool `[N]`.
+        weights: `[N]`, how often each image counts.
+
+    Returns:
+        0..1, or None where none counts.
+
+    Example:
+        >>> share(np.array([True, False, False]), np.array([1, 1, 0]))
+        0.5
+    """
+    return float(np.average(which, weights=weights)) if weights.any() else None
 
 
 def reliability_bins(
