@@ -112,9 +112,7 @@ def _phase_one(detector, split) -> None:
     from dfk.training.head_fit import Source, fit_head
 
     penalties = models.get(FLAGS.model).recipe.penalties
-    fit_head(
-        detector, [Source("fake", split)], strategies.choose(), penalties
-    )
+    fit_head(detector, [Source("fake", split)], strategies.choose(), penalties)
 
 
 if __name__ == "__main__":

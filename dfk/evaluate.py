@@ -23,8 +23,13 @@ as long, prints how much of the accuracy is left, and adds to RUN:
   robustness-*.csv    accuracy, AUC, calibration and verdicts of each version
   plots/robustness-*  accuracy and AUC against the level of each corruption
 
+With --leave_one_out it says how well the detector tells fakes of kinds that it
+was not shown: of a run on several data sets with a frozen backbone, such as
+clip's, the head is fitted again without each of them, which takes minutes.
+
 Examples:
   python -m dfk.evaluate runs/facenet
+  python -m dfk.evaluate runs/clip --leave_one_out
   python -m dfk.evaluate runs/facenet --robustness
   python -m dfk.evaluate runs/facenet --dataset=real_fake_faces/kaggle
   python -m dfk.evaluate runs/facenet --data_dir=other_faces
@@ -61,9 +66,16 @@ _DATA_DIR = flags.DEFINE_string(
 )
 _SPLIT = flags.DEFINE_enum(
     "split",
-    "test",
+    None,
     ["test", "validation", "train"],
-    "Which images. Touch the test split once, after all choices were made.",
+    "Which images: test, and with --leave_one_out validation, unless this is "
+    "given. Touch the test split once, after all choices were made.",
+)
+_LEAVE_ONE_OUT = flags.DEFINE_bool(
+    "leave_one_out",
+    False,
+    "Of a run on several families of fakes with a frozen backbone: fit its "
+    "head again without each family, and measure it on that one.",
 )
 _ROBUSTNESS = flags.DEFINE_bool(
     "robustness",
@@ -94,6 +106,9 @@ def main(argv: Sequence[str]) -> None:
 
     cli.start_tensorflow()
     console = Console(markup=False)
+    if _LEAVE_ONE_OUT.value:
+        _leave_one_out(console, runs)
+        return
     if _DATASET.value and len(_DATASET.value) > 1:
         _cross(console, runs)
         return
@@ -103,7 +118,7 @@ def main(argv: Sequence[str]) -> None:
     if len(runs) > 1:
         which = (("dataset", dataset), ("data_dir", _DATA_DIR.value))
         given = [f"--{name}={value}" for name, value in which if value]
-        given.append(f"--split={_SPLIT.value}")
+        given.append(f"--split={_split()}")
         compare = ["python", "-m", "dfk.compare", *argv[1:], *given]
         print("Next:", shlex.join(compare))
 
@@ -133,7 +148,7 @@ def _evaluate(
     from dfk.evaluation.report import write_report
     from dfk.evaluation.robustness import robustness
 
-    where = (dataset, _DATA_DIR.value, _SPLIT.value)
+    where = (dataset, _DATA_DIR.value, _split())
     record = evaluate(path, *where)
     summary.show(console, record)
     files = record["files"]
@@ -155,7 +170,28 @@ def _cross(console: "Console", runs: Sequence[Path]) -> None:
             "data sets and folders in --dataset. Received: "
             f"--dataset={','.join(_DATASET.value)}."
         )
-    show_cross(console, cross_table(runs, _DATASET.value, _SPLIT.value))
+    show_cross(console, cross_table(runs, _DATASET.value, _split()))
+
+
+def _split() -> str:
+    usual = "validation" if _LEAVE_ONE_OUT.value else "test"
+    return _SPLIT.value or usual
+
+
+def _leave_one_out(console: "Console", runs: Sequence[Path]) -> None:
+    from dfk.evaluation.leave_one_out import leave_one_out
+    from dfk.evaluation.summary import show_by_source
+
+    if _ROBUSTNESS.value or _DATA_DIR.value or _DATASET.value:
+        raise UserError(
+            "--leave_one_out uses the data that the run was trained on: pass "
+            "it without --dataset, --data_dir and --robustness."
+        )
+    for path in runs:
+        record = leave_one_out(path, _split())
+        title = f"each data set left out of training, {record['split']} split"
+        show_by_source(console, title, record["rows"])
+        print(f"Written into {path}/results.json, as `leave_one_out`.")
 
 
 if __name__ == "__main__":

@@ -114,28 +114,27 @@ def _choose(
             for name, network in networks.items()
         }
 
-    classifiers = _fit_all(known("train"))
-    validation = known("validation")
+    training, validation = known("train"), known("validation")
+    classifiers = _fit_all(training)
     logits = [
         each.logits(validation[each.features].values) for each in classifiers
     ]
     # Their labels and groups are the same for all features.
-    validation = next(iter(validation.values()))
+    answers = next(iter(validation.values()))
     # Hundreds of fits of one weight each: threads would wait for each other.
     with threadpool_limits(1):
         rows = [
-            _row(each, values, validation)
+            _row(each, values, answers)
             for each, values in zip(classifiers, logits, strict=True)
         ]
-        scalings = [_scale(values, validation.labels) for values in logits]
+        scalings = [_scale(values, answers.labels) for values in logits]
     best = min(
         range(len(rows)), key=lambda row: rows[row]["validation"]["log_loss"]
     )
-    network = networks[classifiers[best].features]
-    detector = _detector(classifiers[best], network, *scalings[best])
-    out_of_distribution.fit(
-        detector, faces.splits["train"], faces.splits["validation"]
-    )
+    seen = classifiers[best].features
+    detector = _detector(classifiers[best], networks[seen], *scalings[best])
+    few = training[seen].values[: out_of_distribution.TRAINING_IMAGES]
+    out_of_distribution.fit(detector, few, validation[seen].values)
     # Nothing is chosen from here on.
     test = known("test")
     for row, each, scaling in zip(rows, classifiers, scalings, strict=True):

@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from dfk import data, models
-from dfk.data import FaceSplit
+from dfk.data import FaceSplit, names
 from dfk.errors import UserError
 from dfk.evaluation import guarantees, metrics, plots, records
+from dfk.evaluation.by_source import by_source
 from dfk.evaluation.records import Scores, Source
 from dfk.evaluation.statistics import SEED
 from dfk.files import write_json
@@ -51,9 +52,9 @@ def evaluate(
     Returns:
         The record: the `metrics` with 95 % intervals, `confusion` counts at
         `threshold`, `verdicts`, the share `out_of_distribution`, `coverage`,
-        `operating_points`, `reliability`, `calibration`, and what they were
-        measured on, with what, where and when. `files` are relative to the
-        run.
+        `operating_points`, `reliability`, `calibration`, of several data sets
+        each of the `sources` by itself, and what they were measured on, with
+        what, where and when. `files` are relative to the run.
 
     Raises:
         UserError: no finished run, no such data, or no images to score.
@@ -77,6 +78,7 @@ def evaluate(
         "command": records.command([run], source),
         **provenance(),
         **_measurements(scores, calibration),
+        "sources": _by_source(source, scores),
         "files": _write_files(run, key, scores, calibration),
     }
     # Read only now: scoring took its time, in which others may have written.
@@ -116,6 +118,15 @@ def _measurements(scores: Scores, calibration: Calibration) -> dict[str, Any]:
         # As it will be read back: JSON knows no tuples.
         "calibration": json.loads(json.dumps(dataclasses.asdict(calibration))),
     }
+
+
+def _by_source(source: Source, scores: Scores) -> list[dict[str, Any]]:
+    """The rows of several data sets; none of a single one."""
+    sources = names.split(source.place)
+    if len(sources) == 1:
+        return []
+    rows = by_source(scores, names.prefixes(sources))
+    return [row._asdict() for row in rows]
 
 
 def _write_files(

@@ -84,6 +84,7 @@ def write_report(
             for kind in (*_PLOTS, "robustness")
         },
         cross=run.results.get("cross"),
+        leave_one_out=run.results.get("leave_one_out", {}),
         groups=by_group(scores.groups, scores.correct),
         sizes=_sizes(source.data_dir, scores),
         galleries=galleries,

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from dfk.data import names
+from dfk.evaluation import by_source
 from dfk.evaluation.cross import Cell, Row
 from dfk.evaluation.metrics import TITLES
 
@@ -43,7 +44,36 @@ def show(console: Console, record: dict[str, Any]) -> None:
         shares = _percent(verdicts["uncertain"]), _percent(verdicts["wrong"])
         table.add_row(true, str(called["real"]), str(called["fake"]), *shares)
     console.print(table)
+    if record["sources"]:
+        show_by_source(console, "each data set by itself", record["sources"])
     _show_guarantees(console, record)
+
+
+def show_by_source(
+    console: Console, title: str, rows: Sequence[dict[str, Any]]
+) -> None:
+    """Prints what `dfk.evaluation.by_source.by_source` returned.
+
+    Args:
+        console: where to.
+        title: of the table.
+        rows: of several data sets, as in the record.
+    """
+    table = _table(title, "", "pictures", *by_source.TITLES.values())
+    for row in rows:
+        cells = [
+            _number(metric["value"])
+            if name == "roc_auc"
+            else _percent(metric["value"])
+            for name, metric in row["values"].items()
+        ]
+        limits = [
+            f"{_number(metric['low'])} to {_number(metric['high'])}"
+            for metric in row["values"].values()
+        ]
+        both = [f"{c}\n{i}" for c, i in zip(cells, limits, strict=True)]
+        table.add_row(row["name"], f"{row['images']:,}", *both)
+    console.print(table)
 
 
 def _table(title: str, first: str | Column, *others: str, **style) -> Table:

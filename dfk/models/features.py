@@ -11,9 +11,11 @@ import tensorflow as tf
 from dfk.data import FaceSplit
 from dfk.errors import UserError
 from dfk.files import cached_arrays
+from dfk.models.head import pooled_flips
 from dfk.progress import track
 
-_BATCH_SIZE = 32
+# What a large network makes of more images does not fit into a CPU's caches.
+_BATCH_SIZE = 8
 
 _IRRELEVANT = {
     *("name", "trainable"),
@@ -26,7 +28,8 @@ class Features:
     """The outputs of a network for each image of a split.
 
     Args:
-        values: float32 `[N, ...]`, the network's outputs.
+        values: `[N, ...]`, the network's outputs; float32 where nothing else
+            is said.
         labels: int64 `[N]`, 0 for real and 1 for fake.
         ids: str `[N]`, the images' names.
         groups: str `[N]`; images of one group are not independent.
@@ -37,8 +40,15 @@ class Features:
     ids: np.ndarray
     groups: np.ndarray
 
+    @property
+    def mean(self) -> np.ndarray:
+        """Of `backbone_features`: what the head sees, float32 `[N, D]`."""
+        return self.values.mean(axis=1, dtype="float32")
 
-def features(extractor: keras.Model, split: FaceSplit) -> Features:
+
+def features(
+    extractor: keras.Model, split: FaceSplit, dtype: str = "float32"
+) -> Features:
     """Runs a network over a split, or reads its earlier outputs from disk.
 
     Outputs are cached under a digest of all that they depend on: the network
@@ -47,6 +57,7 @@ def features(extractor: keras.Model, split: FaceSplit) -> Features:
     Args:
         extractor: from pixels `[N, S, S, 3]` in 0..255 to `[N, ...]`.
         split: images of that size.
+        dtype: of the values.
 
     Returns:
         The features, in the order of the split.
@@ -60,14 +71,42 @@ def features(extractor: keras.Model, split: FaceSplit) -> Features:
     """
     stored = cached_arrays(
         "features",
-        _key(extractor, split),
-        lambda: asdict(compute(extractor, split)),
+        _key(extractor, split, dtype),
+        lambda: asdict(compute(extractor, split, dtype)),
     )
     return Features(**stored)
 
 
-def _key(extractor: keras.Model, split: FaceSplit) -> str:
-    digest = hashlib.sha256(split.version.encode())
+def backbone_features(
+    detector: keras.Model, split: FaceSplit, keep: bool = True
+) -> Features:
+    """The features of each image of a split, and of its mirror image.
+
+    A head needs no more digits than float16 has, and the features of thousands
+    of images then take half of the disk.
+
+    Args:
+        detector: a model from `dfk.models.build` or `dfk.models.load`.
+        split: images of its size.
+        keep: whether they are read from the cache and kept there; those of a
+            backbone that was just trained are used once.
+
+    Returns:
+        The features, float16 `[N, F, D]`, with F as in `pooled_flips`.
+
+    Raises:
+        UserError: as `features`.
+
+    Example:
+        >>> backbone_features(detector, faces.splits["train"]).values.shape
+        (1400, 2, 1280)
+    """
+    get = features if keep else compute
+    return get(pooled_flips(detector), split, "float16")
+
+
+def _key(extractor: keras.Model, split: FaceSplit, dtype: str) -> str:
+    digest = hashlib.sha256(f"{split.version} {dtype}".encode())
     structure = keras.saving.serialize_keras_object(extractor)
     digest.update(json.dumps(_computation(structure)).encode())
     for weight in extractor.weights:
@@ -92,12 +131,15 @@ def _computation(config):
     return config
 
 
-def compute(extractor: keras.Model, split: FaceSplit) -> Features:
+def compute(
+    extractor: keras.Model, split: FaceSplit, dtype: str = "float32"
+) -> Features:
     """Runs a network over a split as `features` does, but caches nothing."""
     network = tf.function(extractor, reduce_retracing=True)
     shape = extractor.output_shape[1:]
     # Filled batch by batch: many images have gigabytes of features.
-    values = np.empty((split.size, *shape), np.float32)
+    values = np.empty((split.size, *shape), dtype)
+    largest = np.finfo(dtype).max
     columns = {"label": [], "id": [], "group": []}
     batches = split.examples.batch(_BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
     steps = -(-split.size // _BATCH_SIZE)
@@ -105,7 +147,7 @@ def compute(extractor: keras.Model, split: FaceSplit) -> Features:
     for batch in track(batches, f"features of {split.name}", steps):
         images = tf.cast(batch.pop("image"), tf.float32)
         found = network(images, training=False).numpy()
-        values[count : count + len(found)] = found
+        values[count : count + len(found)] = found.clip(-largest, largest)
         count += len(found)
         for name, column in columns.items():
             column.append(batch[name].numpy())

@@ -25,6 +25,7 @@ def assemble(
     pooling: type[keras.layers.Layer] = MomentPooling,
     averages_flips: bool = True,
     families: Sequence[str] = (),
+    ood_parts: Sequence[tuple[int, int]] | None = None,
 ) -> keras.Model:
     """Puts a detector together: backbone, flip averaging and head.
 
@@ -44,6 +45,7 @@ def assemble(
         averages_flips: whether the features are the mean over an image and its
             mirror image.
         families: the families of fakes; with two or more, each has a class.
+        ood_parts: the `parts` of the `OutOfDistributionScore`.
 
     Returns:
         A model from images to `[N, 1]` probabilities of fake, with the layers
@@ -69,7 +71,43 @@ def assemble(
     )
     average = FlipAverage if averages_flips else keras.layers.Identity
     x = average(name=named_layers.FEATURES, dtype="float32")(x)
-    x = OutOfDistributionScore(name=named_layers.OOD_SCORE, dtype="float32")(x)
+    return keras.Model(images, _head(x, families, ood_parts), name=name)
+
+
+def alone(
+    width: int,
+    families: Sequence[str] = (),
+    ood_parts: Sequence[tuple[int, int]] | None = None,
+) -> keras.Model:
+    """A detector's head without a backbone, for features known before.
+
+    Args:
+        width: the length D of the features.
+        families: the families of fakes; with two or more, each has a class.
+        ood_parts: the `parts` of the `OutOfDistributionScore`.
+
+    Returns:
+        A model from features `[N, D]` to `[N, 1]` probabilities of fake, with
+        the layers that `assemble` names.
+
+    Example:
+        >>> alone(9216, ["gan", "swap"]).output_shape
+        (None, 1)
+    """
+    features = keras.Input((width,), name=named_layers.FEATURES)
+    score = _head(features, families, ood_parts)
+    return keras.Model(features, score, name="head")
+
+
+def _head(
+    x: keras.KerasTensor,
+    families: Sequence[str],
+    ood_parts: Sequence[tuple[int, int]] | None,
+) -> keras.KerasTensor:
+    """From features `[N, D]` to calibrated probabilities `[N, 1]`."""
+    x = OutOfDistributionScore(
+        ood_parts, name=named_layers.OOD_SCORE, dtype="float32"
+    )(x)
     x = keras.layers.BatchNormalization(
         center=False,
         scale=False,
@@ -87,8 +125,8 @@ def assemble(
     else:
         logit = keras.layers.Dense(1, dtype="float32", name=named_layers.LOGIT)
     x = logit(x)
-    x = CalibratedScore(dtype="float32", name=named_layers.FAKE_PROBABILITY)(x)
-    return keras.Model(images, x, name=name)
+    score = CalibratedScore(dtype="float32", name=named_layers.FAKE_PROBABILITY)
+    return score(x)
 
 
 def pooled_flips(detector: keras.Model) -> keras.Model:

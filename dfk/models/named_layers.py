@@ -86,6 +86,15 @@ def embedding_model(detector: keras.Model) -> keras.Model:
     return keras.Model(detector.input, x, name=f"{detector.name}_embedding")
 
 
+def logit_head(detector: keras.Model) -> keras.Model:
+    """The part of a detector from features `[N, D]` to logits `[N, 1]`.
+
+    It shares the detector's layers.
+    """
+    features = detector.get_layer(FEATURES).output
+    return keras.Model(features, detector.get_layer(LOGIT).output)
+
+
 def logit_model(detector: keras.Model) -> keras.Model:
     """The part of a detector from images to uncalibrated logits `[N, 1]`.
 

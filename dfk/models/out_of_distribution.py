@@ -1,14 +1,15 @@
 """The out-of-distribution score: how unlike the training images one is."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import keras
 import numpy as np
 from keras import ops
 from sklearn.decomposition import PCA
 
-from dfk.data import FaceSplit
 from dfk.models.conformal import upper_quantile
-from dfk.models.features import compute
-from dfk.models.named_layers import embedder, ood_layer
+from dfk.models.named_layers import ood_layer
 
 COMPONENTS = 64
 # Features are clipped at so many standard deviations. Otherwise a single
@@ -18,7 +19,7 @@ CLIP = 5.0
 # costs a run of the backbone.
 TRAINING_IMAGES = 10 * COMPONENTS
 # The share of images like those of validation that may be called out of
-# distribution.
+# distribution, where a detector has no other.
 RATE = 0.01
 
 
@@ -37,6 +38,11 @@ class OutOfDistributionScore(keras.layers.Layer):
     travels inside `.keras` files and SavedModels. Until it is fitted, nothing
     is out of distribution.
 
+    Args:
+        parts: the first and the last but one column of each part of the
+            features that counts. Each has a Gaussian of its own, and their
+            squared distances are added up. All columns are one part if None.
+
     Reference:
         Tipping & Bishop, "Probabilistic Principal Component Analysis", 1999;
         Lee et al., "A Simple Unified Framework for Detecting
@@ -47,14 +53,25 @@ class OutOfDistributionScore(keras.layers.Layer):
         >>> layer.score(embedder(detector)(images))  # [N], above 1: unusual
     """
 
+    def __init__(
+        self, parts: Sequence[tuple[int, int]] | None = None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.parts = parts and [tuple(part) for part in parts]
+
     def build(self, input_shape):
         """Creates the weights of a layer that finds nothing unusual."""
-        width = input_shape[-1]
-        self.center = self._weight((width,), "zeros")
-        self.scale = self._weight((width,), "ones")
-        self.components = self._weight((width, COMPONENTS), "zeros")
-        self.variances = self._weight((COMPONENTS,), "ones")
-        self.noise = self._weight((), "ones")
+        self._parts = self.parts or [(0, input_shape[-1])]
+        self._gaussians = [
+            _Gaussian(
+                center=self._weight((stop - start,), "zeros"),
+                scale=self._weight((stop - start,), "ones"),
+                components=self._weight((stop - start, COMPONENTS), "zeros"),
+                variances=self._weight((COMPONENTS,), "ones"),
+                noise=self._weight((), "ones"),
+            )
+            for start, stop in self._parts
+        ]
         self.limit = self._weight((), keras.initializers.Constant(np.inf))
 
     def _weight(self, shape, initializer):
@@ -67,27 +84,59 @@ class OutOfDistributionScore(keras.layers.Layer):
     def distance(self, features):
         """The Mahalanobis distance of features `[N, D]` from training, `[N]`.
 
-        It is divided by the root of D, so that about 1 is usual.
+        It is divided by the root of the number of columns that count, so that
+        about 1 is usual.
         """
-        x = (features - self.center) / self.scale
-        x = ops.clip(x, -CLIP, CLIP)
-        along = ops.matmul(x, self.components)
-        rest = ops.sum(x**2, axis=-1) - ops.sum(along**2, axis=-1)
-        squared = ops.sum(along**2 / self.variances, axis=-1) + (
-            ops.maximum(rest, 0.0) / self.noise
-        )
-        return ops.sqrt(squared / x.shape[-1])
+        squared = [
+            gaussian.squared_distance(features[:, start:stop])
+            for gaussian, (start, stop) in zip(
+                self._gaussians, self._parts, strict=True
+            )
+        ]
+        width = sum(stop - start for start, stop in self._parts)
+        return ops.sqrt(sum(squared) / width)
 
     def score(self, features):
         """The distance over its limit, `[N]`: above 1 is unusual."""
         return self.distance(features) / self.limit
 
     def fit(self, features: np.ndarray) -> None:
-        """Fits the Gaussian; the limit is left as it is.
+        """Fits the Gaussians; the limit is left as it is.
 
         Args:
             features: float `[N, D]` of training images.
         """
+        for gaussian, (start, stop) in zip(
+            self._gaussians, self._parts, strict=True
+        ):
+            gaussian.fit(features[:, start:stop])
+
+    def get_config(self):
+        """The configuration, for saving."""
+        return super().get_config() | {"parts": self.parts}
+
+
+class _Gaussian(NamedTuple):
+    """The weights of one Gaussian, for features of D columns."""
+
+    center: keras.Variable
+    scale: keras.Variable
+    components: keras.Variable
+    variances: keras.Variable
+    noise: keras.Variable
+
+    def squared_distance(self, features):
+        """The squared Mahalanobis distance of features `[N, D]`, `[N]`."""
+        x = (features - self.center) / self.scale
+        x = ops.clip(x, -CLIP, CLIP)
+        along = ops.matmul(x, self.components)
+        rest = ops.sum(x**2, axis=-1) - ops.sum(along**2, axis=-1)
+        return ops.sum(along**2 / self.variances, axis=-1) + (
+            ops.maximum(rest, 0.0) / self.noise
+        )
+
+    def fit(self, features: np.ndarray) -> None:
+        """Sets the weights from features of training images, `[N, D]`."""
         center, scale = features.mean(axis=0), features.std(axis=0)
         # A channel that hardly varies in training must not decide alone.
         scale = np.maximum(scale, 0.1 * np.median(scale) + 1e-12)
@@ -110,25 +159,31 @@ class OutOfDistributionScore(keras.layers.Layer):
 
 
 def fit(
-    detector: keras.Model, training: FaceSplit, validation: FaceSplit
+    detector: keras.Model,
+    training: np.ndarray,
+    validation: np.ndarray,
+    rate: float = RATE,
 ) -> None:
     """Fits a detector's `OutOfDistributionScore`, and its limit.
 
     An image like those of validation exceeds the limit with a probability of
-    at most `RATE`. With fewer than
-    `dfk.models.conformal.required_images(RATE)` validation images there is no
+    at most the rate. With fewer than
+    `dfk.models.conformal.required_images(rate)` validation images there is no
     such limit, and nothing is ever out of distribution.
 
     Args:
         detector: trained.
-        training: what it was trained on.
-        validation: what it was not trained on.
+        training: float `[N, D]`, what `dfk.models.embedder` makes of images
+            that it was trained on; `TRAINING_IMAGES` are enough.
+        validation: float `[M, D]`, likewise of images that it was not trained
+            on.
+        rate: the share of images like those of validation, in 0..1, that may
+            be called out of distribution.
 
     Example:
-        >>> fit(detector, faces.splits["train"], faces.splits["validation"])
+        >>> fit(detector, network(training_images), network(others))
     """
-    network, layer = embedder(detector), ood_layer(detector)
-    few = training.first(TRAINING_IMAGES)
-    layer.fit(compute(network, few).values)
-    distances = layer.distance(compute(network, validation).values)
-    layer.limit.assign(upper_quantile(np.asarray(distances), RATE))
+    layer = ood_layer(detector)
+    layer.fit(training)
+    distances = layer.distance(validation)
+    layer.limit.assign(upper_quantile(np.asarray(distances), rate))

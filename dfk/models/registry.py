@@ -24,6 +24,7 @@ from dfk.files import expanded
 from dfk.images.augment import Augmentation
 from dfk.models import head
 from dfk.models.layers import MomentPooling
+from dfk.models.out_of_distribution import RATE
 from dfk.models.weights import copy, load, load_by_name
 
 Backbone = Callable[[keras.KerasTensor], list[keras.KerasTensor]]
@@ -64,8 +65,12 @@ class Recipe:
         label_smoothing: labels move towards 0.5 by half of this, so that
             memorised images do not become ever more certain.
         batch_size: images a step, over all replicas.
-        penalties: inverse strengths of the L2 penalty of the head that is
-            fitted to frozen features; cross-validation chooses one.
+        penalties: inverse strengths of the L2 penalty of the logistic
+            regression that is fitted to frozen features; cross-validation
+            chooses one.
+        ridge: where it is not None, least squares (ridge regression) takes the
+            place of the logistic regression, and this is the strength of its
+            L2 penalty a row.
         augmentation: how much training images are changed.
     """
 
@@ -80,6 +85,7 @@ class Recipe:
     label_smoothing: float = 0.05
     batch_size: int = 32
     penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
+    ridge: float | None = None
     augmentation: Augmentation = Augmentation()
 
     def epochs_for(self, images: int) -> int:
@@ -132,6 +138,9 @@ class Detector:
         pooling: the layer that makes one vector of each feature map.
         averages_flips: whether the features are the mean over an image and its
             mirror image.
+        ood_parts: the `parts` of its `OutOfDistributionScore`.
+        ood_rate: the share of images like those of validation that may be
+            called out of distribution.
         read_weights: fills a model from a weights file.
     """
 
@@ -144,6 +153,8 @@ class Detector:
     image_size: int | None
     pooling: type[keras.layers.Layer]
     averages_flips: bool
+    ood_parts: Sequence[tuple[int, int]] | None
+    ood_rate: float
     read_weights: Callable[[keras.Model, Path], None]
 
     def resolve(self, weights: str) -> str:
@@ -166,6 +177,8 @@ def register(
     image_size: int | None = None,
     pooling: type[keras.layers.Layer] = MomentPooling,
     averages_flips: bool = True,
+    ood_parts: Sequence[tuple[int, int]] | None = None,
+    ood_rate: float = RATE,
     read_weights: Callable[[keras.Model, Path], None] = load_by_name,
 ) -> Callable[[Backbone], Backbone]:
     """Registers a backbone function as a detector; see `Detector`.
@@ -188,6 +201,8 @@ def register(
             image_size,
             pooling,
             averages_flips,
+            ood_parts,
+            ood_rate,
             read_weights,
         )
         return backbone
@@ -256,6 +271,7 @@ def build(
         detector.pooling,
         detector.averages_flips,
         families,
+        detector.ood_parts,
     )
     _load_weights(model, detector, weights)
     return model

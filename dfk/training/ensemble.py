@@ -41,7 +41,7 @@ from dfk.data.groups import groups_of_each_class
 from dfk.errors import UserError
 from dfk.models import calibration, out_of_distribution
 from dfk.models.combination import combine, flatten
-from dfk.models.features import features
+from dfk.models.features import compute, features
 from dfk.runs import Run, provenance, refuse_repeats
 
 # The prior's deviation in shares of the mean weight. In simulations with 100
@@ -130,7 +130,12 @@ def _combined(
         *flatten(detectors, stack.weights, stack.bias), "ensemble"
     )
     models.score_layer(ensemble).calibration = calibration.fit(held_out, labels)
-    out_of_distribution.fit(ensemble, training, validation)
+    few = training.first(out_of_distribution.TRAINING_IMAGES)
+    network = models.embedder(ensemble)
+    out_of_distribution.fit(
+        ensemble,
+        *(compute(network, split).values for split in (few, validation)),
+    )
     members = [
         {
             "run": str(run.path),

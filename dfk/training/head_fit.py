@@ -2,8 +2,9 @@
 
 On frozen features the last layer is a logistic regression. That is a convex
 problem, which scikit-learn solves in seconds, with no learning rate to choose.
-The backbone computes the features of every training image and its mirror image
-once; they are cached until weights, image size or data change.
+A recipe may ask for least squares instead, which take one step and carry over
+further. The backbone computes the features of every training image and its
+mirror image once; they are cached until weights, image size or data change.
 
 A detector without pretrained weights has no useful features at first. Its
 training ends with this instead.
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, Ridge
 from sklearn.model_selection import StratifiedGroupKFold
 
 from dfk import models
@@ -24,13 +25,16 @@ from dfk.data import FaceSplit
 from dfk.data.groups import groups_of_each_class
 from dfk.models import named_layers, pooled_flips
 from dfk.models.conformal import balanced
-from dfk.models.features import compute, features, floored
+from dfk.models.features import Features, backbone_features, floored
 from dfk.training import strategies
 
 FOLDS = 3
 # How many bytes of features a head is fitted on: 22,795 images with the widest,
 # facenet's. scikit-learn needs more than three times as much beside them.
 MEMORY_LIMIT = 2 << 30
+# How far apart the logits of a class's target and of 0 are. It decides how much
+# families beside the likeliest one add to a score; calibration does the rest.
+SHARPNESS = 10.0
 
 
 class Source(NamedTuple):
@@ -69,12 +73,9 @@ def fit_head(
     strategy: tf.distribute.Strategy,
     penalties: Sequence[float],
     keep_features: bool = True,
+    ridge: float | None = None,
 ) -> dict[str, float]:
-    """Sets the layers `features_norm` and `logit` from the backbone's features.
-
-    Of a detector that knows several families of fakes, each family is a class
-    of the regression. Real and fake then weigh the same, and so do all sources
-    within each; otherwise the largest would decide.
+    """Fits the head of a detector to the features of its backbone.
 
     Args:
         model: a detector whose backbone has useful weights.
@@ -85,60 +86,89 @@ def fit_head(
             keeps groups of images together chooses one.
         keep_features: whether the features are read from the cache and kept
             there; those of a backbone that was just trained are used once.
+        ridge: the penalty of least squares in place of a logistic regression.
 
     Returns:
-        The chosen `penalty`, and the numbers of `features` and of `images`.
+        What `fit_to_features` returns.
     """
-    rows = _rows(model, training, keep_features)
+    splits = within_memory(model, training)
+    found = [backbone_features(model, split, keep_features) for split in splits]
+    families = [source.family for source in training]
+    return fit_to_features(model, families, found, penalties, strategy, ridge)
+
+
+def fit_to_features(
+    model: keras.Model,
+    families: Sequence[str],
+    found: Sequence[Features],
+    penalties: Sequence[float],
+    strategy: tf.distribute.Strategy | None = None,
+    ridge: float | None = None,
+) -> dict[str, float]:
+    """Sets the layers `features_norm` and `logit` by a regression.
+
+    Of a detector that knows several families of fakes, each family is a class
+    of the regression. Real and fake then weigh the same, and so do all sources
+    within each; otherwise the largest would decide.
+
+    Args:
+        model: a detector, or its head alone.
+        families: of each source, the name of its fakes.
+        found: of each source, its features, `[N, F, D]`.
+        penalties: as in `fit_head`.
+        strategy: its workers end with equal weights; one process if None.
+        ridge: as in `fit_head`.
+
+    Returns:
+        The `method`, its `penalty`, and the numbers of `features` and of
+        `images`.
+    """
+    rows = _rows(model, families, found)
     mean = rows.values.mean(axis=0)
     variance = floored(rows.values.var(axis=0))
     # In place, since many images have gigabytes of features.
     values = rows.values
     values -= mean
     values /= np.sqrt(variance)
-    regression, penalty = _regression(rows, penalties)
+    if ridge is None:
+        method = "logistic regression"
+        regression, penalty = _regression(rows, penalties)
+        kernel, bias = regression.coef_.T, regression.intercept_
+    else:
+        method, penalty = "ridge regression", ridge
+        kernel, bias = _least_squares(rows, ridge)
     last = named_layers.LOGIT
     if models.knows_families(model):
         last = named_layers.CLASSES
-    for layer, weights in (
-        (named_layers.FEATURES_NORM, [mean, variance]),
-        (last, [regression.coef_.T, regression.intercept_]),
-    ):
-        model.get_layer(layer).set_weights(
-            [strategies.agree(strategy, weight) for weight in weights]
-        )
+    fitted = [mean, variance, kernel, bias]
+    if strategy is not None:
+        fitted = [strategies.agree(strategy, weight) for weight in fitted]
+    model.get_layer(named_layers.FEATURES_NORM).set_weights(fitted[:2])
+    model.get_layer(last).set_weights(fitted[2:])
     return {
+        "method": method,
         "penalty": penalty,
         "features": rows.values.shape[1],
         "images": rows.images,
     }
 
 
-def _rows(model: keras.Model, training: Sequence[Source], keep: bool) -> _Rows:
+def _rows(
+    model: keras.Model, families: Sequence[str], found: Sequence[Features]
+) -> _Rows:
     """The features of images and their flips, with classes and groups.
 
     As in training, an image and its flip are two examples, so that the
     regression has more rows. Later it is applied to their mean.
     """
-    get, extractor = features if keep else compute, pooled_flips(model)
-    bytes_an_image = 4 * math.prod(extractor.output_shape[1:])
-    total = sum(split.size for _, split in training)
-    share = min(1.0, MEMORY_LIMIT / bytes_an_image / total)
-    splits = [
-        # A real image and a fake one at least.
-        split.first(max(2, int(share * split.size)))
-        for _, split in training
-    ]
-    found = [get(extractor, split) for split in splits]
-    flips = found[0].values.shape[1]
-    values = [each.values.reshape(-1, each.values.shape[2]) for each in found]
+    _, flips, width = found[0].values.shape
+    values = [each.values.reshape(-1, width) for each in found]
     labels = [np.repeat(each.labels, flips) for each in found]
     # Two sources may have groups of one name.
     groups = [
         np.repeat([f"{number}/{group}" for group in each.groups], flips)
         for number, each in enumerate(found)
     ]
-    families = [source.family for source in training]
     together = np.concatenate(labels)
     weights = None
     if len(set(families)) > 1:
@@ -147,12 +177,31 @@ def _rows(model: keras.Model, training: Sequence[Source], keep: bool) -> _Rows:
         # Fakes and reals weigh the same, too.
         weights /= 2 * np.bincount(together)[together] / len(together)
     return _Rows(
-        values[0] if len(values) == 1 else np.concatenate(values),
+        np.concatenate(values, dtype="float32"),
         np.concatenate(_classes(model, families, labels)),
         weights,
         np.concatenate(groups),
-        sum(split.size for split in splits),
+        sum(len(each.labels) for each in found),
     )
+
+
+def within_memory(
+    model: keras.Model, training: Sequence[Source]
+) -> list[FaceSplit]:
+    """The images of each source whose features fit into `MEMORY_LIMIT`.
+
+    Args:
+        model: a detector.
+        training: the sources.
+    """
+    bytes_an_image = 4 * math.prod(pooled_flips(model).output_shape[1:])
+    total = sum(split.size for _, split in training)
+    share = min(1.0, MEMORY_LIMIT / bytes_an_image / total)
+    return [
+        # A real image and a fake one at least.
+        split.first(max(2, int(share * split.size)))
+        for _, split in training
+    ]
 
 
 def _classes(
@@ -186,3 +235,25 @@ def _regression(
         max_iter=1000,
     ).fit(values, classes, weights)
     return regression, regression.C_
+
+
+def _least_squares(
+    rows: _Rows, penalty: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel `[D, K]` and bias `[K]` of the logits of K classes.
+
+    Of two classes, those of the second against the first, `[D, 1]`. Each class
+    has the target 1 for its rows and 0 for all others.
+
+    Reference:
+        Rifkin et al., "Regularized Least-Squares Classification", 2003.
+    """
+    values, classes, weights, _, _ = rows
+    targets = np.eye(classes.max() + 1, dtype="float32")[classes]
+    # Solved among the rows where there are fewer of them than of features.
+    ridge = Ridge(alpha=penalty * len(values), solver="cholesky")
+    ridge.fit(values, targets, weights)
+    kernel, bias = SHARPNESS * ridge.coef_.T, SHARPNESS * ridge.intercept_
+    if targets.shape[1] == 2:
+        return np.diff(kernel), np.diff(bias)
+    return kernel, bias

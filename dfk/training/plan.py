@@ -235,6 +235,11 @@ class Plan:
         """
         return self.is_pretrained or self.recipe.unfreeze == "none"
 
+    @property
+    def stays_frozen(self) -> bool:
+        """Whether the backbone never changes, so that features are kept."""
+        return self.recipe.unfreeze == "none"
+
     def record(self) -> dict[str, Any]:
         """What `config.json` says of it, beside the configuration."""
         return {

@@ -13,12 +13,14 @@ import tensorflow as tf
 from rich.console import Console
 
 from dfk import cli, data, models
+from dfk.data import FaceSplit
 from dfk.files import scratch_dir
 from dfk.models import calibration, out_of_distribution
+from dfk.models.features import backbone_features
 from dfk.runs import Run, provenance
 from dfk.training import optimizer, strategies
 from dfk.training.batches import TrainingBatches
-from dfk.training.head_fit import fit_head
+from dfk.training.head_fit import fit_head, within_memory
 from dfk.training.loop import FineTuning
 from dfk.training.plan import Config, Plan
 from dfk.training.resume import (
@@ -99,13 +101,15 @@ def _train(config: Config, strategy: tf.distribute.Strategy, run: Run) -> None:
         earlier = sum(row["seconds"] for row in tuning.history)
         if plan.starts_frozen and not is_resumed:
             fitted = fit_head(
-                model, plan.sources, strategy, plan.recipe.penalties
+                model,
+                plan.sources,
+                strategy,
+                plan.recipe.penalties,
+                ridge=plan.recipe.ridge,
             )
             _say(
-                "The head is a logistic regression on {features} frozen "
-                "features of {images:,} pictures (C = {penalty:g}).".format(
-                    **fitted
-                )
+                "The head is a {method} on {features} frozen features of "
+                "{images:,} pictures (penalty {penalty:g}).".format(**fitted)
             )
 
         # Phase two: the backbone's upper stages and the head.
@@ -120,11 +124,12 @@ def _train(config: Config, strategy: tf.distribute.Strategy, run: Run) -> None:
             _solve_head(model, plan, validate)
         # Calibrated without self-blends: a score is the probability of fakes
         # such as the data set's.
-        logits, labels, sources = _validation_logits(model, plan, scratch)
+        logits, labels = validate.logits_and_labels()
+        sizes = [split.size for split in plan.validations]
         models.score_layer(model).calibration = calibration.fit(
-            logits, labels, sources=sources
+            logits, labels, sources=np.repeat(np.arange(len(sizes)), sizes)
         )
-        out_of_distribution.fit(model, plan.training, plan.validation)
+        _fit_out_of_distribution(model, plan)
         metrics = measure(logits, labels) | validate.on_blends()
     if plan.is_chief:
         seconds = earlier + time.monotonic() - started
@@ -173,21 +178,37 @@ def _image_size(config: Config) -> int | None:
 
 
 def _validation(model: keras.Model, plan: Plan, scratch: Path) -> Validation:
-    return Validation(model, plan.validation, scratch, plan.validation_blends)
+    return Validation(
+        model,
+        plan.validations,
+        scratch,
+        plan.validation_blends,
+        plan.stays_frozen,
+    )
 
 
-def _validation_logits(
-    model: keras.Model, plan: Plan, scratch: Path
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logits, labels and the number of its data set of each image, `[N]`."""
-    found = []
-    for number, split in enumerate(plan.validations):
-        own = scratch / f"validation-{number}"
-        own.mkdir()
-        found.append(Validation(model, split, own).logits_and_labels())
-    logits, labels = map(np.concatenate, zip(*found, strict=True))
-    sizes = [len(of_one) for _, of_one in found]
-    return logits, labels, np.repeat(np.arange(len(sizes)), sizes)
+def _fit_out_of_distribution(model: keras.Model, plan: Plan) -> None:
+    """Fits the score on the images of each data set, without self-blends."""
+
+    def features(splits: list[FaceSplit]) -> np.ndarray:
+        found = [
+            backbone_features(model, split, keep=plan.stays_frozen)
+            for split in splits
+        ]
+        return np.concatenate([each.mean for each in found])
+
+    count = len(plan.validations)
+    splits = within_memory(model, plan.sources)[:count]
+    if not plan.stays_frozen:
+        # Otherwise the features of all images are in the cache.
+        share = out_of_distribution.TRAINING_IMAGES // count
+        splits = [split.first(share) for split in splits]
+    out_of_distribution.fit(
+        model,
+        features(splits),
+        features(plan.validations),
+        plan.detector.ood_rate,
+    )
 
 
 def _build(plan: Plan, steps: int, run: Run) -> tuple[keras.Model, FineTuning]:
@@ -253,6 +274,7 @@ def _solve_head(model: keras.Model, plan: Plan, validate: Validation) -> None:
         plan.strategy,
         plan.recipe.penalties,
         keep_features=False,
+        ridge=plan.recipe.ridge,
     )
     after = validate()
     gain = quality(after) - quality(before)
@@ -260,7 +282,7 @@ def _solve_head(model: keras.Model, plan: Plan, validate: Validation) -> None:
     if not better:
         model.set_weights(trained)
     _say(
-        f"A logistic regression on the {fitted['features']} trained features "
+        f"A {fitted['method']} on the {fitted['features']} trained features "
         f"has {_aucs(after)} instead of {_aucs(before)}: "
         f"{'used' if better else 'not used'}."
     )

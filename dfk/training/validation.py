@@ -1,5 +1,7 @@
 """How good a model is on the validation split, after each epoch."""
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -9,8 +11,8 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from dfk.data import FaceSplit
 from dfk.data.faces import decoded
-from dfk.models import logit_model
-from dfk.models.features import require_numbers
+from dfk.models import logit_head, logit_model
+from dfk.models.features import backbone_features, require_numbers
 
 
 class Validation:
@@ -18,41 +20,62 @@ class Validation:
 
     Args:
         model: a detector.
-        split: the validation split.
+        splits: the validation split of each data set.
         scratch: a folder for images that do not fit into memory.
         blends: self-blends of its real images, if the model is trained on
             self-blends as well.
+        is_frozen: whether the backbone never changes, so that its cached
+            features stand for the images.
 
     Example:
-        >>> Validation(detector, split, Path("/tmp/mine"))()["val_auc"]
+        >>> Validation(detector, [split], Path("/tmp/mine"))()["val_auc"]
         0.97
     """
 
     def __init__(
         self,
         model: keras.Model,
-        split: FaceSplit,
+        splits: Sequence[FaceSplit],
         scratch: Path,
         blends: FaceSplit | None = None,
+        is_frozen: bool = False,
     ):
-        self._images = decoded(split, scratch)
-        self._blends = blends and decoded(blends, scratch)
-        logits = logit_model(model)
+        self._model = model
+        self._is_frozen = is_frozen
+        self._examples = [
+            self._pairs(split, scratch / f"validation-{number}")
+            for number, split in enumerate(splits)
+        ]
+        self._blends = blends and self._pairs(blends, scratch / "blends")
+        logits = logit_head(model) if is_frozen else logit_model(model)
         self._logits = tf.function(logits, reduce_retracing=True)
+
+    def _pairs(self, split: FaceSplit, scratch: Path) -> tf.data.Dataset:
+        """What the logits are computed from, and the labels."""
+        if self._is_frozen:
+            found = backbone_features(self._model, split)
+            pairs = found.mean, found.labels
+            return tf.data.Dataset.from_tensor_slices(pairs)
+        scratch.mkdir(exist_ok=True)
+        return decoded(split, scratch)
 
     def logits_and_labels(self) -> tuple[np.ndarray, np.ndarray]:
         """The raw logits, float32 `[N]`, and the labels, int64 `[N]`.
 
+        One data set comes after the other.
+
         Raises:
             UserError: logits that are not numbers.
         """
-        return self._compute(self._images)
+        return self._compute(*self._examples)
 
-    def _compute(self, pairs: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    def _compute(
+        self, *examples: tf.data.Dataset
+    ) -> tuple[np.ndarray, np.ndarray]:
         logits, labels = [], []
-        for images, truth in pairs.batch(64):
-            images = tf.cast(images, tf.float32)
-            logits.append(self._logits(images, training=False).numpy()[:, 0])
+        for values, truth in itertools.chain(*(e.batch(64) for e in examples)):
+            values = tf.cast(values, tf.float32)
+            logits.append(self._logits(values, training=False).numpy()[:, 0])
             labels.append(truth.numpy())
         together = np.concatenate(logits)
         require_numbers(together)

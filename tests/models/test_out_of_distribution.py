@@ -66,10 +66,32 @@ def test_fewer_images_than_directions_are_enough(features):
     assert np.isfinite(layer.distance(features)).all()
 
 
-def test_what_it_learnt_is_saved(features, tmp_path):
+def test_only_the_parts_count_and_each_has_its_own_gaussian(features):
+    layer = OutOfDistributionScore([(0, 10), (30, 40)])
+    layer.build(features.shape)
+    layer.fit(features)
+    changed = features.copy()
+    changed[:, 10:30] = 1e3
+    np.testing.assert_array_equal(
+        layer.distance(changed), layer.distance(features)
+    )
+    squared = [
+        fitted(features[:, start : start + 10]).distance(
+            features[:, start : start + 10]
+        )
+        ** 2
+        for start in (0, 30)
+    ]
+    np.testing.assert_allclose(
+        layer.distance(features) ** 2, np.mean(squared, axis=0), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("parts", [None, [(0, 10), (20, 40)]])
+def test_what_it_learnt_is_saved(features, tmp_path, parts):
     images = keras.Input((40,))
     model = keras.Model(
-        images, OutOfDistributionScore(name="ood_score")(images)
+        images, OutOfDistributionScore(parts, name="ood_score")(images)
     )
     layer = model.get_layer("ood_score")
     layer.fit(features)

@@ -34,7 +34,7 @@ def test_self_blends_are_trained_on_and_measured(
     training = run.results["training"]
     assert all(0 <= row["val_blend_auc"] <= 1 for row in training["epochs"])
     blends = SelfBlends(_splits(config)["validation"], share=1.0).split(seed=0)
-    again = Validation(models.load(run.path), blends, tmp_path)()["val_auc"]
+    again = Validation(models.load(run.path), [blends], tmp_path)()["val_auc"]
     kept = training["validation"]["val_blend_auc"]
     assert kept == pytest.approx(again, abs=1e-6)
 
@@ -50,7 +50,7 @@ def test_a_head_that_is_fitted_to_self_blends_tells_them_better(
     fitted = train(blended, str(tmp_path / "fitted"))
     blends = SelfBlends(_splits(config)["train"], share=1.0).split(seed=0)
     aucs = [
-        Validation(models.load(each.path), blends, tmp_path)()["val_auc"]
+        Validation(models.load(each.path), [blends], tmp_path)()["val_auc"]
         for each in (fitted, without)
     ]
     assert aucs[0] > aucs[1]

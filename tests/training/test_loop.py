@@ -114,6 +114,6 @@ def test_a_model_that_diverged_is_not_validated(tmp_path, faces_dir):
     )
     validation = split.splits["validation"]
     with pytest.raises(UserError, match="diverged"):
-        Validation(model, validation, tmp_path)()
+        Validation(model, [validation], tmp_path)()
     with pytest.raises(UserError, match="diverged"):
         compute(models.logit_model(model), validation)

@@ -8,9 +8,31 @@ import tensorflow as tf
 from trained import best_auc, validation_auc
 
 from dfk import data, models
+from dfk.models import head
+from dfk.models.features import Features
 from dfk.training import head_fit, strategies
 from dfk.training.head_fit import Source, fit_head
 from dfk.training.train import train
+
+
+@pytest.mark.parametrize("families", [("a",), ("a", "b")])
+def test_least_squares_tell_what_is_linear(families):
+    rng = np.random.default_rng(0)
+    sources = []
+    for number in range(len(families)):
+        labels = np.arange(60) % 2
+        values = rng.normal(size=(60, 1, 8)).astype("float16")
+        values[:, 0, number] += 8 * labels
+        names = np.arange(60).astype(str)
+        sources.append(Features(values, labels, names, names))
+    known = families if len(families) > 1 else ()
+    model = head.alone(8, known)
+    fitted = head_fit.fit_to_features(model, families, sources, (), ridge=0.1)
+    assert fitted["method"] == "ridge regression"
+    for source in sources:
+        logits = models.logit_head(model)(source.mean).numpy()[:, 0]
+        np.testing.assert_array_equal(logits > 0, source.labels == 1)
+        assert np.abs(logits).mean() > 3
 
 
 def test_pretrained_weights_get_their_head_from_frozen_features(
@@ -46,7 +68,7 @@ def test_a_regression_that_validation_finds_no_better_is_not_used(
     def fit_badly(model, *_, **__):
         layer = model.get_layer("logit")
         layer.set_weights([-weight for weight in layer.get_weights()])
-        return {"penalty": 1.0, "features": 24}
+        return {"method": "regression", "penalty": 1.0, "features": 24}
 
     monkeypatch.setattr("dfk.training.train.fit_head", fit_badly)
     kept = train(config, str(tmp_path / "kept"))
@@ -59,7 +81,12 @@ def test_two_images_are_enough_for_a_head(run, config):
     strategy = strategies.choose("one_device")
     sources = [Source("faces", faces.splits["train"])]
     fitted = fit_head(models.load(run.path), sources, strategy, (0.1, 1.0))
-    assert fitted == {"penalty": 0.1, "features": 48, "images": 2}
+    assert fitted == {
+        "method": "logistic regression",
+        "penalty": 0.1,
+        "features": 48,
+        "images": 2,
+    }
 
 
 def test_a_head_is_fitted_on_as_many_images_as_memory_allows(

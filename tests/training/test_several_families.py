@@ -7,6 +7,10 @@ import pytest
 
 from dfk import data, models
 from dfk.errors import UserError
+from dfk.evaluation import leave_one_out as module
+from dfk.evaluation.leave_one_out import leave_one_out
+from dfk.evaluation.measure import evaluate
+from dfk.evaluation.report import write_report
 from dfk.training.plan import Config
 from dfk.training.train import train
 
@@ -49,3 +53,50 @@ def test_each_family_is_a_class(run):
 def test_limits_rest_on_the_validation_images_of_all_sources(run):
     calibration = models.score_layer(models.load(run.path)).calibration
     assert calibration.images == (60, 40)
+
+
+def test_an_evaluation_tells_them_apart(run):
+    record = evaluate(run.path, split="validation")
+    names = [row["name"] for row in record["sources"]]
+    assert names == ["1-grids", "2-others", "3-reals", "mean"]
+    assert [row["images"] for row in record["sources"]] == [40, 40, 20, 100]
+    assert "Each data set by itself" in write_report(
+        run.path, split="validation"
+    ).read_text(encoding="utf-8")
+
+
+def test_each_family_is_left_out_once(run, capsys):
+    record = leave_one_out(run.path)
+    rows = record["rows"]
+    assert [row["name"] for row in rows] == ["1-grids", "2-others", "mean"]
+    assert record["command"].endswith("--split=validation --leave_one_out")
+    assert run.results["leave_one_out"]["validation"]["rows"] == rows
+    aucs = [row["values"]["roc_auc"]["value"] for row in rows]
+    assert aucs[2] == pytest.approx(np.mean(aucs[:2]))
+    assert "features" not in capsys.readouterr().err
+
+
+def test_a_family_left_out_was_not_shown(run, monkeypatch):
+    shown = []
+    fit = module.fit_to_features
+
+    def spy(model, families, found, penalties, ridge):
+        shown.append((families, [len(each.labels) for each in found]))
+        return fit(model, families, found, penalties, ridge=ridge)
+
+    monkeypatch.setattr(module, "fit_to_features", spy)
+    leave_one_out(run.path)
+    assert shown == [
+        (["others", "reals"], [24, 12]),
+        (["grids", "reals"], [24, 12]),
+    ]
+
+
+def test_only_several_families_can_be_left_out(sources, tmp_path):
+    alone = sources.split(",")[0]
+    config = Config(
+        "cnn", data_dir=alone, image_size=40, unfreeze="none", epochs=1
+    )
+    single = train(config, str(tmp_path / "run"))
+    with pytest.raises(UserError, match="cannot leave a family out"):
+        leave_one_out(single.path)

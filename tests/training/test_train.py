@@ -43,7 +43,8 @@ def test_the_detector_carries_what_validation_fitted(run):
     # 40 images are too few for a limit of 1 %, but the rest is fitted.
     ood_score = models.ood_layer(detector)
     assert ood_score.limit.numpy() == np.inf
-    assert ood_score.components.numpy().any()
+    center, *_ = ood_score.get_weights()
+    assert center.any()
 
 
 def test_a_finished_run_is_left_as_it_is(run, config, capsys):
@@ -190,7 +191,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [4, 16, 64, 96, 128, 160])
+@pytest.mark.parametrize("size", [4, 64, 160])
 def test_a_full_disk_stops_a_run_that_then_goes_on(
     run, config, small_disk, size
 ):

@@ -1,0 +1,168 @@
+"""How far a detector carries over: each family of fakes is left out once.
+
+A detector is measured on fakes of the kinds that it was shown, but it meets
+others. So the head is fitted again without one family, and then measured on
+it; and so for each. The backbone is frozen, so that this takes minutes.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dfk import data, models
+from dfk.data import FaceData, names
+from dfk.errors import UserError
+from dfk.evaluation import records
+from dfk.evaluation.by_source import by_source
+from dfk.evaluation.records import Scores
+from dfk.files import write_json
+from dfk.models import calibration, head, out_of_distribution
+from dfk.models.features import (
+    Features,
+    backbone_features,
+    require_numbers,
+)
+from dfk.models.registry import Detector
+from dfk.prediction.signatures import answers, forward_pass
+from dfk.progress import track
+from dfk.runs import Run, provenance
+from dfk.training.head_fit import fit_to_features
+
+
+def leave_one_out(run_path: str, split: str = "validation") -> dict[str, Any]:
+    """Fits a run's head without each of its families, and measures it there.
+
+    The record is kept as `leave_one_out.<split>` in the run's `results.json`.
+
+    Args:
+        run_path: the folder of a finished run that was trained on several
+            families, on a backbone that stayed as it was.
+        split: which images of the family that is left out: `validation`; or
+            `test`, once, after all choices were made.
+
+    Returns:
+        The record: `rows` as by `dfk.evaluation.by_source.by_source`, and what
+        they were measured with, where and when.
+
+    Raises:
+        UserError: no finished run, or another kind of run; or its data are not
+            there any more.
+
+    Example:
+        >>> record = leave_one_out("runs/clip")
+        >>> record["rows"][-1]["values"]["roc_auc"]["value"]
+        0.83
+    """
+    run = Run.finished(run_path)
+    config = run.config
+    detector = models.load(run.path)
+    if not models.knows_families(detector) or config["unfreeze"] != "none":
+        raise UserError(
+            f"{run.path} cannot leave a family out: that takes a run on "
+            "several families (`python -m dfk.train --data_dir=A,B`) whose "
+            "backbone stayed frozen (--model=clip, or --unfreeze=none)."
+        )
+    faces = data.load(
+        config["dataset"],
+        config["data_dir"],
+        image_size=detector.input_shape[1],
+        splits=tuple(dict.fromkeys(("train", "validation", split))),
+        limit=config["limit"],
+    )
+    with data.unreadable_files():
+        known = [
+            {
+                name: backbone_features(detector, images)
+                for name, images in part.splits.items()
+            }
+            for part in faces.parts
+        ]
+    left_out = [row for row, part in enumerate(faces.parts) if part.has_fakes]
+    prefixes = names.prefixes([part.name for part in faces.parts])
+    entry = models.get(detector.name)
+    found = [
+        _scores(
+            _without(row, faces, known, entry),
+            known[row][split],
+            prefixes[row],
+        )
+        for row in track(left_out, "leaving one out", len(left_out))
+    ]
+    together = Scores(*map(np.concatenate, zip(*found, strict=True)))
+    rows = by_source(together, [prefixes[row] for row in left_out])
+    own = records.source_of(run, None, None, split)
+    record = {
+        "split": split,
+        "command": f"{records.command([run], own)} --leave_one_out",
+        **provenance(),
+        "rows": [row._asdict() for row in rows],
+    }
+    results = run.results
+    results.setdefault("leave_one_out", {})[split] = record
+    write_json(run.results_path, results)
+    return record
+
+
+def _without(
+    row: int,
+    faces: FaceData,
+    known: list[dict[str, Features]],
+    detector: Detector,
+) -> keras.Model:
+    """A head that was shown all parts but one, calibrated on the same ones."""
+    kept = [number for number in range(len(known)) if number != row]
+    parts = [faces.parts[number] for number in kept]
+    training = [known[number]["train"] for number in kept]
+    model = head.alone(
+        training[0].values.shape[2],
+        sorted(part.family for part in parts if part.has_fakes),
+        detector.ood_parts,
+    )
+    families = [part.family for part in parts]
+    recipe = detector.recipe
+    fit_to_features(
+        model, families, training, recipe.penalties, ridge=recipe.ridge
+    )
+    validation = [known[number]["validation"] for number in kept]
+    values = np.concatenate([each.mean for each in validation])
+    labels = np.concatenate([each.labels for each in validation])
+    logits = models.logit_head(model)(values).numpy()
+    sources = np.repeat(kept, [len(each.labels) for each in validation])
+    models.score_layer(model).calibration = calibration.fit(
+        logits, labels, sources=sources
+    )
+    out_of_distribution.fit(
+        model,
+        np.concatenate([each.mean for each in training]),
+        values,
+        detector.ood_rate,
+    )
+    return model
+
+
+def _scores(model: keras.Model, found: Features, prefix: str) -> Scores:
+    """What a head says of the part that it was not shown."""
+    outputs = forward_pass(model)(tf.constant(found.mean))
+    answer = {
+        name: values.numpy()
+        for name, values in answers(
+            outputs, models.score_layer(model).limits
+        ).items()
+    }
+    text = {
+        name: answer[name].astype(bytes).astype(str)
+        for name in ("verdict", "reason", "family")
+    }
+    require_numbers(answer["fake_probability"])
+    return Scores(
+        ids=np.char.add(f"{prefix}/", found.ids),
+        groups=np.char.add(f"{prefix}/", found.groups),
+        labels=found.labels,
+        probabilities=answer["fake_probability"],
+        ood_score=outputs.ood_score.numpy(),
+        verdicts=text["verdict"],
+        reasons=text["reason"],
+        families=text["family"],
+    )
