@@ -22,8 +22,6 @@ _GRACE_SECONDS = 3.5
 _HANDLED_SECONDS = 0.3
 # What a signal is called; a shell expects 128 and its number as the status.
 _SIGNALS = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
-
-
 # Of <malloc.h>.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
@@ -256,9 +254,9 @@ def _quiet() -> None:
 def _keep_freed_memory() -> None:
     """Lets the process keep the memory of tensors that it has just freed.
 
-    glibc returns blocks of more than 32 MiB at once, and the kernel clears
-    each page anew when the next layer asks for as much: a third of CLIP's time
-    on two cores (benchmarks/recipes.md). What a user has set is kept.
+    glibc returns large blocks at once, and the kernel clears each page anew
+    when the next layer asks for as much: a third of CLIP's time on two cores
+    (benchmarks/recipes.md). What a user has set is kept.
 
     Reference:
         mallopt(3): M_MMAP_THRESHOLD, whose largest value this is, and
