@@ -111,8 +111,8 @@ def _phase_one(detector, split) -> None:
     from dfk.training import strategies
     from dfk.training.head_fit import Source, fit_head
 
-    penalties = models.get(FLAGS.model).recipe.penalties
-    fit_head(detector, [Source("fake", split)], strategies.choose(), penalties)
+    recipe = models.get(FLAGS.model).recipe
+    fit_head(detector, [Source("fake", split)], strategies.choose(), recipe)
 
 
 if __name__ == "__main__":

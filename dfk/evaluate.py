@@ -179,7 +179,7 @@ def _split() -> str:
 
 
 def _leave_one_out(console: "Console", runs: Sequence[Path]) -> None:
-    from dfk.evaluation.leave_one_out import leave_one_out
+    from dfk.evaluation.leave_one_out import LEFT_OUT, leave_one_out
     from dfk.evaluation.summary import show_by_source
 
     if _ROBUSTNESS.value or _DATA_DIR.value or _DATASET.value:
@@ -189,8 +189,10 @@ def _leave_one_out(console: "Console", runs: Sequence[Path]) -> None:
         )
     for path in runs:
         record = leave_one_out(path, _split())
-        title = f"each data set left out of training, {record['split']} split"
-        show_by_source(console, title, record["rows"])
+        for what, title in LEFT_OUT.items():
+            show_by_source(
+                console, f"{title}, {record['split']} split", record[what]
+            )
         print(f"Written into {path}/results.json, as `leave_one_out`.")
 
 

@@ -158,6 +158,8 @@ SIZE = 40
 # two of README's runs may be the same training, or they cannot be compared.
 SMALLER = {
     "dfk.train": [
+        (r"--model=cnn", "--model=cnn --unfreeze=none"),
+        (r"--model=forensic", "--model=forensic --unfreeze=none"),
         (r"--model=facenet", "--model=cnn"),
         (r"--model=efficientnet_lite", "--model=forensic"),
         (r"--repeats=.*", "--repeats=1"),
@@ -210,8 +212,9 @@ def small(command):
     python, _, module, *arguments = command
     for pattern, replacement in SMALLER.get(module, []):
         arguments = [
-            re.sub(f"^{pattern}", replacement, argument)
+            made
             for argument in arguments
+            for made in re.sub(f"^{pattern}$", replacement, argument).split()
         ]
     own = {argument.partition("=")[0] for argument in arguments}
     arguments += [

@@ -3,6 +3,10 @@
 A detector is measured on fakes of the kinds that it was shown, but it meets
 others. So the head is fitted again without one family, and then measured on
 it; and so for each. The backbone is frozen, so that this takes minutes.
+
+What a detector knows of a family's real images helps as well. So each family is
+measured twice: with the real images that came with it in training, as where one
+trains on one's own photographs, and without these.
 """
 
 from typing import Any
@@ -30,6 +34,12 @@ from dfk.progress import track
 from dfk.runs import Run, provenance
 from dfk.training.head_fit import fit_to_features
 
+# What is left out of training, as tables call it.
+LEFT_OUT = {
+    "fakes": "the fakes of each data set left out of training",
+    "all": "each data set left out of training, its reals too",
+}
+
 
 def leave_one_out(run_path: str, split: str = "validation") -> dict[str, Any]:
     """Fits a run's head without each of its families, and measures it there.
@@ -43,8 +53,9 @@ def leave_one_out(run_path: str, split: str = "validation") -> dict[str, Any]:
             `test`, once, after all choices were made.
 
     Returns:
-        The record: `rows` as by `dfk.evaluation.by_source.by_source`, and what
-        they were measured with, where and when.
+        The record: rows as by `dfk.evaluation.by_source.by_source`, of heads
+        without the `fakes` of a data set, and of heads without `all` of it;
+        and how, where and when they were measured.
 
     Raises:
         UserError: no finished run, or another kind of run; or its data are not
@@ -52,7 +63,7 @@ def leave_one_out(run_path: str, split: str = "validation") -> dict[str, Any]:
 
     Example:
         >>> record = leave_one_out("runs/clip")
-        >>> record["rows"][-1]["values"]["roc_auc"]["value"]
+        >>> record["fakes"][-1]["values"]["roc_auc"]["value"]
         0.83
     """
     run = Run.finished(run_path)
@@ -82,22 +93,21 @@ def leave_one_out(run_path: str, split: str = "validation") -> dict[str, Any]:
     left_out = [row for row, part in enumerate(faces.parts) if part.has_fakes]
     prefixes = names.prefixes([part.name for part in faces.parts])
     entry = models.get(detector.name)
-    found = [
-        _scores(
-            _without(row, faces, known, entry),
-            known[row][split],
-            prefixes[row],
-        )
-        for row in track(left_out, "leaving one out", len(left_out))
-    ]
-    together = Scores(*map(np.concatenate, zip(*found, strict=True)))
-    rows = by_source(together, [prefixes[row] for row in left_out])
+    found = {what: [] for what in LEFT_OUT}
+    for row in track(left_out, "leaving one out", len(left_out)):
+        for what, scores in found.items():
+            model = _without(row, faces, known, entry, what == "fakes")
+            scores.append(_scores(model, known[row][split], prefixes[row]))
+    sources = [prefixes[row] for row in left_out]
     own = records.source_of(run, None, None, split)
     record = {
         "split": split,
         "command": f"{records.command([run], own)} --leave_one_out",
         **provenance(),
-        "rows": [row._asdict() for row in rows],
+        **{
+            what: [row._asdict() for row in by_source(_joined(each), sources)]
+            for what, each in found.items()
+        },
     }
     results = run.results
     results.setdefault("leave_one_out", {})[split] = record
@@ -110,21 +120,26 @@ def _without(
     faces: FaceData,
     known: list[dict[str, Features]],
     detector: Detector,
+    keep_reals: bool,
 ) -> keras.Model:
-    """A head that was shown all parts but one, calibrated on the same ones."""
+    """A head without one part, or its fakes, calibrated on all other parts.
+
+    The reals that are scored afterwards are never among those that it was
+    calibrated on.
+    """
     kept = [number for number in range(len(known)) if number != row]
     parts = [faces.parts[number] for number in kept]
     training = [known[number]["train"] for number in kept]
+    families = [part.family for part in parts]
+    if keep_reals:
+        training.append(known[row]["train"].reals())
+        families.append(faces.parts[row].family)
     model = head.alone(
         training[0].values.shape[2],
         sorted(part.family for part in parts if part.has_fakes),
         detector.ood_parts,
     )
-    families = [part.family for part in parts]
-    recipe = detector.recipe
-    fit_to_features(
-        model, families, training, recipe.penalties, ridge=recipe.ridge
-    )
+    fit_to_features(model, families, training, detector.recipe)
     validation = [known[number]["validation"] for number in kept]
     values = np.concatenate([each.mean for each in validation])
     labels = np.concatenate([each.labels for each in validation])
@@ -140,6 +155,10 @@ def _without(
         detector.ood_rate,
     )
     return model
+
+
+def _joined(found: list[Scores]) -> Scores:
+    return Scores(*map(np.concatenate, zip(*found, strict=True)))
 
 
 def _scores(model: keras.Model, found: Features, prefix: str) -> Scores:

@@ -11,9 +11,8 @@ Example:
 import numpy as np
 from sklearn.metrics import (
     auc,
-    average_precision_score,
-    brier_score_loss,
     confusion_matrix,
+    confusion_matrix_at_thresholds,
     roc_curve,
 )
 
@@ -58,23 +57,28 @@ def measure(
         >>> measure(np.array([0, 1]), np.array([0.1, 0.9]))["accuracy"]
         1.0
     """
-    counts = confusion_matrix(
-        labels, probabilities > THRESHOLD, labels=[0, 1], sample_weight=weights
-    )
-    (tn, fp), (fn, tp) = counts
+    # A bootstrap comes here thousands of times, so scikit-learn's functions,
+    # each of which checks and sorts everything again, are called once.
+    if weights is None:
+        weights = np.ones(len(labels))
+    is_fake, called_fake = labels == 1, probabilities > THRESHOLD
+    tp, fp = (weights[called_fake & of].sum() for of in (is_fake, ~is_fake))
+    fakes, reals = weights[is_fake].sum(), weights[~is_fake].sum()
+    fn, tn = fakes - tp, reals - fp
     metrics: Statistics = dict.fromkeys(TITLES)
-    metrics["accuracy"] = float((tn + tp) / counts.sum())
-    scored = {"y_true": labels, "sample_weight": weights}
-    metrics["brier"] = float(
-        brier_score_loss(y_proba=probabilities, pos_label=1, **scored)
-    )
-    if not (tn + fp and fn + tp):
+    metrics["accuracy"] = float((tn + tp) / weights.sum())
+    errors = (probabilities - labels) ** 2
+    metrics["brier"] = float(np.average(errors, weights=weights))
+    if not (fakes and reals):
         return metrics
-    scored["y_score"] = probabilities
-    fpr, tpr, _ = roc_curve(drop_intermediate=False, **scored)
-    metrics["balanced_accuracy"] = float(tn / (tn + fp) + tp / (fn + tp)) / 2
+    _, fps, _, tps, _ = confusion_matrix_at_thresholds(
+        labels, probabilities, pos_label=1, sample_weight=weights
+    )
+    fpr, tpr = np.append(0, fps / reals), np.append(0, tps / fakes)
+    metrics["balanced_accuracy"] = float(tn / reals + tp / fakes) / 2
     metrics["roc_auc"] = float(auc(fpr, tpr))
-    metrics["average_precision"] = float(average_precision_score(**scored))
+    precision = tps / (tps + fps)
+    metrics["average_precision"] = float(np.diff(tpr) @ precision)
     metrics["eer"] = equal_error_rate(fpr, tpr)
     metrics["f1"] = float(2 * tp / (2 * tp + fp + fn))
     return metrics

@@ -15,6 +15,7 @@ from dfk.data.folders import LABELS
 from dfk.errors import UserError
 from dfk.evaluation import measure, records
 from dfk.evaluation.heat_maps import heat_maps, heated
+from dfk.evaluation.leave_one_out import LEFT_OUT
 from dfk.evaluation.metrics import THRESHOLD, TITLES
 from dfk.evaluation.records import Scores, Source
 from dfk.files import expanded, read_json, write_text
@@ -85,6 +86,7 @@ def write_report(
         },
         cross=run.results.get("cross"),
         leave_one_out=run.results.get("leave_one_out", {}),
+        left_out=LEFT_OUT,
         groups=by_group(scores.groups, scores.correct),
         sizes=_sizes(source.data_dir, scores),
         galleries=galleries,

@@ -45,6 +45,13 @@ class Features:
         """Of `backbone_features`: what the head sees, float32 `[N, D]`."""
         return self.values.mean(axis=1, dtype="float32")
 
+    def reals(self) -> "Features":
+        """Those of the real images alone."""
+        kept = self.labels == 0
+        return Features(
+            **{name: rows[kept] for name, rows in vars(self).items()}
+        )
+
 
 def features(
     extractor: keras.Model, split: FaceSplit, dtype: str = "float32"

@@ -71,9 +71,8 @@ def fit_head(
     model: keras.Model,
     training: Sequence[Source],
     strategy: tf.distribute.Strategy,
-    penalties: Sequence[float],
+    recipe: models.Recipe,
     keep_features: bool = True,
-    ridge: float | None = None,
 ) -> dict[str, float]:
     """Fits the head of a detector to the features of its backbone.
 
@@ -82,11 +81,11 @@ def fit_head(
         training: images to fit the regression on. Where their features would
             take more than `MEMORY_LIMIT`, the first images of each source.
         strategy: its workers end with equal weights.
-        penalties: inverse strengths of the L2 penalty. Cross-validation that
-            keeps groups of images together chooses one.
+        recipe: says which regression: with `ridge`, least squares; else
+            a logistic regression, for which cross-validation that keeps groups
+            of images together chooses one of the `penalties`.
         keep_features: whether the features are read from the cache and kept
             there; those of a backbone that was just trained are used once.
-        ridge: the penalty of least squares in place of a logistic regression.
 
     Returns:
         What `fit_to_features` returns.
@@ -94,16 +93,15 @@ def fit_head(
     splits = within_memory(model, training)
     found = [backbone_features(model, split, keep_features) for split in splits]
     families = [source.family for source in training]
-    return fit_to_features(model, families, found, penalties, strategy, ridge)
+    return fit_to_features(model, families, found, recipe, strategy)
 
 
 def fit_to_features(
     model: keras.Model,
     families: Sequence[str],
     found: Sequence[Features],
-    penalties: Sequence[float],
+    recipe: models.Recipe,
     strategy: tf.distribute.Strategy | None = None,
-    ridge: float | None = None,
 ) -> dict[str, float]:
     """Sets the layers `features_norm` and `logit` by a regression.
 
@@ -115,9 +113,8 @@ def fit_to_features(
         model: a detector, or its head alone.
         families: of each source, the name of its fakes.
         found: of each source, its features, `[N, F, D]`.
-        penalties: as in `fit_head`.
+        recipe: as in `fit_head`.
         strategy: its workers end with equal weights; one process if None.
-        ridge: as in `fit_head`.
 
     Returns:
         The `method`, its `penalty`, and the numbers of `features` and of
@@ -130,13 +127,13 @@ def fit_to_features(
     values = rows.values
     values -= mean
     values /= np.sqrt(variance)
-    if ridge is None:
+    if recipe.ridge is None:
         method = "logistic regression"
-        regression, penalty = _regression(rows, penalties)
+        regression, penalty = _regression(rows, recipe.penalties)
         kernel, bias = regression.coef_.T, regression.intercept_
     else:
-        method, penalty = "ridge regression", ridge
-        kernel, bias = _least_squares(rows, ridge)
+        method, penalty = "ridge regression", recipe.ridge
+        kernel, bias = _least_squares(rows, penalty)
     last = named_layers.LOGIT
     if models.knows_families(model):
         last = named_layers.CLASSES

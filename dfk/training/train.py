@@ -100,13 +100,7 @@ def _train(config: Config, strategy: tf.distribute.Strategy, run: Run) -> None:
         is_resumed = tuning.restore()
         earlier = sum(row["seconds"] for row in tuning.history)
         if plan.starts_frozen and not is_resumed:
-            fitted = fit_head(
-                model,
-                plan.sources,
-                strategy,
-                plan.recipe.penalties,
-                ridge=plan.recipe.ridge,
-            )
+            fitted = fit_head(model, plan.sources, strategy, plan.recipe)
             _say(
                 "The head is a {method} on {features} frozen features of "
                 "{images:,} pictures (penalty {penalty:g}).".format(**fitted)
@@ -269,12 +263,7 @@ def _solve_head(model: keras.Model, plan: Plan, validate: Validation) -> None:
     """
     trained, before = model.get_weights(), validate()
     fitted = fit_head(
-        model,
-        plan.sources,
-        plan.strategy,
-        plan.recipe.penalties,
-        keep_features=False,
-        ridge=plan.recipe.ridge,
+        model, plan.sources, plan.strategy, plan.recipe, keep_features=False
     )
     after = validate()
     gain = quality(after) - quality(before)

@@ -14,6 +14,14 @@ from dfk.training import head_fit, strategies
 from dfk.training.head_fit import Source, fit_head
 from dfk.training.train import train
 
+RECIPE = models.Recipe(
+    unfreeze="none",
+    epochs=1,
+    patience=1,
+    learning_rate=0.01,
+    penalties=(0.1, 1.0),
+)
+
 
 @pytest.mark.parametrize("families", [("a",), ("a", "b")])
 def test_least_squares_tell_what_is_linear(families):
@@ -27,7 +35,8 @@ def test_least_squares_tell_what_is_linear(families):
         sources.append(Features(values, labels, names, names))
     known = families if len(families) > 1 else ()
     model = head.alone(8, known)
-    fitted = head_fit.fit_to_features(model, families, sources, (), ridge=0.1)
+    recipe = dataclasses.replace(RECIPE, ridge=0.1)
+    fitted = head_fit.fit_to_features(model, families, sources, recipe)
     assert fitted["method"] == "ridge regression"
     for source in sources:
         logits = models.logit_head(model)(source.mean).numpy()[:, 0]
@@ -80,7 +89,7 @@ def test_two_images_are_enough_for_a_head(run, config):
     faces = data.load(None, config.data_dir, 40, ("train",), limit=2)
     strategy = strategies.choose("one_device")
     sources = [Source("faces", faces.splits["train"])]
-    fitted = fit_head(models.load(run.path), sources, strategy, (0.1, 1.0))
+    fitted = fit_head(models.load(run.path), sources, strategy, RECIPE)
     assert fitted == {
         "method": "logistic regression",
         "penalty": 0.1,
@@ -98,7 +107,7 @@ def test_a_head_is_fitted_on_as_many_images_as_memory_allows(
     monkeypatch.setattr(head_fit, "MEMORY_LIMIT", 12 * 2 * 48 * 4)
     detector = models.load(run.path)
     strategy = strategies.choose("one_device")
-    fitted = head_fit.fit_head(detector, sources, strategy, (0.1, 1.0))
+    fitted = head_fit.fit_head(detector, sources, strategy, RECIPE)
     assert fitted["images"] == 12
 
 

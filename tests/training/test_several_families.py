@@ -67,12 +67,13 @@ def test_an_evaluation_tells_them_apart(run):
 
 def test_each_family_is_left_out_once(run, capsys):
     record = leave_one_out(run.path)
-    rows = record["rows"]
-    assert [row["name"] for row in rows] == ["1-grids", "2-others", "mean"]
     assert record["command"].endswith("--split=validation --leave_one_out")
-    assert run.results["leave_one_out"]["validation"]["rows"] == rows
-    aucs = [row["values"]["roc_auc"]["value"] for row in rows]
-    assert aucs[2] == pytest.approx(np.mean(aucs[:2]))
+    assert run.results["leave_one_out"]["validation"] == record
+    for what in ("fakes", "all"):
+        rows = record[what]
+        assert [row["name"] for row in rows] == ["1-grids", "2-others", "mean"]
+        aucs = [row["values"]["roc_auc"]["value"] for row in rows]
+        assert aucs[2] == pytest.approx(np.mean(aucs[:2]))
     assert "features" not in capsys.readouterr().err
 
 
@@ -80,15 +81,23 @@ def test_a_family_left_out_was_not_shown(run, monkeypatch):
     shown = []
     fit = module.fit_to_features
 
-    def spy(model, families, found, penalties, ridge):
-        shown.append((families, [len(each.labels) for each in found]))
-        return fit(model, families, found, penalties, ridge=ridge)
+    def spy(model, families, found, recipe):
+        counts = [np.bincount(each.labels, minlength=2) for each in found]
+        shown.append(list(zip(families, map(tuple, counts), strict=True)))
+        return fit(model, families, found, recipe)
 
     monkeypatch.setattr(module, "fit_to_features", spy)
     leave_one_out(run.path)
+    others, grids, reals = (
+        (name, (12, fakes))
+        for name, fakes in (("others", 12), ("grids", 12), ("reals", 0))
+    )
+    # First without its fakes, then without its reals as well.
     assert shown == [
-        (["others", "reals"], [24, 12]),
-        (["grids", "reals"], [24, 12]),
+        [others, reals, ("grids", (12, 0))],
+        [others, reals],
+        [grids, reals, ("others", (12, 0))],
+        [grids, reals],
     ]
 
 
