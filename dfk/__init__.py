@@ -9,7 +9,7 @@ Example:
     >>> [prediction] = detector.predict(["face.jpg"])
     >>> prediction.verdict, prediction.fake_probability
     ('fake', 0.93)
-    >>> dfk.Client("localhost:8500", model="facenet").predict(["face.jpg"])
+    >>> dfk.Client("localhost:8500", model="clip").predict(["face.jpg"])
     [Prediction(image='face.jpg', verdict='fake', fake_probability=0.93, ...)]
 """
 

@@ -22,6 +22,8 @@ _GRACE_SECONDS = 3.5
 _HANDLED_SECONDS = 0.3
 # What a signal is called; a shell expects 128 and its number as the status.
 _SIGNALS = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
+# The variables that keep libraries silent here, but not in other programs.
+_SILENCED: set[str] = set()
 # Of <malloc.h>.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
@@ -248,7 +250,28 @@ def _quiet() -> None:
     It must run before TensorFlow is first imported. Variables that the user
     has set are kept, so `TF_CPP_MIN_LOG_LEVEL=0` brings the notes back.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    silence("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def silence(variable: str, value: str) -> None:
+    """Sets a variable of the environment, unless the user has set it.
+
+    Args:
+        variable: what keeps a library's lines off the screen.
+        value: what it takes for that.
+    """
+    if variable not in os.environ:
+        os.environ[variable] = value
+        _SILENCED.add(variable)
+
+
+def environment_for_others() -> dict[str, str]:
+    """The environment for another program, whose lines are to be seen."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _SILENCED
+    }
 
 
 def _keep_freed_memory() -> None:

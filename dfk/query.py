@@ -18,7 +18,7 @@ from dfk import cli
 _SERVER = flags.DEFINE_string(
     "server", "localhost:8500", "The gRPC address of the model server."
 )
-_MODEL = flags.DEFINE_string("model", "facenet", "The model's served name.")
+_MODEL = flags.DEFINE_string("model", "clip", "The model's served name.")
 _VERSION = flags.DEFINE_integer(
     "version",
     None,

@@ -3,12 +3,11 @@
     python -m dfk.serve [--port=8500] [--models_root=saved_models]
 
 When TensorFlow Serving (tensorflow_model_server) is installed, it is started
-with this project's settings. Otherwise a local stand-in for development takes
-its place. Ctrl-C stops either. serving/README.md says how to serve in
-production.
+with this project's settings, and what becomes of each version is told.
+Otherwise a local stand-in for development takes its place. Ctrl-C stops either.
+serving/README.md says how to serve in production.
 """
 
-import os
 from collections.abc import Sequence
 
 from absl import flags
@@ -33,17 +32,17 @@ _MODELS_ROOT = flags.DEFINE_string(
 )
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> int:
     """Starts TensorFlow Serving, or the stand-in."""
     cli.no_arguments(argv)
     # A port in use is said in one sentence; gRPC would print its own above it.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    cli.silence("GRPC_VERBOSITY", "NONE")
     from dfk.serving import launch
 
     config, models_root = (
         str(expanded(flag.value)) for flag in (_CONFIG, _MODELS_ROOT)
     )
-    launch.serve(config, models_root, _HOST.value, _PORT.value)
+    return launch.serve(config, models_root, _HOST.value, _PORT.value)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Trains a face-forgery detector.
 
-  python -m dfk.train                              # FaceNet on the sample data
+  python -m dfk.train                              # CLIP on the sample data
   python -m dfk.train --model=resnet --data_dir=FACES
   python -m dfk.train --dataset=real_fake_faces/kaggle --seed=1
 
@@ -29,7 +29,7 @@ def _detectors() -> list[str]:
     return sorted(name for text in texts for name in pattern.findall(text))
 
 
-flags.DEFINE_string("model", "facenet", f"Detector: {', '.join(_detectors())}.")
+flags.DEFINE_string("model", "clip", f"Detector: {', '.join(_detectors())}.")
 flags.DEFINE_string(
     "weights",
     "default",

@@ -158,17 +158,18 @@ SIZE = 40
 # two of README's runs may be the same training, or they cannot be compared.
 SMALLER = {
     "dfk.train": [
-        (r"--model=cnn", "--model=cnn --unfreeze=none"),
+        (r"--model=(cnn|clip)", "--model=cnn --unfreeze=none"),
         (r"--model=forensic", "--model=forensic --unfreeze=none"),
         (r"--model=facenet", "--model=cnn"),
         (r"--model=efficientnet_lite", "--model=forensic"),
         (r"--repeats=.*", "--repeats=1"),
+        (r"--image_size=.*", f"--image_size={SIZE}"),
     ],
 }
 ADDED = {
     "dfk.train": [f"--image_size={SIZE}", "--epochs=1"],
     "dfk.audit": ["--nopeople"],
-    "dfk.export": ["--name=facenet"],
+    "dfk.export": ["--name=clip"],
     "dfk.serve": ["--port=0"],
 }
 # `--classify` with two small random networks in place of FaceNet's weights, and
@@ -320,7 +321,7 @@ def test_the_readme_works_from_top_to_bottom(reader):
     assert (place / "runs/ensemble/model.keras").is_file()
     # The quickstart's, and the one exported again.
     for version in "12":
-        assert (place / "saved_models/facenet" / version).is_dir()
+        assert (place / "saved_models/clip" / version).is_dir()
 
 
 @pytest.mark.slow

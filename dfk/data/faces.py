@@ -88,6 +88,13 @@ class FaceData:
         """The name of its fakes, without the folders that they lie in."""
         return self.name.rsplit("/", 1)[-1]
 
+    def images(self, split: str) -> int:
+        """How many different images a split has.
+
+        The training split of several data sets repeats those of small ones.
+        """
+        return sum(part.splits[split].size for part in self.parts or (self,))
+
 
 def without_autotuning() -> tf.data.Options:
     """Options that avoid a wait of up to a minute at the end of a pass.

@@ -32,7 +32,8 @@ from dfk.models.registry import Detector
 from dfk.prediction.signatures import answers, forward_pass
 from dfk.progress import track
 from dfk.runs import Run, provenance
-from dfk.training.head_fit import fit_to_features
+from dfk.training.head_fit import KnownSource, fit_to_features
+from dfk.training.self_blends import blend_sources
 
 # What is left out of training, as tables call it.
 LEFT_OUT = {
@@ -90,13 +91,25 @@ def leave_one_out(run_path: str, split: str = "validation") -> dict[str, Any]:
             }
             for part in faces.parts
         ]
+        blends = []
+        if config["blend"]:
+            blends = [
+                KnownSource(
+                    source.family,
+                    backbone_features(detector, source.split),
+                    source.weight,
+                )
+                for source in blend_sources(
+                    faces.parts, config["blend"], config["seed"]
+                )
+            ]
     left_out = [row for row, part in enumerate(faces.parts) if part.has_fakes]
     prefixes = names.prefixes([part.name for part in faces.parts])
     entry = models.get(detector.name)
     found = {what: [] for what in LEFT_OUT}
     for row in track(left_out, "leaving one out", len(left_out)):
         for what, scores in found.items():
-            model = _without(row, faces, known, entry, what == "fakes")
+            model = _without(row, faces, known, blends, entry, what == "fakes")
             scores.append(_scores(model, known[row][split], prefixes[row]))
     sources = [prefixes[row] for row in left_out]
     own = records.source_of(run, None, None, split)
@@ -119,6 +132,7 @@ def _without(
     row: int,
     faces: FaceData,
     known: list[dict[str, Features]],
+    blends: list[KnownSource],
     detector: Detector,
     keep_reals: bool,
 ) -> keras.Model:
@@ -129,17 +143,26 @@ def _without(
     """
     kept = [number for number in range(len(known)) if number != row]
     parts = [faces.parts[number] for number in kept]
-    training = [known[number]["train"] for number in kept]
-    families = [part.family for part in parts]
+    sources = [
+        KnownSource(faces.parts[number].family, known[number]["train"])
+        for number in kept
+    ]
+    families = {part.family for part in parts if part.has_fakes}
     if keep_reals:
-        training.append(known[row]["train"].reals())
-        families.append(faces.parts[row].family)
+        reals = known[row]["train"].reals()
+        sources.append(KnownSource(faces.parts[row].family, reals))
+    training = [source.features for source in sources]
+    # Blends are made of reals alone, and so of those that are left out.
+    sources += [
+        source
+        for number, source in enumerate(blends)
+        if keep_reals or number != row
+    ]
+    families |= {source.family for source in blends}
     model = head.alone(
-        training[0].values.shape[2],
-        sorted(part.family for part in parts if part.has_fakes),
-        detector.ood_parts,
+        training[0].values.shape[2], sorted(families), detector.ood_parts
     )
-    fit_to_features(model, families, training, detector.recipe)
+    fit_to_features(model, sources, detector.recipe)
     validation = [known[number]["validation"] for number in kept]
     values = np.concatenate([each.mean for each in validation])
     labels = np.concatenate([each.labels for each in validation])

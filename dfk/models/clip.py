@@ -27,15 +27,14 @@ PROJECTION = 512
 NATIVE_SIZE = 224
 
 # The blocks whose tokens the head sees; see benchmarks/recipes.md.
-SEEN = range(7, 11)
+SEEN = range(7, 13)
 
-# Where the class token of each of these blocks stands among the features. Of
-# all that the head sees, it changes most with the content of an image and least
-# with its compression, and so tells best whether an image is like those of
-# training.
+# Where the class tokens of the first four of these blocks stand among the
+# features. Of all that the head sees, they change most with the content of an
+# image and least with its compression, and so tell best whether an image is
+# like those of training.
 _CLASS_TOKENS = tuple(
-    (3 * WIDTH * number, 3 * WIDTH * number + WIDTH)
-    for number in range(len(SEEN))
+    (3 * WIDTH * number, 3 * WIDTH * number + WIDTH) for number in range(4)
 )
 
 # The features stay as they come: what tuning gains on the fakes it is shown, it

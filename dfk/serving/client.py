@@ -1,29 +1,48 @@
 """Asking a model server about images, over gRPC and without TensorFlow."""
 
+import time
+
 import grpc
 
 from dfk.errors import UserError
 from dfk.prediction.predictions import TEXTS, Predictor, Score, to_scores
 from dfk.serving import protobufs
-from dfk.serving.protobufs import (
-    get_model_status_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
+from dfk.serving.channel import CHANNEL_OPTIONS
+from dfk.serving.model_status import State, model_status
+from dfk.serving.protobufs import predict_pb2, prediction_service_pb2_grpc
 
-_OPTIONS = [
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    # A model server is asked directly: a proxy would also catch localhost.
-    ("grpc.enable_http_proxy", 0),
-]
 # How gRPC itself, in place of a server, begins to say what is unavailable.
 _UNREACHED = ("failed to connect", "errors resolving", "DNS resolution failed")
+# What the other codes say of the server, and what to do.
+_ADVICE = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: "did not answer within {seconds:g} "
+    "seconds: ask about fewer pictures at once, pass a longer --timeout, or "
+    "check its load.",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "is too busy, or the request is too "
+    "large: ask again later, or about fewer pictures at once, or raise its "
+    "--grpc_max_threads.",
+    grpc.StatusCode.INVALID_ARGUMENT: "does not accept the request: check that "
+    "its model {model!r} was exported by `python -m dfk.export`, and that its "
+    "batching takes 32 pictures at once.",
+    grpc.StatusCode.FAILED_PRECONDITION: "has no signature for pictures: check "
+    "that its model {model!r} was exported by `python -m dfk.export`.",
+    grpc.StatusCode.UNIMPLEMENTED: "is no model server: pass --server with the "
+    "gRPC address of one, not that of REST.",
+    grpc.StatusCode.UNAUTHENTICATED: "asks who is calling: get credentials "
+    "from its operator.",
+    grpc.StatusCode.PERMISSION_DENIED: "does not let you ask: get the rights "
+    "from its operator.",
+    grpc.StatusCode.CANCELLED: "cancelled the request: ask again.",
+    grpc.StatusCode.ABORTED: "gave the request up: ask again.",
+}
+_ELSE = "failed: look for the reason in its own log."
 
 
 class Client(Predictor):
     """A detector behind a model server.
+
+    A server that is busy or starts again is asked up to five times, within the
+    timeout.
 
     Args:
         address: `host:port` of the server's gRPC port.
@@ -32,7 +51,7 @@ class Client(Predictor):
         timeout: seconds that one request (of up to 32 images) may take.
 
     Example:
-        >>> with Client("localhost:8500", model="facenet") as client:
+        >>> with Client("localhost:8500", model="clip") as client:
         ...     [prediction] = client.predict(["face.jpg"])
         >>> prediction.verdict, prediction.version
         ('fake', 3)
@@ -41,7 +60,7 @@ class Client(Predictor):
     def __init__(
         self,
         address: str,
-        model: str = "facenet",
+        model: str = "clip",
         version: int | None = None,
         timeout: float = 60.0,
     ):
@@ -51,7 +70,9 @@ class Client(Predictor):
         self.version = version
         self._requested_version = version
         self._timeout = timeout
-        self._channel = grpc.insecure_channel(address, _OPTIONS)
+        # A server that has been there is waited for when it starts again.
+        self._has_answered = False
+        self._channel = grpc.insecure_channel(address, CHANNEL_OPTIONS)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(
             self._channel
         )
@@ -70,10 +91,19 @@ class Client(Predictor):
         request.inputs["image_bytes"].CopyFrom(
             protobufs.from_strings(image_bytes)
         )
+        started = time.monotonic()
         try:
-            response = self._prediction.Predict(request, self._timeout)
+            response = self._prediction.Predict(
+                request, self._timeout, wait_for_ready=self._has_answered
+            )
         except grpc.RpcError as error:
-            raise self._explained(error) from error
+            code = error.code()
+            if time.monotonic() - started >= self._timeout:
+                # The server may have noticed first, and called it otherwise.
+                code = grpc.StatusCode.DEADLINE_EXCEEDED
+            details = " ".join((error.details() or "").split())
+            raise self._explained(code, details) from error
+        self._has_answered = True
         self.version = response.model_spec.version.value
         probabilities = protobufs.to_floats(
             response.outputs["fake_probability"]
@@ -86,24 +116,19 @@ class Client(Predictor):
         model = f"The model {self.name!r} of the server at {self.address}"
         return to_scores(model, len(image_bytes), probabilities, texts)
 
-    def _explained(self, error: grpc.RpcError) -> UserError:
-        match error.code():
+    def _explained(self, code: grpc.StatusCode, details: str) -> UserError:
+        match code:
             case grpc.StatusCode.UNAVAILABLE:
-                return self._unavailable(error.details() or "")
-            case grpc.StatusCode.DEADLINE_EXCEEDED:
-                return UserError(
-                    f"The server at {self.address} did not answer within "
-                    f"{self._timeout:g} seconds: ask about fewer pictures at "
-                    "once, or check its load."
-                )
+                return self._unavailable(details)
             case grpc.StatusCode.NOT_FOUND:
                 return self._not_found()
-            case code:
-                return UserError(
-                    f"The server at {self.address} refused the request "
-                    f"({code.name}: {error.details()}): check that its model "
-                    f"{self.name!r} was exported by `python -m dfk.export`."
-                )
+        advice = _ADVICE.get(code, _ELSE).format(
+            seconds=self._timeout, model=self.name
+        )
+        return UserError(
+            f"The server at {self.address} {advice} Received: {code.name}"
+            f"{details and ': '}{details}"
+        )
 
     def _unavailable(self, details: str) -> UserError:
         if details.startswith(_UNREACHED):
@@ -131,16 +156,8 @@ class Client(Predictor):
         )
 
     def _available_versions(self) -> list[int]:
-        request = get_model_status_pb2.GetModelStatusRequest()
-        request.model_spec.name = self.name
-        service = model_service_pb2_grpc.ModelServiceStub(self._channel)
         try:
-            response = service.GetModelStatus(request, self._timeout)
+            found = model_status(self._channel, self.name, self._timeout)
         except grpc.RpcError:
             return []
-        available = get_model_status_pb2.ModelVersionStatus.AVAILABLE
-        return [
-            status.version
-            for status in response.model_version_status
-            if status.state == available
-        ]
+        return [each.version for each in found if each.state == State.AVAILABLE]

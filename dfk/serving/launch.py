@@ -1,31 +1,23 @@
 """Starting a model server: TensorFlow Serving, or the stand-in for it."""
 
 import contextlib
-import os
 import shutil
-import tempfile
 import time
 from pathlib import Path
-from typing import NoReturn
-
-from google.protobuf import text_format
 
 from dfk import cli
 from dfk.errors import UserError
-from dfk.files import scratch_dir
-from dfk.serving import model_config
+from dfk.serving import model_config, model_server
 
-MODEL_SERVER = "tensorflow_model_server"
-LAST_PORT = 65535
 # The longest time until a signal is handled.
 _SIGNAL_SECONDS = 0.2
 STAND_IN = (
     "This is dfk's local stand-in for TensorFlow Serving, for development; "
-    f"{MODEL_SERVER} is not on PATH."
+    f"{model_server.PROGRAM} is not on PATH."
 )
 
 
-def serve(config: str, models_root: str, host: str, port: int) -> None:
+def serve(config: str, models_root: str, host: str, port: int) -> int:
     """Serves until SIGINT or SIGTERM.
 
     Args:
@@ -35,8 +27,11 @@ def serve(config: str, models_root: str, host: str, port: int) -> None:
             listens on all of them.
         port: the port for gRPC.
 
+    Returns:
+        The exit status: of TensorFlow Serving, its own.
+
     Raises:
-        UserError: there is nothing to serve, or the port is in use.
+        UserError: there is nothing to serve, or a port is in use.
 
     Example:
         >>> serve("serving/models.config", "saved_models", "127.0.0.1", 8500)
@@ -45,11 +40,11 @@ def serve(config: str, models_root: str, host: str, port: int) -> None:
         Serving on localhost:8500
     """
     local = _local_config(config, models_root)
-    model_server = shutil.which(MODEL_SERVER)
-    if model_server:
-        _start(model_server, local, Path(config).parent, port)
-    else:
-        _stand_in(config, models_root, host, port)
+    program = shutil.which(model_server.PROGRAM)
+    if program:
+        return model_server.run(program, local, Path(config).parent, port)
+    _stand_in(config, models_root, host, port)
+    return 0
 
 
 def _local_config(
@@ -70,49 +65,6 @@ def _local_config(
                 "dfk.export RUN`, or pass --models_root."
             )
     return local
-
-
-def _start(
-    model_server: str,
-    config: model_config.ModelServerConfig,
-    settings: Path,
-    port: int,
-) -> NoReturn:
-    """Becomes TensorFlow Serving, with the settings beside `models.config`."""
-    if not 0 < port < LAST_PORT:
-        raise UserError(
-            f"{MODEL_SERVER} needs a port for gRPC and the next one for REST: "
-            f"pass --port between 1 and {LAST_PORT - 1}. Received: {port}."
-        )
-    with tempfile.NamedTemporaryFile(
-        "w",
-        prefix="dfk-",
-        suffix=".models.config",
-        dir=scratch_dir(),
-        delete=False,
-    ) as file:
-        file.write(text_format.MessageToString(config))
-    arguments = [
-        model_server,
-        f"--port={port}",
-        f"--model_config_file={file.name}",
-        # Without it, a models.config with labels stops the server.
-        "--allow_version_labels_for_unavailable_models=true",
-    ]
-    batching = settings / "batching.config"
-    if batching.is_file():
-        arguments += [
-            "--enable_batching=true",
-            f"--batching_parameters_file={batching.resolve()}",
-        ]
-    monitoring = settings / "monitoring.config"
-    if monitoring.is_file():
-        arguments += [
-            f"--rest_api_port={port + 1}",
-            f"--monitoring_config_file={monitoring.resolve()}",
-        ]
-    print(f"Starting {' '.join(arguments)}", flush=True)
-    os.execv(model_server, arguments)
 
 
 def _stand_in(config: str, models_root: str, host: str, port: int) -> None:

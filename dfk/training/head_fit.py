@@ -43,10 +43,27 @@ class Source(NamedTuple):
     Args:
         family: the name of their fakes.
         split: the images.
+        weight: how much they count among several families, where a family
+            counts 1.
     """
 
     family: str
     split: FaceSplit
+    weight: float = 1.0
+
+
+class KnownSource(NamedTuple):
+    """A `Source` whose features are known.
+
+    Args:
+        family: the name of its fakes.
+        features: of its images, `[N, F, D]`.
+        weight: as in `Source`.
+    """
+
+    family: str
+    features: Features
+    weight: float = 1.0
 
 
 class _Rows(NamedTuple):
@@ -92,27 +109,28 @@ def fit_head(
     """
     splits = within_memory(model, training)
     found = [backbone_features(model, split, keep_features) for split in splits]
-    families = [source.family for source in training]
-    return fit_to_features(model, families, found, recipe, strategy)
+    features = [
+        KnownSource(source.family, each, source.weight)
+        for source, each in zip(training, found, strict=True)
+    ]
+    return fit_to_features(model, features, recipe, strategy)
 
 
 def fit_to_features(
     model: keras.Model,
-    families: Sequence[str],
-    found: Sequence[Features],
+    sources: Sequence[KnownSource],
     recipe: models.Recipe,
     strategy: tf.distribute.Strategy | None = None,
 ) -> dict[str, float]:
     """Sets the layers `features_norm` and `logit` by a regression.
 
     Of a detector that knows several families of fakes, each family is a class
-    of the regression. Real and fake then weigh the same, and so do all sources
-    within each; otherwise the largest would decide.
+    of the regression. Real and fake then weigh the same, and within each every
+    source has its weight; otherwise the largest would decide.
 
     Args:
         model: a detector, or its head alone.
-        families: of each source, the name of its fakes.
-        found: of each source, its features, `[N, F, D]`.
+        sources: what to fit it to.
         recipe: as in `fit_head`.
         strategy: its workers end with equal weights; one process if None.
 
@@ -120,7 +138,7 @@ def fit_to_features(
         The `method`, its `penalty`, and the numbers of `features` and of
         `images`.
     """
-    rows = _rows(model, families, found)
+    rows = _rows(model, sources)
     mean = rows.values.mean(axis=0)
     variance = floored(rows.values.var(axis=0))
     # In place, since many images have gigabytes of features.
@@ -150,14 +168,14 @@ def fit_to_features(
     }
 
 
-def _rows(
-    model: keras.Model, families: Sequence[str], found: Sequence[Features]
-) -> _Rows:
+def _rows(model: keras.Model, sources: Sequence[KnownSource]) -> _Rows:
     """The features of images and their flips, with classes and groups.
 
     As in training, an image and its flip are two examples, so that the
     regression has more rows. Later it is applied to their mean.
     """
+    found = [source.features for source in sources]
+    families = [source.family for source in sources]
     _, flips, width = found[0].values.shape
     values = [each.values.reshape(-1, width) for each in found]
     labels = [np.repeat(each.labels, flips) for each in found]
@@ -171,8 +189,10 @@ def _rows(
     if len(set(families)) > 1:
         sizes = list(map(len, labels))
         weights = balanced(together, np.repeat(np.arange(len(sizes)), sizes))
+        weights *= np.repeat([source.weight for source in sources], sizes)
         # Fakes and reals weigh the same, too.
-        weights /= 2 * np.bincount(together)[together] / len(together)
+        of_label = np.bincount(together, weights)
+        weights *= len(together) / 2 / of_label[together]
     return _Rows(
         np.concatenate(values, dtype="float32"),
         np.concatenate(_classes(model, families, labels)),
@@ -192,12 +212,12 @@ def within_memory(
         training: the sources.
     """
     bytes_an_image = 4 * math.prod(pooled_flips(model).output_shape[1:])
-    total = sum(split.size for _, split in training)
+    total = sum(source.split.size for source in training)
     share = min(1.0, MEMORY_LIMIT / bytes_an_image / total)
     return [
         # A real image and a fake one at least.
-        split.first(max(2, int(share * split.size)))
-        for _, split in training
+        source.split.first(max(2, int(share * source.split.size)))
+        for source in training
     ]
 
 

@@ -14,7 +14,7 @@ from dfk.errors import UserError
 from dfk.files import expanded
 from dfk.training import optimizer, strategies
 from dfk.training.head_fit import Source
-from dfk.training.self_blends import SelfBlends
+from dfk.training.self_blends import FAMILY, SelfBlends, blend_sources
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 # What the recipe decides unless a flag does; the epochs depend on the data.
@@ -136,6 +136,7 @@ class Plan:
         is_chief: whether this process writes the run's files.
         image_size: the side of the images in pixels.
         training: the training split.
+        training_images: how many different images it has.
         validation: the validation split.
         blends: what makes self-blends of the training split, if any are made.
         validation_blends: self-blends of the validation split, likewise.
@@ -158,6 +159,7 @@ class Plan:
     is_chief: bool
     image_size: int
     training: data.FaceSplit
+    training_images: int
     validation: data.FaceSplit
     blends: SelfBlends | None
     validation_blends: data.FaceSplit | None
@@ -191,11 +193,18 @@ class Plan:
         blends = validation_blends = None
         parts = faces.parts or (faces,)
         sources = [Source(part.family, part.splits["train"]) for part in parts]
-        if config.blend:
+        families = faces.families
+        if families and config.blend:
+            families = sorted([*families, FAMILY])
+        if config.blend and config.unfreeze == "none":
+            # No epochs will follow, for which to make new ones.
+            sources += blend_sources(parts, config.blend, config.seed)
+        elif config.blend:
             blends = SelfBlends(training, config.blend)
             # The same ones for each seed, so that seeds can be compared.
             validation_blends = SelfBlends(validation, share=1.0).split(seed=0)
-            family = faces.family if not faces.parts else "self-blends"
+            # One family among many knows no other.
+            family = faces.family if not faces.parts else FAMILY
             sources.append(Source(family, blends.split(config.seed)))
         epochs = config.epochs or detector.recipe.epochs_for(training.size)
         chosen = {name: getattr(config, name) for name in _OF_RECIPE}
@@ -210,17 +219,24 @@ class Plan:
             is_chief=strategies.is_chief(strategy),
             image_size=faces.image_size,
             training=training,
+            training_images=faces.images("train"),
             validation=validation,
             blends=blends,
             validation_blends=validation_blends,
             sources=sources,
             validations=[part.splits["validation"] for part in parts],
-            families=faces.families,
+            families=families,
             enlarges=config.image_size is None or detector.image_size is None,
             accumulate=config.accumulate,
             precision=config.precision,
             seed=config.seed,
         )
+
+    @property
+    def self_blends(self) -> int:
+        """How many images an epoch, or the head, gets from self-blending."""
+        others = self.sources[len(self.validations) :]
+        return sum(source.split.size for source in others)
 
     @property
     def is_pretrained(self) -> bool:
@@ -245,11 +261,11 @@ class Plan:
         return {
             "image_size": self.image_size,
             "families": ", ".join(self.families) or "one",
-            "training_images": self.training.size,
+            "training_images": self.training_images,
             "training_listing": self.training.listing,
             "validation_images": self.validation.size,
             "validation_listing": self.validation.listing,
-            "self_blends": self.blends.size if self.blends else 0,
+            "self_blends": self.self_blends,
             "starts_frozen": self.starts_frozen,
             "stages": ", ".join(self.stages) or "none",
             "epochs": self.recipe.epochs,

@@ -1,17 +1,66 @@
 """Self-blended fakes of a split's real images."""
 
+import dataclasses
 import hashlib
+import io
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
-from dfk.data import FaceSplit
+from dfk.data import FaceData, FaceSplit
 from dfk.data.faces import fits
 from dfk.errors import UserError
 from dfk.files import cached_arrays
 from dfk.images.faces import Face, find_faces
 from dfk.images.self_blending import self_blend
 from dfk.progress import track
+from dfk.training.head_fit import Source
+
+# The name of self-blends among several families of fakes.
+FAMILY = "self-blends"
+# Every second pair is blended at a lower resolution, of this share of the side
+# at least; all are then compressed at a quality between these.
+_SMALLEST = 0.57
+_QUALITIES = (60, 95)
+
+
+def blend_sources(
+    parts: Sequence[FaceData], share: float, seed: int
+) -> list[Source]:
+    """Self-blends of each data set, to fit a head on frozen features.
+
+    They are blended at several scales and compressed, both pictures of a pair
+    alike, so that neither tells them apart.
+
+    Args:
+        parts: the data sets, with their training splits.
+        share: of how many of their real images, 0..1.
+        seed: of the blends.
+
+    Returns:
+        A source for each. If there are several data sets, their family is
+        `FAMILY`; of a single one they count as its own fakes.
+
+    Raises:
+        UserError: a data set shows no face.
+
+    Example:
+        >>> fit_head(model, sources + blend_sources(parts, 0.3, seed=0), ...)
+    """
+    sources = []
+    for part in parts:
+        split = part.splits["train"]
+        # Only of these are the faces looked for.
+        split = split.first(max(2, round(share * split.size)))
+        blends = SelfBlends(split, share=1.0, varied=True).split(seed)
+        if len(parts) == 1:
+            sources.append(Source(part.family, blends))
+        else:
+            # All of them together weigh as much as another family.
+            sources.append(Source(FAMILY, blends, 1 / len(parts)))
+    return sources
 
 
 class SelfBlends:
@@ -26,6 +75,7 @@ class SelfBlends:
     Args:
         split: the training split, or the one to validate on.
         share: how many of its real faces, 0..1, each epoch blends.
+        varied: whether a pair is also reduced and compressed, both alike.
 
     Raises:
         UserError: none of them shows a face.
@@ -40,9 +90,9 @@ class SelfBlends:
         CVPR 2022.
     """
 
-    def __init__(self, split: FaceSplit, share: float):
+    def __init__(self, split: FaceSplit, share: float, varied: bool = False):
         faces = cached_arrays("faces", split.version, lambda: _find(split))
-        self._split, self._share = split, share
+        self._split, self._share, self._varied = split, share, varied
         self._boxes, self._keypoints = faces["boxes"], faces["keypoints"]
         found = self._boxes[:, 2] > 0
         self._found = np.flatnonzero(found)
@@ -68,7 +118,7 @@ class SelfBlends:
         Returns:
             Fakes and reals alternating, with the real images' ids and groups.
         """
-        settings = (self._split.version, self._share, seed)
+        settings = (self._split.version, self._share, self._varied, seed)
         return FaceSplit(
             f"{self._split.name}-blends",
             self.size,
@@ -89,7 +139,10 @@ class SelfBlends:
             image = example["image"]
             both = tf.numpy_function(
                 _blend,
-                [image, boxes[index], keypoints[index], [seed, index]],
+                [
+                    *(image, boxes[index], keypoints[index]),
+                    *([seed, index], self._varied),
+                ],
                 tf.uint8,
                 stateful=False,
             )
@@ -108,11 +161,51 @@ class SelfBlends:
 
 
 def _blend(
-    image: np.ndarray, box: np.ndarray, keypoints: np.ndarray, seed: np.ndarray
+    image: np.ndarray,
+    box: np.ndarray,
+    keypoints: np.ndarray,
+    seed: np.ndarray,
+    varied: bool,
 ) -> np.ndarray:
     face = Face(tuple(box.tolist()), 1.0, tuple(map(tuple, keypoints.tolist())))
-    made = self_blend(image, face, np.random.default_rng(seed))
-    return np.stack([made.image, made.target])
+    rng = np.random.default_rng(seed)
+    if not varied:
+        made = self_blend(image, face, rng)
+        return np.stack([made.image, made.target])
+    reduced, face = _reduced(image, face, rng)
+    made = self_blend(reduced, face, rng)
+    quality = round(rng.uniform(*_QUALITIES))
+    return np.stack(
+        [
+            _compressed(_resized(pixels, image.shape[0]), quality)
+            for pixels in (made.image, made.target)
+        ]
+    )
+
+
+def _reduced(
+    image: np.ndarray, face: Face, rng: np.random.Generator
+) -> tuple[np.ndarray, Face]:
+    if rng.random() < 0.5:
+        return image, face
+    size = round(image.shape[0] * rng.uniform(_SMALLEST, 1))
+    scale = size / image.shape[0]
+    box = tuple(round(scale * length) for length in face.box)
+    points = tuple((scale * x, scale * y) for x, y in face.keypoints)
+    return _resized(image, size), dataclasses.replace(
+        face, box=box, keypoints=points
+    )
+
+
+def _resized(pixels: np.ndarray, size: int) -> np.ndarray:
+    picture = Image.fromarray(pixels).resize((size, size), Image.LANCZOS)
+    return np.asarray(picture)
+
+
+def _compressed(pixels: np.ndarray, quality: int) -> np.ndarray:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
 
 
 def _find(split: FaceSplit) -> dict[str, np.ndarray]:

@@ -129,7 +129,7 @@ def _train(config: Config, strategy: tf.distribute.Strategy, run: Run) -> None:
         seconds = earlier + time.monotonic() - started
         record = {
             **provenance(),
-            "images": plan.training.size,
+            "images": plan.training_images,
             "seconds": round(seconds, 1),
             "epochs": tuning.history,
             "validation": metrics,
@@ -149,17 +149,20 @@ def _plan(config: Config, strategy: tf.distribute.Strategy) -> Plan:
         limit=config.limit,
     )
     _say(
-        f"{faces.name}: {faces.splits['train'].size} training and "
-        f"{faces.splits['validation'].size} validation pictures of "
+        f"{faces.name}: {faces.images('train'):,} training and "
+        f"{faces.images('validation'):,} validation pictures of "
         f"{faces.image_size} pixels; {config.model} ({config.weights}) on "
         f"{strategies.describe(strategy)}"
     )
     plan = Plan.make(config, faces, strategy)
-    if plan.blends:
+    if plan.self_blends:
+        when = ""
+        if plan.validation_blends:
+            count = plan.validation_blends.size // 2
+            when = f" an epoch, {count} for validation"
         _say(
             "Self-blends, each beside the picture that it was blended into: "
-            f"{plan.blends.size // 2} an epoch, "
-            f"{plan.validation_blends.size // 2} for validation."
+            f"{plan.self_blends // 2}{when}."
         )
     return plan
 

@@ -1,6 +1,9 @@
+import contextlib
 import socket
 import subprocess
 import sys
+import threading
+import time
 from concurrent import futures
 
 import grpc
@@ -93,24 +96,71 @@ def test_a_server_that_never_answers(images):
             client.predict(images)
 
 
-def test_a_server_that_is_busy_is_not_called_missing(images):
-    class Busy(grpc.GenericRpcHandler):
-        def service(self, details):
+@contextlib.contextmanager
+def refusing(code, details):
+    """A server that answers every request with an error; gives its address."""
+
+    class Refusing(grpc.GenericRpcHandler):
+        def service(self, _):
             return grpc.unary_unary_rpc_method_handler(
-                lambda _, context: context.abort(
-                    grpc.StatusCode.UNAVAILABLE, "the queue is full"
-                )
+                lambda _, context: context.abort(code, details)
             )
 
-    server = grpc.server(futures.ThreadPoolExecutor(1), handlers=(Busy(),))
+    server = grpc.server(futures.ThreadPoolExecutor(1), handlers=(Refusing(),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(0).wait()
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("UNAVAILABLE", r"cannot answer now \(the queue is full"),
+        ("RESOURCE_EXHAUSTED", "too busy, .* again later, "),
+        ("DEADLINE_EXCEEDED", "did not answer within 60 seconds"),
+        ("INVALID_ARGUMENT", "exported by `python -m dfk.export`"),
+        ("FAILED_PRECONDITION", "no signature for pictures"),
+        ("UNIMPLEMENTED", "is no model server"),
+        ("UNAUTHENTICATED", "who is calling"),
+        ("PERMISSION_DENIED", "does not let you"),
+        ("NOT_FOUND", "serves no model 'tiny'"),
+        ("CANCELLED", "cancelled the request"),
+        ("ABORTED", "gave the request up"),
+        ("INTERNAL", "its own log.* INTERNAL: the queue is full"),
+        ("DATA_LOSS", "its own log.* DATA_LOSS"),
+    ],
+)
+def test_each_code_has_its_sentence(images, code, message):
     with (
-        Client(f"127.0.0.1:{port}", "tiny") as client,
-        pytest.raises(UserError, match=r"now \(the queue is full"),
+        refusing(grpc.StatusCode[code], "the queue\nis full") as address,
+        Client(address, "tiny") as client,
+        pytest.raises(UserError, match=message) as caught,
     ):
         client.predict(images)
-    server.stop(0).wait()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_starts_again_is_found_again(place, images):
+    def start(port):
+        config, root = place / "models.config", place / "saved_models"
+        return serving(config, root, port=port)
+
+    with contextlib.ExitStack() as stack:
+        with start(0) as server:
+            client = Client(f"localhost:{server.port}", "tiny")
+            before = stack.enter_context(client).score(images)
+
+        def again():
+            time.sleep(0.5)
+            stack.enter_context(start(server.port))
+
+        thread = threading.Thread(target=again)
+        thread.start()
+        # Asked while nothing listens.
+        after = client.score(images)
+        thread.join()
+    assert after == before
 
 
 @pytest.mark.parametrize("texts", [["fake"], ["real", "", "unreadable" * 20]])

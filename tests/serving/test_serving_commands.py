@@ -1,21 +1,17 @@
 """What only a command can show: its start, its signals, its exit status."""
 
 import json
-import os
 import re
 import shlex
 import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import grpc
 import pytest
 
 from dfk.serving.server import serving
-
-SERVING = Path(__file__).parents[2] / "serving"
 
 
 def command(name, *arguments, **options):
@@ -98,40 +94,6 @@ def test_serve_says_that_there_is_nothing_to_serve(toy):
     done = command("serve", f"--config={toy.config}")
     assert done.returncode == 1
     assert "Nothing to serve" in done.stderr
-
-
-def test_an_installed_model_server_is_started_with_local_paths(toy, tmp_path):
-    # It only says how it was called: the real one comes as a Docker image.
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    program = programs / "tensorflow_model_server"
-    program.write_text(
-        '#!/bin/sh\nfor a in "$@"; do echo "$a"; done\n'
-        'for a in "$@"; do case $a in --model_config_file=*)\n'
-        'cat "${a#*=}"; rm "${a#*=}";; esac; done\n'
-    )
-    program.chmod(0o755)
-    for name in ("batching.config", "monitoring.config"):
-        (tmp_path / name).write_bytes((SERVING / name).read_bytes())
-    done = command(
-        "serve",
-        "--port=8600",
-        f"--config={toy.config}",
-        f"--models_root={toy.root}",
-        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [line.strip() for line in done.stdout.splitlines()]
-    for line in (
-        "--port=8600",
-        "--enable_batching=true",
-        f"--batching_parameters_file={tmp_path / 'batching.config'}",
-        "--rest_api_port=8601",
-        f"--monitoring_config_file={tmp_path / 'monitoring.config'}",
-        "--allow_version_labels_for_unavailable_models=true",
-        f'base_path: "{toy.root / "toy"}"',
-    ):
-        assert line in lines
 
 
 def test_export_says_where_it_went_and_how_to_serve_it(run, tmp_path):

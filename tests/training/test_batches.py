@@ -159,3 +159,20 @@ def test_images_without_faces_cannot_be_blended(split, monkeypatch):
     monkeypatch.setattr(self_blends, "find_faces", lambda pixels: [])
     with pytest.raises(UserError, match="train without --blend"):
         SelfBlends(split, share=1.0)
+
+
+def test_varied_pairs_are_reduced_and_compressed_alike(split, faces_found):
+    def pairs(**settings):
+        blends = SelfBlends(split, 1.0, **settings).split(seed=3)
+        images = [e["image"] for e in blends.examples.as_numpy_iterator()]
+        return np.stack(images).astype(float).reshape(-1, 2, 40, 40, 3)
+
+    plain, varied = pairs(), pairs(varied=True)
+    np.testing.assert_array_equal(varied, pairs(varied=True))
+    assert plain.shape == varied.shape
+    # The corner lies outside of every mask; only compression changes it.
+    corner = np.s_[:, :, :4, :4]
+    fakes, reals = (abs(plain - varied)[:, n] for n in (0, 1))
+    assert np.all(np.mean(fakes[:, :4, :4], axis=(1, 2, 3)) > 0)
+    difference = abs(varied[corner][:, 0] - varied[corner][:, 1]).mean()
+    assert difference < np.mean(reals) / 4

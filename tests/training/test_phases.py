@@ -11,7 +11,7 @@ from dfk import data, models
 from dfk.models import head
 from dfk.models.features import Features
 from dfk.training import head_fit, strategies
-from dfk.training.head_fit import Source, fit_head
+from dfk.training.head_fit import KnownSource, Source, fit_head
 from dfk.training.train import train
 
 RECIPE = models.Recipe(
@@ -32,13 +32,14 @@ def test_least_squares_tell_what_is_linear(families):
         values = rng.normal(size=(60, 1, 8)).astype("float16")
         values[:, 0, number] += 8 * labels
         names = np.arange(60).astype(str)
-        sources.append(Features(values, labels, names, names))
+        features = Features(values, labels, names, names)
+        sources.append(KnownSource(families[number], features))
     known = families if len(families) > 1 else ()
     model = head.alone(8, known)
     recipe = dataclasses.replace(RECIPE, ridge=0.1)
-    fitted = head_fit.fit_to_features(model, families, sources, recipe)
+    fitted = head_fit.fit_to_features(model, sources, recipe)
     assert fitted["method"] == "ridge regression"
-    for source in sources:
+    for _, source, _ in sources:
         logits = models.logit_head(model)(source.mean).numpy()[:, 0]
         np.testing.assert_array_equal(logits > 0, source.labels == 1)
         assert np.abs(logits).mean() > 3

@@ -48,6 +48,8 @@ def test_each_family_is_a_class(run):
     assert detector.get_layer("classes").output.shape == (None, 3)
     assert np.any(detector.get_layer("classes").kernel.numpy())
     assert run.config["plan"]["families"] == "grids, others"
+    # The split that epochs are drawn from repeats the smaller ones.
+    assert run.results["training"]["images"] == 60
 
 
 def test_limits_rest_on_the_validation_images_of_all_sources(run):
@@ -81,10 +83,14 @@ def test_a_family_left_out_was_not_shown(run, monkeypatch):
     shown = []
     fit = module.fit_to_features
 
-    def spy(model, families, found, recipe):
-        counts = [np.bincount(each.labels, minlength=2) for each in found]
-        shown.append(list(zip(families, map(tuple, counts), strict=True)))
-        return fit(model, families, found, recipe)
+    def spy(model, known, recipe):
+        shown.append(
+            [
+                (s.family, tuple(np.bincount(s.features.labels, minlength=2)))
+                for s in known
+            ]
+        )
+        return fit(model, known, recipe)
 
     monkeypatch.setattr(module, "fit_to_features", spy)
     leave_one_out(run.path)
@@ -99,6 +105,40 @@ def test_a_family_left_out_was_not_shown(run, monkeypatch):
         [grids, reals, ("others", (12, 0))],
         [grids, reals],
     ]
+
+
+@pytest.fixture
+def blended(sources, tmp_path, faces_found):
+    config = Config(
+        "cnn",
+        data_dir=sources,
+        image_size=40,
+        unfreeze="none",
+        epochs=1,
+        blend=0.5,
+    )
+    return train(config, str(tmp_path / "blended"))
+
+
+def test_self_blends_are_a_family_beside_others(blended, monkeypatch):
+    families = ["grids", "others", "self-blends"]
+    detector = models.load(blended.path)
+    assert detector.get_layer("logit").families == families
+    # Of 6 reals of each of three data sets, one without a face; and as many
+    # that were blended into.
+    assert blended.config["plan"]["self_blends"] == 2 * 17
+    shown = []
+    fit = module.fit_to_features
+
+    def spy(model, known, recipe):
+        shown.append([source.family for source in known])
+        return fit(model, known, recipe)
+
+    monkeypatch.setattr(module, "fit_to_features", spy)
+    record = leave_one_out(blended.path)
+    assert len(record["all"]) == 3
+    # Those of a data set's reals are left out with these.
+    assert [families.count("self-blends") for families in shown] == [3, 2] * 2
 
 
 def test_only_several_families_can_be_left_out(sources, tmp_path):
