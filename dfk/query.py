@@ -1,12 +1,14 @@
 """Asks a model server about pictures: real or fake?
 
     python -m dfk.query IMAGE... [--server=HOST:PORT] [--model=NAME]
+    python -m dfk.query --check --timeout=3
 
 Prints a table, or with --json one JSON object a picture, each on a line of its
 own. With --faces, faces are found here, the server is asked about each of them,
 and the verdict of a picture is that of its most suspicious face. The exit
 status is 1 if any picture could not be predicted; the others are predicted
-all the same.
+all the same. With --check it only says whether the model answers, for a health
+check: status 0 if it does, and 1 if not.
 """
 
 from collections.abc import Sequence
@@ -28,6 +30,9 @@ _VERSION = flags.DEFINE_integer(
 )
 _JSON = flags.DEFINE_bool("json", False, "Print JSON lines.")
 _FACES = flags.DEFINE_bool("faces", False, "Find faces and ask about each.")
+_CHECK = flags.DEFINE_bool(
+    "check", False, "Only ask whether the model answers; takes no picture."
+)
 _TIMEOUT = flags.DEFINE_float(
     "timeout",
     60.0,
@@ -39,6 +44,8 @@ _TIMEOUT = flags.DEFINE_float(
 
 def main(argv: Sequence[str]) -> int:
     """Asks about the images named on the command line."""
+    if _CHECK.value:
+        return _check(argv)
     if _FACES.value:
         cli.start_tensorflow()
     from dfk.prediction.table import exit_status, print_predictions
@@ -50,6 +57,17 @@ def main(argv: Sequence[str]) -> int:
         return exit_status(
             print_predictions(client, argv[1:], _FACES.value, _JSON.value)
         )
+
+
+def _check(argv: Sequence[str]) -> int:
+    from dfk.serving.client import Client
+
+    cli.no_arguments(argv)
+    with Client(
+        _SERVER.value, _MODEL.value, _VERSION.value, _TIMEOUT.value
+    ) as client:
+        print(f"{client.name}, version {client.check()}, answers.")
+    return 0
 
 
 if __name__ == "__main__":

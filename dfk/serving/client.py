@@ -1,5 +1,6 @@
 """Asking a model server about images, over gRPC and without TensorFlow."""
 
+import base64
 import time
 
 import grpc
@@ -36,6 +37,11 @@ _ADVICE = {
     grpc.StatusCode.ABORTED: "gave the request up: ask again.",
 }
 _ELSE = "failed: look for the reason in its own log."
+# A grey PNG of 8 x 8 pixels.
+_SMALL_PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEElEQVR42mNsYIAAJgaKGA"
+    "AmCACQtTEKkQAAAABJRU5ErkJggg=="
+)
 
 
 class Client(Predictor):
@@ -82,6 +88,32 @@ class Client(Predictor):
 
     def __exit__(self, *_) -> None:
         self._channel.close()
+
+    def check(self) -> int:
+        """Asks whether the model answers, as a health check does.
+
+        An open port is not enough: a server whose threads all wait still
+        accepts connections. So the model's state is asked for, and a small
+        picture is sent.
+
+        Returns:
+            The version that answered.
+
+        Raises:
+            UserError: no version is available, or none answers in time.
+
+        Example:
+            >>> with Client("localhost:8500", timeout=3.0) as client:
+            ...     client.check()
+            3
+        """
+        self._score_batch([_SMALL_PICTURE])
+        if self.version not in self._available_versions():
+            raise UserError(
+                f"The server at {self.address} does not call version "
+                f"{self.version} of {self.name!r} available: look into its log."
+            )
+        return self.version
 
     def _score_batch(self, image_bytes: list[bytes]) -> list[Score]:
         request = predict_pb2.PredictRequest()

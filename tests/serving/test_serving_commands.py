@@ -149,6 +149,15 @@ def test_query_answers_about_each_picture(address, images, tmp_path):
         assert shown in table.stdout
 
 
+def test_a_check_is_a_status(address):
+    done = command("query", "--check", f"--server={address}", "--model=tiny")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "tiny, version 1, answers.\n"
+    done = command("query", "--check", "--server=localhost:1", "--model=tiny")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch("error: No model server answers at .*\n", done.stderr)
+
+
 def test_query_says_in_a_sentence_what_is_wrong(address, images, tmp_path):
     (tmp_path / "face.png").write_bytes(images[0])
     done = command(
