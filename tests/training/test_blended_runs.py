@@ -17,6 +17,7 @@ def _splits(config):
     ).splits
 
 
+@pytest.mark.slow
 def test_self_blends_are_trained_on_and_measured(
     config, tmp_path, faces_found, monkeypatch
 ):

@@ -57,6 +57,7 @@ def test_limits_rest_on_the_validation_images_of_all_sources(run):
     assert calibration.images == (60, 40)
 
 
+@pytest.mark.slow
 def test_an_evaluation_tells_them_apart(run):
     record = evaluate(run.path, split="validation")
     names = [row["name"] for row in record["sources"]]
@@ -79,6 +80,7 @@ def test_each_family_is_left_out_once(run, capsys):
     assert "features" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_family_left_out_was_not_shown(run, monkeypatch):
     shown = []
     fit = module.fit_to_features
@@ -120,6 +122,7 @@ def blended(sources, tmp_path, faces_found):
     return train(config, str(tmp_path / "blended"))
 
 
+@pytest.mark.slow
 def test_self_blends_are_a_family_beside_others(blended, monkeypatch):
     families = ["grids", "others", "self-blends"]
     detector = models.load(blended.path)
