@@ -57,36 +57,30 @@ def export_to(place, detector):
     )
 
 
-def assert_one_score(detector, place, paths):
-    """Sends images along paths of an exported detector."""
+def assert_one_score(detector, place):
+    """Sends images along every path of an exported detector."""
     images = make_images(3)
     pixels = pixels_of(images, detector).astype(np.float32)
     expected = detector(pixels, training=False).numpy()[:, 0]
     # Saturated scores would agree whatever the path.
     assert np.all((expected > 0.02) & (expected < 0.98))
 
-    for path, found in paths(place, detector.name, images, pixels):
-        np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=path)
-
-
-def every_path(place, name, images, pixels):
-    """Yields how an exported detector can be asked, and what it answers."""
-    saved = place / "saved_models" / name / "1"
-    yield ".keras", models.load(saved / "model.keras")(pixels)[:, 0]
+    saved_models = place / "saved_models"
+    saved = saved_models / detector.name / "1"
     layer = keras.layers.TFSMLayer(str(saved), call_endpoint="serving_default")
-    yield "TFSMLayer", layer(tf.constant(images))["fake_probability"]
-    yield "SavedModel", _probabilities(dfk.load(saved).score(images))
-    yield from served(place, name, images, pixels)
-
-
-def served(place, name, images, _):
     with (
-        serving(
-            place / "models.config", place / "saved_models", port=0
-        ) as server,
-        dfk.Client(f"localhost:{server.port}", name) as client,
+        serving(place / "models.config", saved_models, port=0) as server,
+        dfk.Client(f"localhost:{server.port}", detector.name) as client,
     ):
-        yield "gRPC", _probabilities(client.score(images))
+        served = client.score(images)
+    paths = {
+        ".keras": models.load(saved / "model.keras")(pixels)[:, 0],
+        "TFSMLayer": layer(tf.constant(images))["fake_probability"],
+        "SavedModel": _probabilities(dfk.load(saved).score(images)),
+        "gRPC": _probabilities(served),
+    }
+    for path, found in paths.items():
+        np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=path)
 
 
 def _probabilities(scores):
@@ -94,21 +88,22 @@ def _probabilities(scores):
 
 
 def test_every_path_gives_the_same_score(detector, place):
-    assert_one_score(detector, place, every_path)
+    assert_one_score(detector, place)
 
 
 def test_every_path_gives_a_combination_the_same_score(tmp_path):
     detector = build_combination()
     export_to(tmp_path, detector)
-    assert_one_score(detector, tmp_path, every_path)
+    assert_one_score(detector, tmp_path)
 
 
-# Of the others, tests/models/test_models.py shows it without a server.
+# Without the server, tests/models/test_models.py shows it faster.
 @pytest.mark.slow
-def test_the_largest_architecture_is_served_with_its_score(tmp_path):
-    detector = build("clip")
+@pytest.mark.parametrize("name", models.names())
+def test_every_path_gives_each_architecture_the_same_score(name, tmp_path):
+    detector = build(name)
     export_to(tmp_path, detector)
-    assert_one_score(detector, tmp_path, served)
+    assert_one_score(detector, tmp_path)
 
 
 def test_a_run_and_its_export_give_the_same_predictions(place, run, images):
