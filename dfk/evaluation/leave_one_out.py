@@ -22,7 +22,7 @@ from dfk.evaluation import records
 from dfk.evaluation.by_source import by_source
 from dfk.evaluation.records import Scores
 from dfk.files import write_json
-from dfk.models import calibration, head, out_of_distribution
+from dfk.models import head
 from dfk.models.features import (
     Features,
     backbone_features,
@@ -32,6 +32,7 @@ from dfk.models.registry import Detector
 from dfk.prediction.signatures import answers, forward_pass
 from dfk.progress import track
 from dfk.runs import Run, provenance
+from dfk.training.calibrate import calibrate_head
 from dfk.training.head_fit import KnownSource, fit_to_features
 from dfk.training.self_blends import blend_sources
 
@@ -151,32 +152,24 @@ def _without(
     if keep_reals:
         reals = known[row]["train"].reals()
         sources.append(KnownSource(faces.parts[row].family, reals))
-    training = [source.features for source in sources]
     # Blends are made of reals alone, and so of those that are left out.
-    sources += [
+    fitted_too = [
         source
         for number, source in enumerate(blends)
         if keep_reals or number != row
     ]
     families |= {source.family for source in blends}
     model = head.alone(
-        training[0].values.shape[2], sorted(families), detector.ood_parts
+        sources[0].features.values.shape[2],
+        sorted(families),
+        detector.ood_parts,
     )
-    fit_to_features(model, sources, detector.recipe)
-    validation = [known[number]["validation"] for number in kept]
-    values = np.concatenate([each.mean for each in validation])
-    labels = np.concatenate([each.labels for each in validation])
-    logits = models.logit_head(model)(values).numpy()
-    sources = np.repeat(kept, [len(each.labels) for each in validation])
-    models.score_layer(model).calibration = calibration.fit(
-        logits, labels, sources=sources
-    )
-    out_of_distribution.fit(
-        model,
-        np.concatenate([each.mean for each in training]),
-        values,
-        detector.ood_rate,
-    )
+    fit_to_features(model, [*sources, *fitted_too], detector.recipe)
+    validation = [
+        KnownSource(faces.parts[number].family, known[number]["validation"])
+        for number in kept
+    ]
+    calibrate_head(model, sources, fitted_too, validation, detector)
     return model
 
 

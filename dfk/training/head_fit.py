@@ -17,7 +17,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, Ridge
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import StratifiedGroupKFold
 
 from dfk import models
@@ -26,7 +26,7 @@ from dfk.data.groups import groups_of_each_class
 from dfk.models import named_layers, pooled_flips
 from dfk.models.conformal import balanced
 from dfk.models.features import Features, backbone_features, floored
-from dfk.training import strategies
+from dfk.training import least_squares, strategies
 
 FOLDS = 3
 # How many bytes of features a head is fitted on: 22,795 images with the widest,
@@ -151,7 +151,10 @@ def fit_to_features(
         kernel, bias = regression.coef_.T, regression.intercept_
     else:
         method, penalty = "ridge regression", recipe.ridge
-        kernel, bias = _least_squares(rows, penalty)
+        kernel, bias = map(
+            _as_logits,
+            least_squares.fit(values, rows.classes, rows.weights, penalty),
+        )
     last = named_layers.LOGIT
     if models.knows_families(model):
         last = named_layers.CLASSES
@@ -168,6 +171,40 @@ def fit_to_features(
     }
 
 
+def left_out_logits(
+    model: keras.Model, sources: Sequence[KnownSource], recipe: models.Recipe
+) -> list[np.ndarray]:
+    """Logits of training images as if they had not been trained on.
+
+    Each is of a head that was fitted without the image's group. So they can be
+    calibrated on, where validation has few images.
+
+    Args:
+        model: after `fit_to_features`.
+        sources: what its head was fitted to.
+        recipe: as in `fit_to_features`.
+
+    Returns:
+        The logits of each source, float32 `[N]`. None at all where that would
+        take long: of a logistic regression, and of so many images that the
+        regression has more rows than features, which need none.
+    """
+    rows = _rows(model, sources)
+    if recipe.ridge is None or len(rows.values) > rows.values.shape[1]:
+        return []
+    norm = model.get_layer(named_layers.FEATURES_NORM)
+    values = norm(rows.values).numpy()
+    found = least_squares.leave_groups_out(
+        values, rows.classes, rows.weights, recipe.ridge, rows.groups
+    )
+    sizes = [len(source.features.labels) for source in sources]
+    flips = len(found) // sum(sizes)
+    logits = _as_logits(found).reshape(sum(sizes), flips, -1).mean(axis=1)
+    if models.knows_families(model):
+        logits = model.get_layer(named_layers.LOGIT)(logits).numpy()
+    return np.split(logits[:, 0], np.cumsum(sizes)[:-1])
+
+
 def _rows(model: keras.Model, sources: Sequence[KnownSource]) -> _Rows:
     """The features of images and their flips, with classes and groups.
 
@@ -179,11 +216,8 @@ def _rows(model: keras.Model, sources: Sequence[KnownSource]) -> _Rows:
     _, flips, width = found[0].values.shape
     values = [each.values.reshape(-1, width) for each in found]
     labels = [np.repeat(each.labels, flips) for each in found]
-    # Two sources may have groups of one name.
-    groups = [
-        np.repeat([f"{number}/{group}" for group in each.groups], flips)
-        for number, each in enumerate(found)
-    ]
+    # Also what was made of an image, as a self-blend is, is of its group.
+    groups = [np.repeat(each.groups, flips) for each in found]
     together = np.concatenate(labels)
     weights = None
     if len(set(families)) > 1:
@@ -254,23 +288,7 @@ def _regression(
     return regression, regression.C_
 
 
-def _least_squares(
-    rows: _Rows, penalty: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel `[D, K]` and bias `[K]` of the logits of K classes.
-
-    Of two classes, those of the second against the first, `[D, 1]`. Each class
-    has the target 1 for its rows and 0 for all others.
-
-    Reference:
-        Rifkin et al., "Regularized Least-Squares Classification", 2003.
-    """
-    values, classes, weights, _, _ = rows
-    targets = np.eye(classes.max() + 1, dtype="float32")[classes]
-    # Solved among the rows where there are fewer of them than of features.
-    ridge = Ridge(alpha=penalty * len(values), solver="cholesky")
-    ridge.fit(values, targets, weights)
-    kernel, bias = SHARPNESS * ridge.coef_.T, SHARPNESS * ridge.intercept_
-    if targets.shape[1] == 2:
-        return np.diff(kernel), np.diff(bias)
-    return kernel, bias
+def _as_logits(values: np.ndarray) -> np.ndarray:
+    """Least squares `[..., K]` as logits; of two classes `[..., 1]`."""
+    logits = SHARPNESS * values
+    return np.diff(logits) if logits.shape[-1] == 2 else logits

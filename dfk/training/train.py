@@ -8,19 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
 from dfk import cli, data, models
-from dfk.data import FaceSplit
 from dfk.files import scratch_dir
-from dfk.models import calibration, out_of_distribution
-from dfk.models.features import backbone_features
 from dfk.runs import Run, provenance
 from dfk.training import optimizer, strategies
 from dfk.training.batches import TrainingBatches
-from dfk.training.head_fit import fit_head, within_memory
+from dfk.training.calibrate import calibrate
+from dfk.training.head_fit import fit_head
 from dfk.training.loop import FineTuning
 from dfk.training.plan import Config, Plan
 from dfk.training.resume import (
@@ -116,14 +113,8 @@ def _train(config: Config, strategy: tf.distribute.Strategy, run: Run) -> None:
             validate = _validation(model, plan, scratch)
         if not plan.starts_frozen:
             _solve_head(model, plan, validate)
-        # Calibrated without self-blends: a score is the probability of fakes
-        # such as the data set's.
         logits, labels = validate.logits_and_labels()
-        sizes = [split.size for split in plan.validations]
-        models.score_layer(model).calibration = calibration.fit(
-            logits, labels, sources=np.repeat(np.arange(len(sizes)), sizes)
-        )
-        _fit_out_of_distribution(model, plan)
+        calibrate(model, plan, logits, labels)
         metrics = measure(logits, labels) | validate.on_blends()
     if plan.is_chief:
         seconds = earlier + time.monotonic() - started
@@ -181,30 +172,6 @@ def _validation(model: keras.Model, plan: Plan, scratch: Path) -> Validation:
         scratch,
         plan.validation_blends,
         plan.stays_frozen,
-    )
-
-
-def _fit_out_of_distribution(model: keras.Model, plan: Plan) -> None:
-    """Fits the score on the images of each data set, without self-blends."""
-
-    def features(splits: list[FaceSplit]) -> np.ndarray:
-        found = [
-            backbone_features(model, split, keep=plan.stays_frozen)
-            for split in splits
-        ]
-        return np.concatenate([each.mean for each in found])
-
-    count = len(plan.validations)
-    splits = within_memory(model, plan.sources)[:count]
-    if not plan.stays_frozen:
-        # Otherwise the features of all images are in the cache.
-        share = out_of_distribution.TRAINING_IMAGES // count
-        splits = [split.first(share) for split in splits]
-    out_of_distribution.fit(
-        model,
-        features(splits),
-        features(plan.validations),
-        plan.detector.ood_rate,
     )
 
 
