@@ -20,9 +20,11 @@ from dfk.training.head_fit import Source
 
 # The name of self-blends among several families of fakes.
 FAMILY = "self-blends"
-# Every second pair is blended at a lower resolution, of this share of the side
+# Pictures are mostly larger than what a detector sees: this many times.
+_LARGER = 8 / 7
+# Every second pair is blended at a lower resolution, of this share of that size
 # at least; all are then compressed at a quality between these.
-_SMALLEST = 0.57
+_SMALLEST = 0.5
 _QUALITIES = (60, 95)
 
 
@@ -119,6 +121,8 @@ class SelfBlends:
             Fakes and reals alternating, with the real images' ids and groups.
         """
         settings = (self._split.version, self._share, self._varied, seed)
+        if self._varied:
+            settings += (_LARGER, _SMALLEST, _QUALITIES)
         return FaceSplit(
             f"{self._split.name}-blends",
             self.size,
@@ -172,23 +176,25 @@ def _blend(
     if not varied:
         made = self_blend(image, face, rng)
         return np.stack([made.image, made.target])
-    reduced, face = _reduced(image, face, rng)
-    made = self_blend(reduced, face, rng)
+    side = image.shape[0]
+    blended_at = _LARGER * (
+        rng.uniform(_SMALLEST, 1) if rng.random() < 0.5 else 1
+    )
+    made = self_blend(*_scaled(image, face, round(side * blended_at)), rng)
+    # As a file may be: of the detector's size or larger, and compressed.
+    kept_at = round(side * (1 if rng.random() < 0.5 else _LARGER))
     quality = round(rng.uniform(*_QUALITIES))
     return np.stack(
         [
-            _compressed(_resized(pixels, image.shape[0]), quality)
+            _resized(_compressed(_resized(pixels, kept_at), quality), side)
             for pixels in (made.image, made.target)
         ]
     )
 
 
-def _reduced(
-    image: np.ndarray, face: Face, rng: np.random.Generator
+def _scaled(
+    image: np.ndarray, face: Face, size: int
 ) -> tuple[np.ndarray, Face]:
-    if rng.random() < 0.5:
-        return image, face
-    size = round(image.shape[0] * rng.uniform(_SMALLEST, 1))
     scale = size / image.shape[0]
     box = tuple(round(scale * length) for length in face.box)
     points = tuple((scale * x, scale * y) for x, y in face.keypoints)
