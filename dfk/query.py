@@ -1,14 +1,15 @@
 """Asks a model server about pictures: real or fake?
 
-    python -m dfk.query IMAGE... [--server=HOST:PORT] [--model=NAME]
+    python -m dfk.query PATH... [--server=HOST:PORT] [--model=NAME]
     python -m dfk.query --check --timeout=3
 
-Prints a table, or with --json one JSON object a picture, each on a line of its
-own. With --faces, faces are found here, the server is asked about each of them,
-and the verdict of a picture is that of its most suspicious face. The exit
-status is 1 if any picture could not be predicted; the others are predicted
-all the same. With --check it only says whether the model answers, for a health
-check: status 0 if it does, and 1 if not.
+A PATH is a file, a folder with all pictures below it, a pattern such as
+'photos/*.jpg', or - for paths on standard input. As in `python -m dfk.predict`,
+each face in a picture is predicted: it is found and cropped here, and only the
+crop is sent. --crop=none sends pictures as they are, and needs no TensorFlow
+here. The exit status is 0 if all pictures were answered, and 2 if some were
+not. With --check it only says whether the model answers, for a health check:
+status 0 if it does, and 1 if not.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from dfk import cli
+from dfk.prediction.crops import AUTO, CROPS, NONE
 
 _SERVER = flags.DEFINE_string(
     "server", "localhost:8500", "The gRPC address of the model server."
@@ -29,7 +31,14 @@ _VERSION = flags.DEFINE_integer(
     upper_bound=2**63 - 1,
 )
 _JSON = flags.DEFINE_bool("json", False, "Print JSON lines.")
-_FACES = flags.DEFINE_bool("faces", False, "Find faces and ask about each.")
+_CSV = flags.DEFINE_bool("csv", False, "Print comma-separated values.")
+_CROP = flags.DEFINE_enum(
+    "crop",
+    AUTO,
+    CROPS,
+    "What of a picture is predicted: each face in it; none, all of it; or "
+    "auto, its faces, but all of a picture that is the crop of a face already.",
+)
 _CHECK = flags.DEFINE_bool(
     "check", False, "Only ask whether the model answers; takes no picture."
 )
@@ -46,16 +55,20 @@ def main(argv: Sequence[str]) -> int:
     """Asks about the images named on the command line."""
     if _CHECK.value:
         return _check(argv)
-    if _FACES.value:
+    from dfk.prediction import output
+    from dfk.prediction.paths import image_paths
+
+    form = output.chosen(as_json=_JSON.value, as_csv=_CSV.value)
+    paths = image_paths(argv[1:])
+    if _CROP.value != NONE:
         cli.start_tensorflow()
-    from dfk.prediction.table import exit_status, print_predictions
     from dfk.serving.client import Client
 
     with Client(
         _SERVER.value, _MODEL.value, _VERSION.value, _TIMEOUT.value
     ) as client:
-        return exit_status(
-            print_predictions(client, argv[1:], _FACES.value, _JSON.value)
+        return output.exit_status(
+            output.print_predictions(client, paths, _CROP.value, form)
         )
 
 

@@ -60,7 +60,7 @@ def test_imports_go_down_only():
                 other == own
                 or level(other) < level(own)
                 or level(other) == level(own) == 0
-                or other in ("__version__", "FORMAT")
+                or other in ("__version__", "__detector_version__", "FORMAT")
                 or (own, other) in EXEMPT
             )
             if not allowed:

@@ -19,6 +19,7 @@ from dfk.evaluation.heat_maps import COLOR_MAP, heat_maps, heated
 from dfk.evaluation.plots import COLORS, INK
 from dfk.files import replacing
 from dfk.images import decode, faces
+from dfk.prediction.annotate import drawing_paths
 from dfk.prediction.predictions import FacePrediction, Prediction
 
 _UNDECIDED = "#8a5a00"
@@ -32,17 +33,16 @@ _MOST_ENLARGED = 4
 
 
 def explain(
-    detector: keras.Model, predictions: Sequence[Prediction], output: Path
+    detector: keras.Model, predictions: Sequence[Prediction], folder: Path
 ) -> list[Path]:
     """Draws the heat, the faces, the scores and the verdicts of images.
 
     Args:
         detector: the Keras model that predicted.
-        predictions: of image files; those with an error, and those of bytes,
-            are left out.
-        output: of the drawing; of several images `out.png` becomes
-            `out-1.png`, `out-2.png` and so on, in the order of the
-            predictions. An image that was named twice is drawn once.
+        predictions: of image files; those without a score, and those of
+            bytes, are left out.
+        folder: of the drawings, which have the images' names. It is made if
+            it is missing.
 
     Returns:
         The drawings, one for each image with a verdict.
@@ -53,17 +53,11 @@ def explain(
     Example:
         >>> loaded = dfk.load("runs/facenet")
         >>> predictions = loaded.predict(["face.jpg"])
-        >>> explain(loaded.detector, predictions, Path("out.png"))
-        [PosixPath('out.png')]
+        >>> explain(loaded.detector, predictions, Path("heat"))
+        [PosixPath('heat/face.png')]
     """
-    by_image = {prediction.image: prediction for prediction in predictions}
-    paths = []
-    for number, prediction in enumerate(by_image.values(), 1):
-        if prediction.error is not None or prediction.image is None:
-            continue
-        path = output
-        if len(by_image) > 1:
-            path = output.with_stem(f"{output.stem}-{number}")
+    drawings = drawing_paths(predictions, folder)
+    for prediction, path in drawings:
         file = Path(prediction.image)
         pixels = decode.read(file.read_bytes()).numpy()
         # A name that is not in UTF-8 has signs that no font can draw.
@@ -77,8 +71,7 @@ def explain(
                 f"{path} cannot be written ({error.strerror}): pass another "
                 "--explain."
             ) from error
-        paths.append(path)
-    return paths
+    return [path for _, path in drawings]
 
 
 class Region(NamedTuple):

@@ -126,17 +126,25 @@ def face_crops(image_bytes: bytes) -> list[tuple[Face, bytes]]:
         image_bytes: the image, in a format that `dfk.images.decode` reads.
 
     Returns:
-        Each face and its crop, the most certain face first. Crops are PNGs,
-        so that no second lossy compression changes the pixels.
+        Each face and its crop as PNG, the most certain face first.
 
     Raises:
         tf.errors.InvalidArgumentError: the bytes are not an image.
     """
     pixels = decode.read(image_bytes).numpy()
-    return [
-        (face, tf.io.encode_png(crop_face(pixels, face)).numpy())
-        for face in find_faces(pixels)
-    ]
+    return [(face, encoded_crop(pixels, face)) for face in find_faces(pixels)]
+
+
+def encoded_crop(pixels: np.ndarray, face: Face) -> bytes:
+    """The crop of a face as PNG.
+
+    So no second lossy compression changes the pixels.
+
+    Args:
+        pixels: uint8 `[H, W, 3]`.
+        face: a face in it.
+    """
+    return tf.io.encode_png(crop_face(pixels, face)).numpy()
 
 
 def _face(answer: dict[str, Any], scale: float) -> Face:

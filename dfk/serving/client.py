@@ -6,7 +6,8 @@ import time
 import grpc
 
 from dfk.errors import UserError
-from dfk.prediction.predictions import TEXTS, Predictor, Score, to_scores
+from dfk.prediction.predictions import TEXTS, Score, to_scores
+from dfk.prediction.predictor import Predictor
 from dfk.serving import protobufs
 from dfk.serving.channel import CHANNEL_OPTIONS
 from dfk.serving.model_status import State, model_status

@@ -1,17 +1,21 @@
+import csv
 import json
 import os
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
-from tiny import encode
+from PIL import ImageColor
 
 import dfk
 from dfk.errors import UserError
 from dfk.images import faces
-from dfk.prediction import predictions as predictions_module
-from dfk.prediction import table
-from dfk.prediction.predictions import BATCH, LARGEST, Predictor, Score
+from dfk.prediction import output, predictor
+from dfk.prediction.annotate import COLORS, annotate
+from dfk.prediction.inputs import LARGEST
+from dfk.prediction.predictions import Score
+from dfk.prediction.predictor import AHEAD, BATCH, Predictor
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +64,18 @@ def find(monkeypatch):
     """Says which faces are in every image: no photograph is at hand."""
 
     def find(*found):
-        crops = [
-            (faces.Face(box, confidence, ()), bytes([level]))
+        levels = {
+            faces.Face(box, confidence, ()): bytes([level])
             for box, confidence, level in found
-        ]
-        monkeypatch.setattr(faces, "face_crops", lambda _: crops)
+        }
+        monkeypatch.setattr(faces, "find_faces", lambda _: list(levels))
+        monkeypatch.setattr(faces, "encoded_crop", lambda _, f: levels[f])
 
     return find
 
 
 def test_a_prediction_has_the_fields_that_callers_depend_on(loaded, files):
-    fields = json.loads(loaded.predict(files[:1])[0].to_json())
+    fields = json.loads(loaded.predict(files[:1], "none")[0].to_json())
     assert list(fields) == [
         *("image", "verdict", "fake_probability", "reason", "family"),
         *("faces", "detector", "version"),
@@ -93,13 +98,13 @@ def test_a_prediction_has_the_fields_that_callers_depend_on(loaded, files):
 def test_only_what_is_uncertain_has_a_reason(
     brightness, level, verdict, reason
 ):
-    (prediction,) = brightness.predict([bytes([level])])
+    (prediction,) = brightness.predict([bytes([level])], "none")
     assert (prediction.verdict, prediction.reason) == (verdict, reason)
 
 
 def test_paths_and_bytes_are_predicted_alike(loaded, files, images):
     mixed = [files[0], Path(files[1]), images[0], images[1]]
-    predictions = loaded.predict(mixed)
+    predictions = loaded.predict(mixed, "none")
     assert [p.image for p in predictions] == [*files[:2], None, None]
     scores = [p.fake_probability for p in predictions]
     assert scores[:2] == pytest.approx(scores[2:], abs=1e-6)
@@ -108,15 +113,10 @@ def test_paths_and_bytes_are_predicted_alike(loaded, files, images):
     )
 
 
-def test_a_single_image_is_not_taken_for_a_list(brightness, files):
-    with pytest.raises(UserError, match="as a list"):
-        brightness.predict(files[0])
-
-
 def test_every_image_is_predicted_in_the_order_given(loaded, files):
     images = [*files, *files[::-1]] * 4
     assert len(images) > BATCH
-    predictions = loaded.predict(images)
+    predictions = loaded.predict(images, "none")
     assert [p.image for p in predictions] == images
     scores = {p.image: round(p.fake_probability, 5) for p in predictions}
     assert len(set(scores.values())) == len(files)
@@ -128,7 +128,8 @@ def test_what_cannot_be_read_is_an_error_among_others(loaded, files, tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("no picture")
     bad = [str(tmp_path / "gone.png"), str(tmp_path), str(text)]
-    predictions = loaded.predict([bad[0], files[0], *bad[1:], files[1]])
+    images = [bad[0], files[0], *bad[1:], files[1]]
+    predictions = loaded.predict(images, "none")
     assert [p.error is None for p in predictions] == [0, 1, 0, 0, 1]
     reasons = ["No such file", "Is a directory", "not a picture"]
     broken = [p for p in predictions if p.error]
@@ -145,7 +146,7 @@ def test_a_file_of_gigabytes_is_an_error_among_others(
     film = tmp_path / "film.mp4"
     with film.open("wb") as file:
         file.truncate(LARGEST + 1)
-    predictions = brightness.predict([files[0], str(film), files[1]])
+    predictions = brightness.predict([files[0], str(film), files[1]], "none")
     assert [p.error is None for p in predictions] == [True, False, True]
     assert predictions[1].verdict == "unreadable"
     assert "more than 512 MiB" in predictions[1].error
@@ -158,8 +159,8 @@ def test_requests_are_limited_by_number(brightness):
 
 def test_requests_are_limited_by_bytes_as_well(brightness, files, monkeypatch):
     sizes = [os.path.getsize(file) for file in files]
-    monkeypatch.setattr(predictions_module, "LARGEST", max(sizes) + 1)
-    assert len(brightness.predict(files)) == len(files)
+    monkeypatch.setattr(predictor, "LARGEST", max(sizes) + 1)
+    assert len(brightness.predict(files, "none")) == len(files)
     assert len(brightness.requests) > 1
 
 
@@ -171,8 +172,8 @@ def test_predictions_come_before_all_images_are_read(brightness):
             read.append(number)
             yield bytes([number % 256])
 
-    next(brightness.stream(images()))
-    assert len(read) <= BATCH + 1
+    next(brightness.stream(images(), "none"))
+    assert len(read) <= BATCH + AHEAD + 2
 
 
 def test_the_most_suspicious_face_speaks_for_its_image(brightness, find, files):
@@ -180,8 +181,10 @@ def test_the_most_suspicious_face_speaks_for_its_image(brightness, find, files):
         ((2, 3, 16, 18), 0.99, 10),
         ((0, 1, 14, 14), 0.98, 250),
         ((30, 1, 9, 9), 0.97, 100),
+        # Not a face, in all likelihood.
+        ((1, 1, 5, 5), 0.7, 255),
     )
-    predictions = brightness.predict(files[:2], faces=True)
+    predictions = brightness.predict(files[:2], crop="face")
     assert [p.image for p in predictions] == files[:2]
     fields = predictions[0].to_dict()
     assert fields["verdict"] == "fake"
@@ -214,14 +217,14 @@ def test_the_most_suspicious_face_speaks_for_its_image(brightness, find, files):
 
 def test_the_image_has_the_reason_of_that_face(brightness, find, files):
     find(((2, 3, 16, 18), 0.99, 10), ((0, 1, 14, 14), 0.98, 100))
-    (prediction,) = brightness.predict(files[:1], faces=True)
+    (prediction,) = brightness.predict(files[:1], crop="face")
     assert prediction.verdict == "uncertain"
     assert prediction.reason == "too close to call"
 
 
 def test_a_crowd_is_divided_into_requests(brightness, find, files):
-    find(*[((2, 3, 16, 18), 0.99, 10)] * (BATCH + 8))
-    (prediction,) = brightness.predict(files[:1], faces=True)
+    find(*[((2, 3, 16, 18 + n), 0.99, 10) for n in range(BATCH + 8)])
+    (prediction,) = brightness.predict(files[:1], crop="face")
     assert len(prediction.faces) == BATCH + 8
     assert brightness.requests == [BATCH, 8]
 
@@ -232,7 +235,7 @@ def test_faces_are_scored_as_their_crops(loaded, files, monkeypatch):
         faces.Face((0, 1, 14, 14), 0.91, ()),
     ]
     monkeypatch.setattr(faces, "find_faces", lambda pixels: found)
-    (prediction,) = loaded.predict(files[:1], faces=True)
+    (prediction,) = loaded.predict(files[:1], crop="face")
     crops = faces.face_crops(Path(files[0]).read_bytes())
     expected = [s.fake_probability for s in loaded.score([c for _, c in crops])]
     assert [f.fake_probability for f in prediction.faces] == pytest.approx(
@@ -241,53 +244,119 @@ def test_faces_are_scored_as_their_crops(loaded, files, monkeypatch):
     assert prediction.fake_probability == pytest.approx(max(expected), abs=1e-6)
 
 
-def test_an_image_without_a_face_is_an_error(brightness, tmp_path):
-    flat = tmp_path / "flat.png"
-    flat.write_bytes(encode(np.full((80, 80, 3), 90, np.uint8)))
-    (prediction,) = brightness.predict([flat], faces=True)
-    assert "no face found" in prediction.error
-    assert prediction.fake_probability is None
-    assert prediction.verdict is None
+@pytest.mark.parametrize("crop", ["auto", "face"])
+def test_an_image_without_a_face_is_uncertain(brightness, find, files, crop):
+    find(((2, 3, 16, 18), 0.8, 10))
+    (prediction,) = brightness.predict(files[:1], crop)
+    assert prediction.verdict == "uncertain"
+    assert "no face found: pass --crop=none" in prediction.reason
+    assert prediction.fake_probability is prediction.error is None
     assert brightness.requests == []
+
+
+def test_the_crop_of_a_face_is_taken_whole(loaded, find, files):
+    height, width, _ = np.asarray(PIL.Image.open(files[0])).shape
+    # With the margin its crop is as large as the image.
+    find(((0, 0, width, height), 0.99, 10), ((1, 1, 9, 9), 0.95, 10))
+    (prediction,) = loaded.predict(files[0])
+    assert prediction.faces == ()
+    (whole,) = loaded.predict(files[0], "none")
+    assert prediction == whole
+    find(((0, 0, width // 3, height // 3), 0.99, 10))
+    (prediction,) = loaded.predict(files[0])
+    assert len(prediction.faces) == 1
+
+
+def test_another_crop_is_refused(brightness, files):
+    with pytest.raises(UserError, match=r"auto, face, none\. Received: 'head'"):
+        brightness.predict(files, "head")
 
 
 def test_an_unreadable_image_has_no_faces_either(loaded, tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("no picture")
-    (prediction,) = loaded.predict([str(text)], faces=True)
+    (prediction,) = loaded.predict([str(text)], crop="face")
     assert prediction.verdict == "unreadable"
     assert prediction.faces == ()
 
 
-def _table(capsys, detector, images, faces=False):
-    predictions = table.print_predictions(detector, images, faces, False)
-    # Cells, of the lines that have any.
-    lines = capsys.readouterr().out.splitlines()
-    rows = [line.split("│")[1:-1] for line in lines if "│" in line]
-    return predictions, [[cell.strip() for cell in row] for row in rows]
+def printed(capsys, detector, images, crop="none", form="table"):
+    predictions = output.print_predictions(detector, images, crop, form)
+    return predictions, capsys.readouterr()
 
 
-def test_a_table_has_a_row_an_image(brightness, tmp_path, capsys):
+def test_a_table_has_a_line_an_image(brightness, tmp_path, capsys):
     image = tmp_path / "[bold]odd.png"
     image.write_bytes(bytes([100]))
     gone = tmp_path / "gone.png"
-    predictions, rows = _table(capsys, brightness, [str(image), str(gone)])
-    assert rows == [
-        [str(image), "0.392", "uncertain: too close to call"],
-        [str(gone), "-", "cannot be opened: No such file or directory"],
+    predictions, shown = printed(capsys, brightness, [str(image), str(gone)])
+    assert shown.out.splitlines() == [
+        "verdict     P(fake)  picture",
+        f"uncertain     0.392  {image} (too close to call)",
+        f"-                 -  {gone}: cannot be opened: No such file or "
+        "directory",
     ]
-    assert table.exit_status(predictions) == 1
-    assert table.exit_status(predictions[:1]) == 0
+    assert shown.err == "2 pictures: 1 uncertain, 1 not answered.\n"
+    assert output.exit_status(predictions) == 2
+    assert output.exit_status(predictions[:1]) == 0
 
 
-def test_a_table_has_a_row_a_face(brightness, find, files, capsys):
+def test_a_table_has_a_line_a_face(brightness, find, files, capsys):
     find(((2, 3, 16, 18), 0.99, 10), ((0, 1, 14, 14), 0.98, 250))
-    _, rows = _table(capsys, brightness, files[:1], faces=True)
-    assert rows == [
-        [files[0], "most suspicious of 2", "0.980", "fake"],
-        ["", "2, 3, 16, 18", "0.039", "real"],
-        ["", "0, 1, 14, 14", "0.980", "fake"],
+    _, shown = printed(capsys, brightness, files[:1], "face")
+    assert shown.out.splitlines()[1:] == [
+        f"fake          0.980  {files[0]}, most suspicious of 2 faces",
+        "real          0.039    face at 2, 3, 16, 18",
+        "fake          0.980    face at 0, 1, 14, 14",
     ]
     find(((2, 3, 16, 18), 0.99, 10))
-    _, rows = _table(capsys, brightness, files[:1], faces=True)
-    assert rows == [[files[0], "2, 3, 16, 18", "0.039", "real"]]
+    _, shown = printed(capsys, brightness, files[:1], "face")
+    assert shown.out.splitlines()[1:] == [f"real          0.039  {files[0]}"]
+
+
+def test_values_are_separated_by_commas(brightness, tmp_path, capsys):
+    image = tmp_path / "a,b.png"
+    image.write_bytes(bytes([255]))
+    _, shown = printed(capsys, brightness, [str(image)], form="csv")
+    (row,) = csv.DictReader(shown.out.splitlines())
+    assert row == {
+        "image": str(image),
+        "verdict": "fake",
+        "fake_probability": "1.0",
+        "detector": "brightness",
+        **dict.fromkeys(["reason", "family", "version", "error"], ""),
+    }
+    assert shown.err == ""
+
+
+def test_each_prediction_is_printed_at_once(brightness, files, capsys):
+    brightness.batch_size = 1
+
+    def score(image_bytes):
+        if len(brightness.requests) == 2:
+            raise KeyboardInterrupt
+        brightness.requests.append(1)
+        return [Score(1.0, "fake", "")]
+
+    brightness._score_batch = score
+    with pytest.raises(KeyboardInterrupt):
+        output.print_predictions(brightness, files, "none", "json")
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["image"] for line in lines] == files[:2]
+
+
+def test_boxes_and_verdicts_are_drawn(loaded, find, files, tmp_path):
+    find(((2, 3, 16, 18), 0.99, 10))
+    predictions = loaded.predict([files[0], *files[:2], "gone.png"], "face")
+    # Those of faces have crops that are no pictures, so without a score.
+    assert annotate(predictions, tmp_path) == []
+    predictions = loaded.predict([files[0], files[0], files[1]], "none")
+    drawn = annotate(predictions, tmp_path / "new")
+    assert [path.name for path in drawn] == ["0.png", "0-2.png", "1.png"]
+    before, after = (
+        np.asarray(PIL.Image.open(path).convert("RGB"))
+        for path in (files[0], drawn[0])
+    )
+    assert after.shape == before.shape
+    color = ImageColor.getrgb(COLORS[predictions[0].verdict])
+    np.testing.assert_array_equal(after[-1], [color] * after.shape[1])

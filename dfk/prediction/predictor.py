@@ -1,0 +1,201 @@
+"""From images to predictions: the part that every detector shares.
+
+A detector in this process and one behind a server differ only in how encoded
+images get their scores. Reading files, finding faces and putting the scores
+together happen here, once.
+"""
+
+import abc
+import collections
+import itertools
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent import futures
+from typing import TypeVar
+
+from dfk.errors import UserError
+from dfk.prediction.crops import CROPS, Cropped, crop
+from dfk.prediction.inputs import LARGEST, Image, each
+from dfk.prediction.predictions import FacePrediction, Prediction, Score
+
+# So many images are read into memory and sent as one request.
+BATCH = 32
+# So many images are read, and their faces found, at once; and so many beyond
+# those that are scored.
+_THREADS = min(4, os.cpu_count() or 1)
+AHEAD = 2 * _THREADS
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class Predictor(abc.ABC):
+    """A detector, wherever it runs.
+
+    Attributes:
+        name: its name.
+        version: the version that answered last; None if it has none.
+        batch_size: so many images are scored at once.
+    """
+
+    name: str
+    version: int | None = None
+    batch_size = BATCH
+
+    @abc.abstractmethod
+    def _score_batch(self, image_bytes: list[bytes]) -> list[Score]:
+        """Scores what fits into one request."""
+
+    def score(self, image_bytes: Sequence[bytes]) -> list[Score]:
+        """Scores encoded images, each of them as a whole.
+
+        Args:
+            image_bytes: N encoded images; anything else is `unreadable`.
+
+        Returns:
+            N scores.
+
+        Raises:
+            UserError: the detector cannot be asked.
+
+        Example:
+            >>> detector.score([Path("face.jpg").read_bytes()])
+            [Score(fake_probability=0.93, verdict='fake', reason='')]
+        """
+        return [
+            score
+            for batch in _batches(
+                image_bytes, lambda encoded: [encoded], self.batch_size
+            )
+            for score in self._score_batch(batch)
+        ]
+
+    def predict(
+        self, images: Image | Iterable[Image], crop: str = "auto"
+    ) -> list[Prediction]:
+        """Says of images whether they are real or fake.
+
+        An image that cannot be read gets a prediction with an error; the
+        others are answered all the same.
+
+        Args:
+            images: one image or many: paths, encoded images, open files,
+                images of Pillow, or RGB pixels in 0..255, `[H, W, 3]` or
+                `[N, H, W, 3]`.
+            crop: what of an image is predicted: each `face` in it; all of it,
+                `none`; or `auto`, its faces, but all of an image that is the
+                crop of a face already.
+
+        Returns:
+            One prediction an image, in the order given.
+
+        Raises:
+            UserError: the detector cannot be asked, or something is no image.
+
+        Example:
+            >>> [prediction] = detector.predict("photo.jpg")
+            >>> prediction.verdict
+            'fake'
+        """
+        return list(self.stream(images, crop))
+
+    def stream(
+        self, images: Image | Iterable[Image], crop: str = "auto"
+    ) -> Iterator[Prediction]:
+        """Gives the predictions of `predict` as soon as each is there."""
+        if crop not in CROPS:
+            raise UserError(
+                f"crop is one of {', '.join(CROPS)}. Received: {crop!r}."
+            )
+        return self._stream(each(images), crop)
+
+    def _stream(
+        self, images: Iterator[Image], how: str
+    ) -> Iterator[Prediction]:
+        cropped = _ahead(lambda image: crop(image, how), images)
+        for batch in _batches(
+            cropped, lambda image: image.encoded, self.batch_size
+        ):
+            scores = iter(self.score([e for i in batch for e in i.encoded]))
+            for image in batch:
+                of_image = list(itertools.islice(scores, len(image.encoded)))
+                yield _prediction(image, of_image, self)
+
+
+def _ahead(
+    function: Callable[[_Item], _Result], items: Iterable[_Item]
+) -> Iterator[_Result]:
+    """Maps in threads, in order, with `AHEAD` items under way."""
+    pool = futures.ThreadPoolExecutor(_THREADS)
+    pending: collections.deque[futures.Future[_Result]] = collections.deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _batches(
+    items: Iterable[_Item],
+    encoded: Callable[[_Item], list[bytes]],
+    most: int,
+) -> Iterator[list[_Item]]:
+    """Divides items by the number and the bytes of their encoded images."""
+    batch, count, total = [], 0, 0
+    for item in items:
+        images = encoded(item)
+        # An image that could not be read counts as well: its error must not
+        # wait for all that come after it.
+        number, size = max(1, len(images)), sum(map(len, images))
+        if batch and (count + number > most or total + size > LARGEST):
+            yield batch
+            batch, count, total = [], 0, 0
+        batch.append(item)
+        count, total = count + number, total + size
+    if batch:
+        yield batch
+
+
+def _prediction(
+    image: Cropped, scores: list[Score], detector: Predictor
+) -> Prediction:
+    verdict, reason, error = image.verdict, image.reason, image.error
+    probability = family = None
+    if scores:
+        # NaN compares as false, and would hide what comes after it.
+        worst = max(scores, key=lambda s: _number(s.fake_probability, -1.0))
+        verdict = worst.verdict
+        probability = _number(worst.fake_probability)
+        reason, family = worst.reason or None, worst.family or None
+        if probability is None:
+            reason, error = None, worst.reason
+    return Prediction(
+        image=image.name,
+        verdict=verdict,
+        fake_probability=probability,
+        reason=reason,
+        family=family,
+        faces=tuple(
+            FacePrediction(
+                box=face.box,
+                confidence=face.confidence,
+                fake_probability=_number(score.fake_probability),
+                verdict=score.verdict,
+                reason=score.reason or None,
+            )
+            for face, score in zip(image.faces, scores, strict=False)
+        ),
+        detector=detector.name,
+        version=detector.version,
+        error=error,
+    )
+
+
+def _number(value: float, otherwise: float | None = None) -> float | None:
+    """A number that JSON can hold, or something else in place of NaN."""
+    return otherwise if math.isnan(value) else value
