@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from dfk.runs import Run
 from dfk.serving import export as export_module
 
 SIZE = 32
+BATCHING = Path(__file__).parents[1] / "serving/batching.config"
 
 
 def build_tiny(seed: int = 1) -> keras.Model:
@@ -90,6 +92,8 @@ def _exported_once(run, tmp_path_factory):
         export_module.export(
             run, place / "saved_models", config=place / "models.config"
         )
+        # As a model server has it.
+        shutil.copy(BATCHING, place)
         _shared["exported"] = place
     return _shared["exported"]
 
