@@ -5,6 +5,7 @@ serves from there. `read_local` translates them to this machine's.
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -108,6 +109,27 @@ def read_local(file: str | Path, models_root: str | Path) -> ModelServerConfig:
             inside = model.base_path.removeprefix(CONTAINER_ROOT)
             model.base_path = str(root / inside)
     return config
+
+
+def select(config: ModelConfig, found: Iterable[int]) -> list[int]:
+    """The versions that a model's policy asks for.
+
+    Args:
+        config: the model's entry in `models.config`.
+        found: the versions in its folder.
+
+    Returns:
+        Those of them that are to be served, highest first.
+    """
+    policy = config.model_version_policy
+    ordered = sorted(found, reverse=True)
+    match policy.WhichOneof("policy_choice"):
+        case "all":
+            return ordered
+        case "specific":
+            return [v for v in ordered if v in policy.specific.versions]
+        case _:
+            return ordered[: policy.latest.num_versions or 1]
 
 
 def add(file: str | Path, name: str) -> None:

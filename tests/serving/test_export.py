@@ -1,3 +1,4 @@
+import hashlib
 import json
 from concurrent import futures
 
@@ -104,6 +105,22 @@ def test_folder_holds_labels_warm_up_and_the_keras_model(place, run):
         "dfk": dfk.__version__,
         "name": "tiny",
         "image_size": 32,
+    }
+
+
+def test_a_manifest_names_every_other_file(place):
+    version = place / "saved_models/tiny/1"
+    manifest = json.loads((version / "assets.extra/manifest.json").read_text())
+    assert (manifest["name"], manifest["format"]) == ("tiny", dfk.FORMAT)
+    assert manifest["versions"]["tensorflow"] == tf.__version__
+    files = {
+        str(p.relative_to(version)) for p in version.rglob("*") if p.is_file()
+    }
+    assert files == {*manifest["files"], "assets.extra/manifest.json"}
+    content = (version / "model.keras").read_bytes()
+    assert manifest["files"]["model.keras"] == {
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
     }
 
 

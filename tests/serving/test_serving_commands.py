@@ -121,6 +121,18 @@ def test_export_needs_one_run(tmp_path):
     assert "One run must be named" in done.stderr
 
 
+def test_a_check_says_all_that_is_wrong(place, tmp_path):
+    flags = f"--saved_models={place / 'saved_models'}"
+    done = command("export", "--check", place / "models.config", flags)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("models.config: nothing is wrong.\n")
+    done = command("export", "--check", tmp_path, "/nowhere")
+    assert (done.returncode, done.stdout) == (1, "")
+    of_folder, of_file = done.stderr.splitlines()
+    assert of_folder.startswith(f"error: {tmp_path} has no version")
+    assert of_file.startswith("error: /nowhere cannot be read")
+
+
 @pytest.fixture(scope="module")
 def address(place):
     config = place / "models.config"
