@@ -33,6 +33,15 @@ def is_export(path: Path) -> bool:
     return any((path / name).is_file() for name in ("saved_model.pb", MANIFEST))
 
 
+def is_version(path: Path) -> bool:
+    """Whether a folder is that of a version, under a model's folder.
+
+    Args:
+        path: may be anything, or nothing.
+    """
+    return is_export(path) and path in scan_versions(path.parent).values()
+
+
 def scan_versions(base_path: str | Path) -> dict[int, Path]:
     """Finds the versions below a model's base path.
 
