@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from dfk import models
@@ -53,6 +54,22 @@ def make_images(count: int = 6) -> list[bytes]:
         pixels = random.integers(0, light, (height, width, 3), np.uint8)
         images.append(encode(pixels, ("png", "jpeg")[number % 2]))
     return images
+
+
+def assert_any_server_can_load(graph) -> None:
+    """Checks that a `GraphDef` has TensorFlow's own operations only.
+
+    A model server knows no others, runs no Python and compiles nothing.
+    """
+    nodes = [*graph.node]
+    for function in graph.library.function:
+        nodes += function.node_def
+        assert not function.attr["_XlaMustCompile"].b
+    functions = {f.signature.name for f in graph.library.function}
+    operations = {node.op for node in nodes} - functions
+    unknown = {o for o in operations if not hasattr(tf.raw_ops, o)}
+    assert unknown <= {"_Arg", "_Retval"}
+    assert not {o for o in operations if "PyFunc" in o}
 
 
 def save_run(detector: keras.Model, folder) -> None:
