@@ -16,8 +16,9 @@ of the run means that version, so a label moves on, or back. With --prune=2,
 older versions are deleted afterwards.
 
 With --check it exports nothing. It says what a model server would not take of
-a models.config and its models, or of one exported model or version, and
-compares their files with what was exported: status 0 if all is well, else 1.
+a models.config and its models (by default, those of --config), or of a model's
+or a version's folder, and compares the files with what was exported: status 0
+if all is well, else 1.
 """
 
 import shlex
@@ -90,8 +91,8 @@ def main(argv: Sequence[str]) -> int:
     if _SERVER.value:
         _move_label(version, is_new)
     if _PRUNE.value:
-        for path in publish.prune(version, _PRUNE.value, _CONFIG.value):
-            print(f"Deleted {path}.")
+        deleted = publish.prune(version, _PRUNE.value, _CONFIG.value)
+        print(f"Deleted {', '.join(map(str, deleted)) or 'no version'}.")
     return 0
 
 

@@ -120,9 +120,10 @@ def test_export_says_where_it_went_and_how_it_is_served(run, tmp_path):
         assert label[:3] == ["python", "-m", "dfk.export"]
         done = command("export", *label[3:], "--prune=1", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    waiting, moved = done.stdout.splitlines()
+    waiting, moved, deleted = done.stdout.splitlines()
     assert waiting.startswith(f"Waiting until localhost:{server.port} has ")
     assert moved.startswith("The label canary moved to version 1 in ")
+    assert deleted == "Deleted no version."
     assert 'key: "canary"' in config.read_text()
 
 
