@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from concurrent import futures
 
 import grpc
 import pytest
@@ -120,9 +121,18 @@ def test_a_server_that_never_loads_it_is_not_waited_for_for_ever(toy):
     assert entry(toy)[0] == {"stable": 1}
 
 
-def test_an_address_without_a_server_is_said():
-    with pytest.raises(UserError, match="No model server answers at"):
-        require_server("localhost:1")
+def test_another_server_than_a_model_server_is_said():
+    other = grpc.server(futures.ThreadPoolExecutor(1))
+    address = f"localhost:{other.add_insecure_port('localhost:0')}"
+    other.start()
+    with pytest.raises(UserError, match=f"No model server .* {address} "):
+        require_server(address)
+    other.stop(0).wait()
+
+
+def test_any_model_server_will_do(toy):
+    with server_of(toy) as server:
+        require_server(server)
 
 
 def test_a_model_that_is_not_listed_is_named(toy):
