@@ -2,10 +2,12 @@
 
 import io
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from dfk import models
@@ -14,6 +16,7 @@ from dfk.runs import Run
 from dfk.serving import export as export_module
 
 SIZE = 32
+BATCHING = Path(__file__).parents[1] / "serving/batching.config"
 
 
 def build_tiny(seed: int = 1) -> keras.Model:
@@ -53,6 +56,22 @@ def make_images(count: int = 6) -> list[bytes]:
     return images
 
 
+def assert_any_server_can_load(graph) -> None:
+    """Checks that a `GraphDef` has TensorFlow's own operations only.
+
+    A model server knows no others, runs no Python and compiles nothing.
+    """
+    nodes = [*graph.node]
+    for function in graph.library.function:
+        nodes += function.node_def
+        assert not function.attr["_XlaMustCompile"].b
+    functions = {f.signature.name for f in graph.library.function}
+    operations = {node.op for node in nodes} - functions
+    unknown = {o for o in operations if not hasattr(tf.raw_ops, o)}
+    assert unknown <= {"_Arg", "_Retval"}
+    assert not {o for o in operations if "PyFunc" in o}
+
+
 def save_run(detector: keras.Model, folder) -> None:
     """Writes what a finished run consists of."""
     folder.mkdir(parents=True)
@@ -90,6 +109,8 @@ def _exported_once(run, tmp_path_factory):
         export_module.export(
             run, place / "saved_models", config=place / "models.config"
         )
+        # As a model server has it.
+        shutil.copy(BATCHING, place)
         _shared["exported"] = place
     return _shared["exported"]
 

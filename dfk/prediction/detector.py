@@ -1,8 +1,6 @@
 """A detector in this process, which answers as it would behind a server."""
 
 import functools
-import os
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,6 +11,13 @@ from dfk import __detector_version__, models
 from dfk.errors import UserError
 from dfk.files import expanded, read_json
 from dfk.models import built_in
+from dfk.prediction.exported import (
+    DESCRIPTION,
+    MANIFEST,
+    is_export,
+    require_whole,
+    scan_versions,
+)
 from dfk.prediction.inputs import Image
 from dfk.prediction.predictions import (
     TEXTS,
@@ -25,8 +30,6 @@ from dfk.prediction.predictor import Predictor
 from dfk.prediction.signatures import signatures
 from dfk.runs import require_format
 
-# What `dfk.export` says of an exported detector, beside its graph.
-DESCRIPTION = Path("assets.extra", "detector.json")
 # What the signature takes and answers, for any number of images.
 _INPUTS = {"image_bytes": tf.string}
 _OUTPUTS = {
@@ -34,7 +37,6 @@ _OUTPUTS = {
     "verdict": tf.string,
     "reason": tf.string,
 }
-_INT64 = range(-(2**63), 2**63)
 
 
 class LoadedDetector(Predictor):
@@ -105,9 +107,9 @@ def load(path: str | Path = built_in.NAME) -> LoadedDetector:
         The detector, which answers as it would behind a server.
 
     Raises:
-        UserError: there is no detector at that path, or one that another
-            format of dfk wrote; or the weights of the built-in one are not
-            available.
+        UserError: there is no detector at that path, one that another format
+            of dfk wrote, or an export that is damaged; or the weights of the
+            built-in one are not available.
 
     Example:
         >>> load("saved_models/facenet").version
@@ -126,6 +128,9 @@ def load(path: str | Path = built_in.NAME) -> LoadedDetector:
         signature = signatures(detector)["serving_default"]
         return LoadedDetector(signature, detector.name, None, detector)
     _require_format(exported)
+    # Older exports have none.
+    if (exported / MANIFEST).is_file():
+        require_whole(exported, graph_only=True)
     try:
         module = tf.saved_model.load(str(exported))
         signature = module.signatures["serving_default"]
@@ -177,36 +182,13 @@ def detect(
 
 def _saved_model(path: Path) -> Path | None:
     """The SavedModel at a path, or its highest version, or None."""
-    if (path / "saved_model.pb").is_file():
+    if is_export(path):
         return path
     found = scan_versions(path) if path.is_dir() else {}
     for number in sorted(found, reverse=True):
-        if (found[number] / "saved_model.pb").is_file():
+        if is_export(found[number]):
             return found[number]
     return None
-
-
-def scan_versions(base_path: str | Path) -> dict[int, Path]:
-    """Finds the versions below a model's base path.
-
-    A version is a child whose name is a whole number (`0003` is version 3);
-    anything else, such as `v1` or an unfinished export, is passed over. Of
-    two names for one number the last in sorted order counts.
-
-    Args:
-        base_path: a model's folder.
-
-    Returns:
-        Folders by version.
-
-    Raises:
-        FileNotFoundError: there is no such folder.
-    """
-    found = {}
-    for name in sorted(os.listdir(base_path)):
-        if re.fullmatch(r"[+-]?[0-9]+", name) and int(name) in _INT64:
-            found[int(name)] = Path(base_path) / name
-    return found
 
 
 def _require_format(exported: Path) -> None:

@@ -2,7 +2,8 @@
 
 import json
 
-# Larger pictures than dfk decodes are no use, and a request has 32.
+# The pictures of a request have at most half of that; a model server takes
+# twice as much.
 MESSAGE_BYTES = 1 << 30
 
 # gRPC tries again by itself, within the deadline of the call: a server that is

@@ -26,7 +26,11 @@ from dfk.files import (
     writing,
 )
 from dfk.models.conformal import required_images
-from dfk.prediction.detector import DESCRIPTION, scan_versions
+from dfk.prediction.exported import (
+    DESCRIPTION,
+    scan_versions,
+    write_manifest,
+)
 from dfk.prediction.signatures import signatures
 from dfk.runs import Run, provenance
 from dfk.serving import model_config, warmup
@@ -42,10 +46,10 @@ def export(
 
     The version's folder holds the SavedModel with the signatures of
     `dfk.prediction.signatures`, its labels (`assets/labels.txt`), warm-up
-    requests and a description (`assets.extra/`), `model.keras`, and a card
-    that says what was measured. It is written beside its place and renamed,
-    so that a running server sees all of it or nothing, and an export that
-    fails leaves nothing behind.
+    requests, a description and a manifest of all files (`assets.extra/`),
+    `model.keras`, and a card that says what was measured. It is written beside
+    its place and renamed, so that a running server sees all of it or nothing,
+    and an export that fails leaves nothing behind.
 
     Args:
         run_path: the folder of a finished run.
@@ -86,6 +90,14 @@ def export(
             with replacing(version / "model.keras") as partial:
                 shutil.copyfile(run.model_path, partial)
             write_card(version / "MODEL_CARD.md", run, detector, name)
+            write_manifest(
+                version,
+                {
+                    "name": name,
+                    "format": dfk.FORMAT,
+                    "versions": provenance()["versions"],
+                },
+            )
         return _publish(version, saved_models / name, config)
     finally:
         shutil.rmtree(staging)

@@ -4,7 +4,9 @@ The file names the container's paths (`/models/<name>`), since production
 serves from there. `read_local` translates them to this machine's.
 """
 
+import contextlib
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -110,12 +112,77 @@ def read_local(file: str | Path, models_root: str | Path) -> ModelServerConfig:
     return config
 
 
-def add(file: str | Path, name: str) -> None:
-    """Lists a model in a `models.config`, which is made if there is none.
+def select(config: ModelConfig, found: Iterable[int]) -> list[int]:
+    """The versions that a model's policy asks for.
 
-    The other models, their policies and labels, and the comments at the top
-    of the file stay. A model that is listed already is left as it is. Of
-    several processes that add to a file, one at a time does.
+    Args:
+        config: the model's entry in `models.config`.
+        found: the versions in its folder.
+
+    Returns:
+        Those of them that are to be served, highest first.
+    """
+    policy = config.model_version_policy
+    ordered = sorted(found, reverse=True)
+    match policy.WhichOneof("policy_choice"):
+        case "all":
+            return ordered
+        case "specific":
+            return [v for v in ordered if v in policy.specific.versions]
+        case _:
+            return ordered[: policy.latest.num_versions or 1]
+
+
+@contextlib.contextmanager
+def editing(file: str | Path) -> Iterator[ModelServerConfig]:
+    """Lets a `models.config` be changed; it is made if there is none.
+
+    What the block leaves as it was stays, and so do the comments at the top
+    of the file. A model server that reads it meanwhile sees the old file or
+    the new one. Of several processes that edit a file, one at a time does.
+
+    Args:
+        file: the configuration's path.
+
+    Yields:
+        The message; it is written if the block changes it.
+
+    Raises:
+        UserError: there is a file that `read` refuses.
+
+    Example:
+        >>> with editing("serving/models.config") as config:
+        ...     entry(config, "clip").version_labels["stable"] = 3
+    """
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive_lock(file.parent):
+        config = read(file) if file.exists() else ModelServerConfig()
+        before = ModelServerConfig()
+        before.CopyFrom(config)
+        yield config
+        if config != before:
+            comments = _leading_comments(file) if file.exists() else HEADER
+            write_text(file, comments + text_format.MessageToString(config))
+
+
+def entry(config: ModelServerConfig, name: str) -> ModelConfig:
+    """The entry of a model.
+
+    Raises:
+        UserError: it is not listed.
+    """
+    for model in config.model_config_list.config:
+        if model.name == name:
+            return model
+    raise UserError(
+        f"models.config lists no model {name!r}: export one of that name with "
+        "`python -m dfk.export RUN`, or pass another --config."
+    )
+
+
+def add(file: str | Path, name: str) -> None:
+    """Lists a model in a `models.config`, unless it is listed already.
 
     Args:
         file: the configuration's path.
@@ -124,18 +191,14 @@ def add(file: str | Path, name: str) -> None:
     Raises:
         UserError: there is a file that `read` refuses.
     """
-    file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(file.parent):
-        config = read(file) if file.exists() else ModelServerConfig()
+    with editing(file) as config:
         models = config.model_config_list.config
-        if any(model.name == name for model in models):
-            return
-        models.add(
-            name=name, base_path=CONTAINER_ROOT + name, model_platform=PLATFORM
-        )
-        comments = _leading_comments(file) if file.exists() else HEADER
-        write_text(file, comments + text_format.MessageToString(config))
+        if not any(model.name == name for model in models):
+            models.add(
+                name=name,
+                base_path=CONTAINER_ROOT + name,
+                model_platform=PLATFORM,
+            )
 
 
 def _leading_comments(file: Path) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfk.prediction.detector import scan_versions
+from dfk.prediction.exported import scan_versions
 from dfk.serving import model_config, warmup
 from dfk.serving.model_config import ModelConfig
 from dfk.serving.protobufs import get_model_status_pb2, model_pb2
@@ -63,7 +63,7 @@ class Model:
                 f"{self.name} has no folder {config.base_path} "
                 f"({error.strerror})."
             ]
-        selected = _select(config, found)
+        selected = model_config.select(config, found)
         for number in selected:
             self._load(number, found[number])
         self._drop_except(selected)
@@ -127,19 +127,6 @@ class Model:
                 )
         self.labels = labels
         return problems
-
-
-def _select(config: ModelConfig, found: dict[int, Path]) -> list[int]:
-    """The versions that a model's policy asks for, highest first."""
-    policy = config.model_version_policy
-    ordered = sorted(found, reverse=True)
-    match policy.WhichOneof("policy_choice"):
-        case "all":
-            return ordered
-        case "specific":
-            return [v for v in ordered if v in policy.specific.versions]
-        case _:
-            return ordered[: policy.latest.num_versions or 1]
 
 
 class ModelManager:

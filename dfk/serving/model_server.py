@@ -20,7 +20,7 @@ from google.protobuf import text_format
 from dfk import cli
 from dfk.errors import UserError
 from dfk.files import scratch_dir
-from dfk.serving import model_config
+from dfk.serving import batching, model_config
 from dfk.serving.channel import CHANNEL_OPTIONS
 from dfk.serving.model_status import State, VersionStatus, model_status
 
@@ -73,11 +73,11 @@ def run(
         "--grpc_max_threads=64",
     ]
     _require_free(port, "gRPC")
-    batching = settings / "batching.config"
-    if batching.is_file():
+    batching_file = settings / batching.FILE
+    if batching_file.is_file():
         own += [
             "--enable_batching=true",
-            f"--batching_parameters_file={batching.resolve()}",
+            f"--batching_parameters_file={batching_file.resolve()}",
         ]
     monitoring = settings / "monitoring.config"
     if monitoring.is_file():

@@ -98,12 +98,15 @@ class Servable:
         self.signatures = dict(meta_graph.signature_def)
 
     def predict(
-        self, request: predict_pb2.PredictRequest
+        self,
+        request: predict_pb2.PredictRequest,
+        max_batch_size: int | None = None,
     ) -> predict_pb2.PredictResponse:
         """Answers a Predict request.
 
         Args:
             request: a request whose `ModelSpec` picked this version.
+            max_batch_size: the most rows of an input; None for any number.
 
         Returns:
             The outputs that `output_filter` names, or all of them.
@@ -133,17 +136,21 @@ class Servable:
             )
         inputs = {n: _to_array(n, t) for n, t in request.inputs.items()}
         response = predict_pb2.PredictResponse(model_spec=self._spec(name))
+        _check_batch(signature, inputs, outputs, max_batch_size)
         for output, value in self._run(signature, inputs, outputs).items():
             response.outputs[output].CopyFrom(_to_proto(value))
         return response
 
     def classify(
-        self, request: classification_pb2.ClassificationRequest
+        self,
+        request: classification_pb2.ClassificationRequest,
+        max_batch_size: int | None = None,
     ) -> classification_pb2.ClassificationResponse:
         """Answers a Classify request.
 
         Args:
             request: a request whose `ModelSpec` picked this version.
+            max_batch_size: the most examples; None for any number.
 
         Returns:
             For each `tf.Example` its classes with their scores.
@@ -163,6 +170,7 @@ class Servable:
                 "with classes and scores."
             )
         examples = {"inputs": _serialized_examples(request)}
+        _check_batch(signature, examples, outputs, max_batch_size)
         answer = self._run(signature, examples, outputs)
         response = classification_pb2.ClassificationResponse(
             model_spec=self._spec(name)
@@ -219,6 +227,27 @@ class Servable:
         except ValueError as error:
             # The session's own check of shapes against the placeholders.
             raise invalid(str(error)) from error
+
+
+def _check_batch(
+    signature: SignatureDef,
+    inputs: dict[str, np.ndarray],
+    outputs: Iterable[str],
+    max_batch_size: int | None,
+) -> None:
+    """Refuses what is larger than a batch.
+
+    A model server batches only what asks for all outputs of a signature; the
+    rest it runs as it comes.
+    """
+    if max_batch_size is None or set(outputs) != set(signature.outputs):
+        return
+    for name, value in inputs.items():
+        if value.ndim and len(value) > max_batch_size:
+            raise invalid(
+                f"The input {name!r} may have {max_batch_size} rows, as "
+                f"batching.config says. Received: {len(value)}."
+            )
 
 
 def _serialized_examples(

@@ -18,6 +18,8 @@ import grpc
 from absl import logging
 
 from dfk.errors import UserError
+from dfk.serving.batching import max_batch_size
+from dfk.serving.channel import MESSAGE_BYTES
 from dfk.serving.model_manager import ModelManager
 from dfk.serving.protobufs import (
     get_model_status_pb2,
@@ -63,7 +65,8 @@ def serving(
 
     Args:
         config: a `models.config`; paths below `/models/` are looked up in
-            `models_root`.
+            `models_root`. A `batching.config` beside it limits the images of
+            a request.
         models_root: the folder that the container sees as `/models`.
         host: the address to listen on.
         port: the port, or 0 for any free one.
@@ -86,7 +89,8 @@ def serving(
             "Export them with `python -m dfk.export RUN`, or correct that "
             "file."
         )
-    server = _grpc_server(manager)
+    services = _Services(manager, max_batch_size(Path(config).parent))
+    server = _grpc_server(services)
     bound = _bind(server, host, port)
     stopped = threading.Event()
     server.start()
@@ -100,17 +104,16 @@ def serving(
         server.stop(_GRACE_SECONDS).wait()
 
 
-def _grpc_server(manager: ModelManager) -> grpc.Server:
+def _grpc_server(services: "_Services") -> grpc.Server:
     server = grpc.server(
         futures.ThreadPoolExecutor(_THREADS),
         # Images are large; a port in use must not be shared silently.
         options=[
-            ("grpc.max_receive_message_length", -1),
-            ("grpc.max_send_message_length", -1),
+            ("grpc.max_receive_message_length", MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MESSAGE_BYTES),
             ("grpc.so_reuseport", 0),
         ],
     )
-    services = _Services(manager)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         services, server
     )
@@ -192,20 +195,24 @@ class _Services(
 
     Args:
         manager: finds the version for a request.
+        max_batch_size: the most images of a request; None for any number.
     """
 
-    def __init__(self, manager: ModelManager):
+    def __init__(self, manager: ModelManager, max_batch_size: int | None):
         self._manager = manager
+        self._max_batch_size = max_batch_size
 
     @_answers
     def Predict(self, request):  # noqa: N802
         """Tensors in, tensors out."""
-        return self._manager.find(request.model_spec).predict(request)
+        servable = self._manager.find(request.model_spec)
+        return servable.predict(request, self._max_batch_size)
 
     @_answers
     def Classify(self, request):  # noqa: N802
         """`tf.Example`s in, classes with scores out."""
-        return self._manager.find(request.model_spec).classify(request)
+        servable = self._manager.find(request.model_spec)
+        return servable.classify(request, self._max_batch_size)
 
     @_answers
     def GetModelMetadata(self, request):  # noqa: N802

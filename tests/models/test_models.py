@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import encode
+from tiny import assert_any_server_can_load, encode
 
 import dfk
 from dfk import models
@@ -124,14 +124,24 @@ def test_a_reloaded_detector_keeps_its_calibration(reloaded):
     assert models.score_layer(reloaded).calibration == CALIBRATION
 
 
+@pytest.fixture(scope="module")
+def serving_default(reloaded):
+    return signatures(reloaded)["serving_default"]
+
+
 def test_what_is_exported_scores_files_as_the_detector_did(
-    reloaded, pixels, scores
+    serving_default, pixels, scores
 ):
     images = tf.constant([encode(image) for image in pixels])
-    answer = signatures(reloaded)["serving_default"](image_bytes=images)
+    answer = serving_default(image_bytes=images)
     np.testing.assert_allclose(
         answer["fake_probability"], scores[:, 0], atol=1e-5
     )
+
+
+def test_what_is_exported_has_only_core_operations(serving_default):
+    graph = serving_default.get_concrete_function().graph
+    assert_any_server_can_load(graph.as_graph_def())
 
 
 # It builds every backbone once more.

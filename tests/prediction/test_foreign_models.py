@@ -90,12 +90,37 @@ def test_a_damaged_description_is_named(tmp_path, text):
         dfk.load(tmp_path)
 
 
+@pytest.fixture
+def exported(place, tmp_path):
+    return shutil.copytree(place / "saved_models/tiny/1", tmp_path / "1")
+
+
 @pytest.mark.parametrize("file", ["saved_model.pb", "variables/*.data*"])
-def test_a_damaged_export_is_named(place, tmp_path, file):
-    folder = shutil.copytree(place / "saved_models/tiny/1", tmp_path / "1")
-    (path,) = folder.glob(file)
+def test_a_damaged_export_is_named(exported, file):
+    (path,) = exported.glob(file)
     content = path.read_bytes()
-    for damaged in (content[: len(content) // 2], b""):
+    for damaged, what in (
+        (content[: len(content) // 2], r"has \d+ bytes instead of \d+"),
+        (b"", "has 0 bytes instead of "),
+        (content[:-1] + bytes([content[-1] ^ 1]), "has another SHA-256"),
+    ):
         path.write_bytes(damaged)
-        with pytest.raises(UserError, match=FOREIGN):
-            dfk.load(folder)
+        with pytest.raises(UserError, match=f"since .*{path.name} {what}"):
+            dfk.load(exported)
+    path.unlink()
+    with pytest.raises(UserError, match=f"since .*{path.name} is absent"):
+        dfk.load(exported)
+
+
+def test_a_damaged_export_of_before_manifests_is_refused(exported):
+    (exported / "assets.extra/manifest.json").unlink()
+    (exported / "saved_model.pb").write_bytes(b"?")
+    with pytest.raises(UserError, match=FOREIGN):
+        dfk.load(exported)
+
+
+def test_what_no_graph_needs_may_be_missing(exported):
+    (exported / "model.keras").unlink()
+    (exported / "MODEL_CARD.md").write_text("Edited.")
+    (exported / "own.config").touch()
+    assert dfk.load(exported).version == 1

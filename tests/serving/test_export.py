@@ -1,3 +1,4 @@
+import hashlib
 import json
 from concurrent import futures
 
@@ -5,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
-from tiny import build_tiny
+from tiny import assert_any_server_can_load, build_tiny
 
 import dfk
 from dfk.errors import UserError
@@ -51,6 +52,11 @@ def meta_graph(saved_model):
     ]
 
 
+@pytest.fixture(scope="module")
+def saved(place):
+    return tf.saved_model.load(str(place / "saved_models/tiny/1"))
+
+
 def files_below(folder):
     found = (p for p in folder.rglob("*") if p.name != LOCK)
     return sorted(str(p.relative_to(folder)) for p in found)
@@ -73,15 +79,23 @@ def test_signature_has_the_names_that_callers_depend_on(place, name):
 
 def test_graph_has_only_core_operations(place):
     graph = meta_graph(place / "saved_models/tiny/1").graph_def
-    nodes = [*graph.node]
-    for function in graph.library.function:
-        nodes += function.node_def
-        assert not function.attr["_XlaMustCompile"].b
-    functions = {f.signature.name for f in graph.library.function}
-    operations = {node.op for node in nodes} - functions
-    unknown = {o for o in operations if not hasattr(tf.raw_ops, o)}
-    assert unknown <= {"_Arg", "_Retval"}
-    assert not {o for o in operations if "PyFunc" in o}
+    assert_any_server_can_load(graph)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_every_output_has_a_row_for_each_image(saved, images, count):
+    strings = tf.constant(images[:count])
+    inputs = {
+        "serving_default": {"image_bytes": strings},
+        "images": {"images": tf.zeros([count, 32, 32, 3])},
+        "embed": {"image_bytes": strings},
+        # An example without an image.
+        "classify": {"inputs": tf.fill([count], "")},
+    }
+    assert set(inputs) == set(CONTRACT)
+    for name, given in inputs.items():
+        for output, value in saved.signatures[name](**given).items():
+            assert value.shape[0] == count, (name, output)
 
 
 def test_folder_holds_labels_warm_up_and_the_keras_model(place, run):
@@ -104,6 +118,22 @@ def test_folder_holds_labels_warm_up_and_the_keras_model(place, run):
         "dfk": dfk.__version__,
         "name": "tiny",
         "image_size": 32,
+    }
+
+
+def test_a_manifest_names_every_other_file(place):
+    version = place / "saved_models/tiny/1"
+    manifest = json.loads((version / "assets.extra/manifest.json").read_text())
+    assert (manifest["name"], manifest["format"]) == ("tiny", dfk.FORMAT)
+    assert manifest["versions"]["tensorflow"] == tf.__version__
+    files = {
+        str(p.relative_to(version)) for p in version.rglob("*") if p.is_file()
+    }
+    assert files == {*manifest["files"], "assets.extra/manifest.json"}
+    content = (version / "model.keras").read_bytes()
+    assert manifest["files"]["model.keras"] == {
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
     }
 
 
@@ -227,8 +257,7 @@ def test_a_name_must_be_a_folders(run, tmp_path, name):
         export(run, tmp_path, name, tmp_path / "models.config")
 
 
-def test_exporting_does_not_change_the_detector(place):
-    saved = tf.saved_model.load(str(place / "saved_models/tiny/1"))
+def test_exporting_does_not_change_the_detector(saved):
     pixels = tf.random.uniform([4, 32, 32, 3], 0, 255, seed=3)
     served = saved.signatures["images"](images=pixels)["fake_probability"]
     tf.debugging.assert_near(served, build_tiny()(pixels)[:, 0], atol=1e-6)

@@ -15,6 +15,7 @@ from tensorflow_serving.apis import (
 from tensorflow_serving.apis.get_model_status_pb2 import ModelVersionStatus
 
 from dfk.errors import UserError
+from dfk.serving import server as server_module
 from dfk.serving.protobufs import from_strings
 from dfk.serving.server import serving
 
@@ -98,6 +99,17 @@ def test_a_host_without_an_address_is_named(toy, host):
         serve(toy, host=host),
     ):
         pass
+
+
+def test_a_message_over_the_limit_is_refused(toy, monkeypatch):
+    monkeypatch.setattr(server_module, "MESSAGE_BYTES", 4)
+    with (
+        serve(toy) as server,
+        grpc.insecure_channel(f"localhost:{server.port}") as channel,
+        pytest.raises(grpc.RpcError) as caught,
+    ):
+        ask(channel)
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_a_port_in_use_is_said(toy):

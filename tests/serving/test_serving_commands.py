@@ -96,29 +96,66 @@ def test_serve_says_that_there_is_nothing_to_serve(toy):
     assert "Nothing to serve" in done.stderr
 
 
-def test_export_says_where_it_went_and_how_to_serve_it(run, tmp_path):
+def test_export_says_where_it_went_and_how_it_is_served(run, tmp_path):
     done = command(
         "export",
         run,
         "--name=mine",
         "--saved_models=saved models",
+        "--label=canary",
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    exported, serve = done.stdout.splitlines()
+    exported, label, serve = done.stdout.splitlines()
     assert "saved models/mine/1" in exported
-    assert (tmp_path / "saved models/mine/1/saved_model.pb").is_file()
-    assert 'name: "mine"' in (tmp_path / "serving/models.config").read_text()
+    config = tmp_path / "serving/models.config"
+    assert 'name: "mine"' in config.read_text()
     assert shlex.split(serve.removeprefix("Serve it: ")) == [
         *("python", "-m", "dfk.serve"),
         "--models_root=saved models",
     ]
+    with serving(config, tmp_path / "saved models", port=0) as server:
+        label = label.replace("HOST:PORT", f"localhost:{server.port}")
+        label = shlex.split(label.partition(" loaded it: ")[2])
+        assert label[:3] == ["python", "-m", "dfk.export"]
+        done = command("export", *label[3:], "--prune=1", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    waiting, moved, deleted = done.stdout.splitlines()
+    assert waiting.startswith(f"Waiting until localhost:{server.port} has ")
+    assert moved.startswith("The label canary moved to version 1 in ")
+    assert deleted == "Deleted no version."
+    assert 'key: "canary"' in config.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--label=canary",), "is exported already: pass --label and --server"),
+        (("--server=localhost:1",), "pass --label as well"),
+    ],
+)
+def test_export_says_what_a_label_needs(toy, arguments, message):
+    done = command("export", toy.version(1), *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(f"error: .*{message}.*\n", done.stderr)
 
 
 def test_export_needs_one_run(tmp_path):
     done = command("export", cwd=tmp_path)
     assert done.returncode == 1
     assert "One run must be named" in done.stderr
+
+
+def test_a_check_says_all_that_is_wrong(place, tmp_path):
+    flags = f"--saved_models={place / 'saved_models'}"
+    done = command("export", "--check", place / "models.config", flags)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("models.config: nothing is wrong.\n")
+    done = command("export", "--check", tmp_path, "/nowhere")
+    assert (done.returncode, done.stdout) == (1, "")
+    of_folder, of_file = done.stderr.splitlines()
+    assert of_folder.startswith(f"error: {tmp_path} has no version")
+    assert of_file.startswith("error: /nowhere cannot be read")
 
 
 @pytest.fixture(scope="module")
