@@ -3,11 +3,12 @@ r"""Measures how good the detectors of runs are.
   python -m dfk.evaluate RUN... [--dataset=NAME,... | --data_dir=FOLDER]
 
 A RUN is a folder that `python -m dfk.train` wrote; one of repeats stands for
-all its seeds, each of which is measured by itself. Without a data set, the
-test split of the one that the run was trained on is used. Prints accuracy,
-balanced accuracy, ROC AUC, average precision, equal error rate, F1 and Brier
-score, each with a 95 % interval; the confusion counts and the verdicts; whether
-the error-rate guarantee held; and how many fakes are found at few false alarms.
+all its seeds, each of which is measured by itself. `default` is the built-in
+detector, as a run of its own in runs/. Without a data set, the test split of
+the one that the run was trained on is used. Prints accuracy, balanced accuracy,
+ROC AUC, average precision, equal error rate, F1 and Brier score, each with a
+95 % interval; the confusion counts and the verdicts; whether the error-rate
+guarantee held; and how many fakes are found at few false alarms.
 Writes into RUN:
 
   results.json    the numbers, with the data, command, versions and machine
@@ -101,7 +102,10 @@ def main(argv: Sequence[str]) -> None:
         )
     # Mistakes are reported before TensorFlow takes seconds to import.
     grid = _grid(_CORRUPTIONS.value)
-    runs = [run.path for run in finished(argv[1:])]
+    named = argv[1:]
+    if "default" in named:
+        named = _with_built_in(named)
+    runs = [run.path for run in finished(named)]
     from rich.console import Console
 
     cli.start_tensorflow()
@@ -121,6 +125,13 @@ def main(argv: Sequence[str]) -> None:
         given.append(f"--split={_split()}")
         compare = ["python", "-m", "dfk.compare", *argv[1:], *given]
         print("Next:", shlex.join(compare))
+
+
+def _with_built_in(named: Sequence[str]) -> list[str]:
+    cli.start_tensorflow()
+    from dfk.models import built_in
+
+    return [str(built_in.as_run(path)) for path in named]
 
 
 def _grid(names: Sequence[str]) -> dict[str, Corruption]:

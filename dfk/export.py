@@ -1,6 +1,7 @@
 """Exports a finished run for serving, and says which version callers get.
 
     python -m dfk.export RUN [--name=NAME] [--saved_models=DIR]
+    python -m dfk.export default
     python -m dfk.export RUN --label=canary --server=HOST:PORT
     python -m dfk.export saved_models/clip/3 --label=stable --server=HOST:PORT
     python -m dfk.export --check serving/models.config
@@ -8,7 +9,7 @@
 Writes a SavedModel to saved_models/<name>/<next version>/ with model.keras
 and MODEL_CARD.md (what was measured, in the Hugging Face format) beside it,
 and lists the model in serving/models.config. A running server picks a new
-version up by itself.
+version up by itself. `default` is the built-in detector, without any training.
 
 With --label and --server, it waits until the server has loaded the version,
 and only then gives it the label in models.config. A version's folder in place
@@ -124,10 +125,14 @@ def _check_flags(source: str, is_new: bool) -> None:
 
 def _export(run: str) -> Path:
     cli.start_tensorflow()
+    from dfk.models import built_in
     from dfk.serving.export import export
     from dfk.serving.publish import is_served
 
-    version = export(run, _SAVED_MODELS.value, _NAME.value, _CONFIG.value)
+    name = _NAME.value or (built_in.NAME if run == built_in.NAME else None)
+    version = export(
+        built_in.as_run(run), _SAVED_MODELS.value, name, _CONFIG.value
+    )
     print(f"Exported {version} and listed it in {_CONFIG.value}.")
     if _SERVER.value:
         return version

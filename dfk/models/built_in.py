@@ -89,7 +89,7 @@ def as_run(path: str | Path) -> str | Path:
     return run.path
 
 
-def write(run: Run, detector: keras.Model, folder: Path) -> None:
+def write(run: Run, detector: keras.Model, folder: Path) -> Path:
     """Writes the head of a run's detector, for the package.
 
     Args:
@@ -97,11 +97,15 @@ def write(run: Run, detector: keras.Model, folder: Path) -> None:
         detector: its detector.
         folder: where `head.npz` and `about.json` are written.
 
+    Returns:
+        Where its card belongs.
+
     Raises:
         UserError: the backbone was trained, and so cannot come with pip.
 
     Example:
         >>> write(run, models.load(run.path), Path("dfk/models/default"))
+        PosixPath('dfk/models/default/card.md')
     """
     if run.config["unfreeze"] != "none":
         raise UserError(
@@ -119,9 +123,10 @@ def write(run: Run, detector: keras.Model, folder: Path) -> None:
         "config": run.config,
         "results": run.results,
     }
-    with replacing(folder / _HEAD) as partial:
-        np.savez_compressed(partial, **arrays)
+    with replacing(folder / _HEAD) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)
     write_json(folder / _ABOUT, about)
+    return folder / _CARD
 
 
 def _about() -> dict[str, Any]:

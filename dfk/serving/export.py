@@ -191,6 +191,7 @@ def write_card(path: Path, run: Run, detector: keras.Model, name: str) -> None:
             key: record | {"source": _source(record)}
             for key, record in results.get("evaluation", {}).items()
         },
+        left_out=results.get("leave_one_out", {}),
         cross=results.get("cross"),
         versions=provenance()["versions"],
         calibration=calibration,
