@@ -134,7 +134,7 @@ def _choose(
     seen = classifiers[best].features
     detector = _detector(classifiers[best], networks[seen], *scalings[best])
     few = training[seen].values[: out_of_distribution.TRAINING_IMAGES]
-    out_of_distribution.fit(detector, few, validation[seen].values)
+    out_of_distribution.fit(detector, few, [validation[seen].values])
     # Nothing is chosen from here on.
     test = known("test")
     for row, each, scaling in zip(rows, classifiers, scalings, strict=True):

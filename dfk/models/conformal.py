@@ -10,6 +10,8 @@ from dfk.errors import UserError
 from dfk.images.decode import NOT_AN_IMAGE
 
 ERROR_RATE = 0.05
+# So many times the error rate may be called fake of the reals of one source.
+WORST_SOURCE = 2
 VERDICTS = ("real", "fake", "uncertain", "unreadable")
 
 # The reasons why a verdict is `uncertain` or `unreadable`.
@@ -75,10 +77,10 @@ def conformal_limits(
     images like those of validation, if these were not used to train or choose
     the detector and are no near copies of each other.
 
-    Of several sources, the limit of the reals is that of the strictest one: to
-    accuse wrongly is the worse error, and so the guarantee for reals holds for
-    each source. That of the fakes is of all sources together, with equal
-    weights.
+    Of several sources, both limits are of all together, with equal weights. To
+    accuse wrongly is the worse error, so that of the reals also holds for each
+    source by itself, at `WORST_SOURCE` times the error rate. (At the error rate
+    itself, the hardest source would make half of all others uncertain.)
 
     Args:
         probabilities: float32 `[N]` in 0..1, probabilities of fake.
@@ -114,13 +116,26 @@ def conformal_limits(
     require_both_classes(is_real.sum(), is_fake.sum())
     if sources is None:
         sources = np.zeros(len(labels), int)
-    real_up_to = max(
-        upper_quantile(probabilities[is_real & (sources == source)], error_rate)
-        for source in np.unique(sources[is_real])
+    weights = balanced(labels, sources)
+    real_up_to = upper_quantile(
+        probabilities[is_real], error_rate, weights[is_real]
     )
+    names = np.unique(sources[is_real])
+    if len(names) > 1:
+        worst = min(WORST_SOURCE * error_rate, 0.5)
+        real_up_to = max(
+            real_up_to,
+            *(
+                upper_quantile(
+                    probabilities[is_real & (sources == name)], worst
+                )
+                for name in names
+            ),
+        )
     # Order statistics of the scores themselves: `1 - p` would round.
-    weights = balanced(labels, sources)[is_fake]
-    fake_down_to = -upper_quantile(-probabilities[is_fake], error_rate, weights)
+    fake_down_to = -upper_quantile(
+        -probabilities[is_fake], error_rate, weights[is_fake]
+    )
     return float(min(real_up_to, 1.0)), float(max(fake_down_to, 0.0))
 
 

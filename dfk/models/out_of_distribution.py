@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from sklearn.decomposition import PCA
 
-from dfk.models.conformal import upper_quantile
+from dfk.models.conformal import required_images, upper_quantile
 from dfk.models.named_layers import ood_layer
 
 COMPONENTS = 64
@@ -161,29 +161,35 @@ class _Gaussian(NamedTuple):
 def fit(
     detector: keras.Model,
     training: np.ndarray,
-    validation: np.ndarray,
+    validation: Sequence[np.ndarray],
     rate: float = RATE,
 ) -> None:
     """Fits a detector's `OutOfDistributionScore`, and its limit.
 
     An image like those of validation exceeds the limit with a probability of
-    at most the rate. With fewer than
-    `dfk.models.conformal.required_images(rate)` validation images there is no
-    such limit, and nothing is ever out of distribution.
+    at most the rate; of several data sets, one like those of any of them that
+    has `dfk.models.conformal.required_images(rate)` images, or, if none has,
+    one like those of all. If these, too, are fewer, there is no such limit, and
+    nothing is ever out of distribution.
 
     Args:
         detector: trained.
         training: float `[N, D]`, what `dfk.models.embedder` makes of images
             that it was trained on; `TRAINING_IMAGES` are enough.
-        validation: float `[M, D]`, likewise of images that it was not trained
-            on.
+        validation: for each data set float `[M, D]`, likewise of images that
+            it was not trained on.
         rate: the share of images like those of validation, in 0..1, that may
             be called out of distribution.
 
     Example:
-        >>> fit(detector, network(training_images), network(others))
+        >>> fit(detector, network(training_images), [network(others)])
     """
     layer = ood_layer(detector)
     layer.fit(training)
-    distances = layer.distance(validation)
-    layer.limit.assign(upper_quantile(np.asarray(distances), rate))
+    required = required_images(rate)
+    enough = [each for each in validation if len(each) >= required]
+    limits = [
+        upper_quantile(np.asarray(layer.distance(features)), rate)
+        for features in enough or [np.concatenate(validation)]
+    ]
+    layer.limit.assign(max(limits))

@@ -60,13 +60,16 @@ def calibrate(
     )
     share = out_of_distribution.TRAINING_IMAGES // count
     training = [source.split.first(share) for source in plan.sources[:count]]
-    features = [
-        np.concatenate(
-            [backbone_features(model, each, keep=False).mean for each in splits]
-        )
+    of_training, of_validation = (
+        [backbone_features(model, each, keep=False).mean for each in splits]
         for splits in (training, plan.validations)
-    ]
-    out_of_distribution.fit(model, *features, plan.detector.ood_rate)
+    )
+    out_of_distribution.fit(
+        model,
+        np.concatenate(of_training),
+        of_validation,
+        plan.detector.ood_rate,
+    )
 
 
 def calibrate_head(
@@ -105,8 +108,9 @@ def calibrate_head(
         >>> calibrate_head(model, [faces], [], [others], models.get("clip"))
     """
     of_training = np.concatenate([each.features.mean for each in training])
-    of_validation = np.concatenate([each.features.mean for each in validation])
-    logits = [models.logit_head(model)(of_validation).numpy()[:, 0]]
+    of_validation = [each.features.mean for each in validation]
+    head = models.logit_head(model)
+    logits = [head(values).numpy()[:, 0] for values in of_validation]
     scored = list(validation)
     if found := left_out_logits(model, [*training, *blends], detector.recipe):
         logits += found[: len(training)]

@@ -134,7 +134,8 @@ def _combined(
     network = models.embedder(ensemble)
     out_of_distribution.fit(
         ensemble,
-        *(compute(network, split).values for split in (few, validation)),
+        compute(network, few).values,
+        [compute(network, validation).values],
     )
     members = [
         {

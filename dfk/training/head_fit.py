@@ -34,7 +34,7 @@ FOLDS = 3
 MEMORY_LIMIT = 2 << 30
 # How far apart the logits of a class's target and of 0 are. It decides how much
 # families beside the likeliest one add to a score; calibration does the rest.
-SHARPNESS = 10.0
+SHARPNESS = 20.0
 
 
 class Source(NamedTuple):

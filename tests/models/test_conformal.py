@@ -216,17 +216,23 @@ def test_the_uncertain_range_is_ordered():
     assert Calibration(1, 0, 0.3, 0.7).uncertain == (0.3, 0.7)
 
 
-def test_the_limit_of_reals_is_that_of_the_strictest_source():
-    sources = np.repeat(["mild", "harsh"], 40)
-    labels = np.tile([0, 1], 40)
+@pytest.mark.parametrize("harsher", [0.0, 0.4])
+def test_no_source_has_twice_as_many_reals_called_fake(harsher):
+    sources = np.repeat(["mild", "harsh"], 400)
+    labels = np.tile([0, 1], 400)
     rng = np.random.default_rng(0)
-    probabilities = rng.uniform(0, 0.3, 80).astype(np.float32)
+    probabilities = rng.uniform(0, 0.3, 800).astype(np.float32)
     probabilities[labels == 1] += 0.7
-    probabilities[(sources == "harsh") & (labels == 0)] += 0.4
+    harsh = (sources == "harsh") & (labels == 0)
+    probabilities[harsh] += harsher
     real_up_to, _ = conformal_limits(probabilities, labels, 0.1, sources)
-    harsh = sources == "harsh"
-    alone, _ = conformal_limits(probabilities[harsh], labels[harsh], 0.1)
-    assert real_up_to == alone > 0.4
+    called_fake = [
+        np.mean(probabilities[(sources == name) & (labels == 0)] > real_up_to)
+        for name in ("mild", "harsh")
+    ]
+    # Alike, they have the error rate; else the harsh one has twice that.
+    expected = [0, 0.2] if harsher else [0.1, 0.1]
+    assert called_fake == pytest.approx(expected, abs=0.03)
 
 
 def test_a_small_source_weighs_as_much_as_a_large_one():

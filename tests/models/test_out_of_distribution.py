@@ -103,3 +103,18 @@ def test_what_it_learnt_is_saved(features, tmp_path, parts):
         layer.score(features),
         rtol=1e-6,
     )
+
+
+def test_no_data_set_has_more_beyond_the_limit_than_the_rate(features):
+    images = keras.Input((40,))
+    layer = OutOfDistributionScore(name="ood_score")
+    model = keras.Model(images, layer(images))
+    near, far, few = features[:100], 1.5 * features[100:200], 9 * features[:5]
+    out_of_distribution.fit(model, features, [near, far, few], rate=0.1)
+    beyond = [np.mean(layer.score(each) > 1) for each in (near, far)]
+    assert beyond[0] < beyond[1] == pytest.approx(0.1, abs=0.02)
+    # So few images have no such limit, but all together may have one.
+    out_of_distribution.fit(model, features, [few] * 2, rate=0.1)
+    assert np.isfinite(layer.limit)
+    out_of_distribution.fit(model, features, [few], rate=0.1)
+    assert np.isinf(layer.limit)
