@@ -1,11 +1,11 @@
 """What callers hand in as images, and its encoded form."""
 
-import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Union
 
 from dfk.errors import UserError
+from dfk.prediction.transcode import to_png, transcoded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +84,7 @@ def encoded(image: Image) -> Encoded:
         name = name if isinstance(name, str) else None
         return _limited(name, image.read(LARGEST + 1))
     if hasattr(image, "convert"):
-        return Encoded(getattr(image, "filename", None) or None, _png(image))
+        return Encoded(getattr(image, "filename", None) or None, to_png(image))
     if hasattr(image, "__array__"):
         return Encoded(None, _png_of_pixels(image))
     raise _no_image(image)
@@ -111,19 +111,10 @@ def _limited(name: str | None, data: bytes) -> Encoded:
     if len(data) > LARGEST:
         reason = f"is too large: it has more than {LARGEST >> 20} MiB"
         return Encoded(name, b"", reason)
-    return Encoded(name, data)
-
-
-def _png(image: "PIL.Image.Image") -> bytes:
-    from PIL import ImageOps
-
-    image = ImageOps.exif_transpose(image)
-    if image.mode not in ("L", "RGB", "RGBA"):
-        image = image.convert("RGBA" if "A" in image.getbands() else "RGB")
-    file = io.BytesIO()
-    # To compress less takes a tenth of the time.
-    image.save(file, "PNG", compress_level=1)
-    return file.getvalue()
+    try:
+        return Encoded(name, transcoded(data))
+    except UserError as error:
+        return Encoded(name, b"", str(error))
 
 
 def _png_of_pixels(pixels: "np.ndarray") -> bytes:
@@ -148,7 +139,7 @@ def _png_of_pixels(pixels: "np.ndarray") -> bytes:
                 f"Received: {pixels.dtype} from {low} to {high}."
             )
         pixels = pixels.round().astype("uint8")
-    return _png(PIL.Image.fromarray(np.ascontiguousarray(pixels)))
+    return to_png(PIL.Image.fromarray(np.ascontiguousarray(pixels)))
 
 
 def _no_image(received: Any) -> UserError:

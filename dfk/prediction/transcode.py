@@ -1,0 +1,126 @@
+"""Images that a detector does not read as they are, made into PNG.
+
+It is a client's work: what a telephone stores (HEIC), AVIF, and colours that
+are not sRGB, which a detector would take for other ones.
+"""
+
+import io
+from typing import TYPE_CHECKING
+
+from dfk.errors import UserError
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_AVIF = {b"avif", b"avis"}
+# Names of what marks a colour profile, in JPEG, PNG and WebP.
+_PROFILES = (b"ICC_PROFILE", b"iCCP", b"ICCP")
+# A profile stands before the pixels.
+_HEADER = 1 << 16
+_NO_HEIC = (
+    "is HEIC: install what reads it with `pip install 'dfk[heif]'`, or pass a "
+    "JPEG"
+)
+
+
+def transcoded(data: bytes) -> bytes:
+    r"""Makes a PNG of an image that a detector does not read as it is.
+
+    Args:
+        data: an encoded image, or anything else.
+
+    Returns:
+        A PNG, upright and in sRGB, of HEIC, AVIF and images with another
+        colour profile; else `data` itself.
+
+    Raises:
+        UserError: why it cannot be read, as the end of a sentence.
+
+    Example:
+        >>> transcoded(Path("IMG_0001.HEIC").read_bytes())[:4]
+        b'\x89PNG'
+    """
+    brand = data[8:12] if data[4:8] == b"ftyp" else b""
+    if brand in _HEIC:
+        _register_heic()
+    if brand in _HEIC | _AVIF:
+        return _png_of(data)
+    header = data[:_HEADER]
+    if any(name in header for name in _PROFILES):
+        return _in_srgb(data)
+    return data
+
+
+def to_png(image: "PIL.Image.Image") -> bytes:
+    """Encodes an image of Pillow, upright and in sRGB.
+
+    Args:
+        image: of any mode.
+    """
+    from PIL import ImageOps
+
+    image = _converted(ImageOps.exif_transpose(image))
+    if image.mode not in ("L", "RGB", "RGBA"):
+        image = image.convert("RGBA" if "A" in image.getbands() else "RGB")
+    file = io.BytesIO()
+    # To compress more takes ten times as long.
+    image.save(file, "PNG", compress_level=1, icc_profile=None)
+    return file.getvalue()
+
+
+def _register_heic() -> None:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise UserError(_NO_HEIC) from error
+    pillow_heif.register_heif_opener()
+
+
+def _png_of(data: bytes) -> bytes:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return to_png(image)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"cannot be decoded: {error}") from error
+
+
+def _in_srgb(data: bytes) -> bytes:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return data if _is_srgb(image) else to_png(image)
+    # Pillow is stricter than the detector, which may still read it.
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return data
+
+
+def _is_srgb(image: "PIL.Image.Image") -> bool:
+    from PIL import ImageCms
+
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("RGB", "RGBA"):
+        return True
+    try:
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    except OSError:
+        return True
+    return "srgb" in ImageCms.getProfileDescription(opened).lower()
+
+
+def _converted(image: "PIL.Image.Image") -> "PIL.Image.Image":
+    from PIL import ImageCms
+
+    if _is_srgb(image):
+        return image
+    try:
+        return ImageCms.profileToProfile(
+            image,
+            io.BytesIO(image.info["icc_profile"]),
+            ImageCms.createProfile("sRGB"),
+        )
+    except ImageCms.PyCMSError:
+        return image
