@@ -16,6 +16,7 @@ from tiny import detector, make_images, run
 __all__ = ["detector", "run"]
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
+OPTIONS = ("--crop=none", "--json")
 # What a user's Python must not inherit: the source tree must stay unseen.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
 
@@ -76,7 +77,7 @@ def test_it_answers_from_an_empty_folder(python, run, tmp_path):
     (tmp_path / "face.png").write_bytes(make_images(1)[0])
     for arguments in (
         ["-c", "import dfk, dfk.datasets; print(dfk.__file__)"],
-        ["-m", "dfk.predict", "face.png", f"--model={run}", "--json"],
+        ["-m", "dfk.predict", "face.png", f"--model={run}", *OPTIONS],
     ):
         result = subprocess.run(
             [python, *arguments],
