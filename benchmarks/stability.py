@@ -1,0 +1,120 @@
+"""How often a verdict changes when the same picture is stored in another way.
+
+    python benchmarks/stability.py FOLDER... [--limit=100] [--model=default]
+
+Each FOLDER has pictures in `{real,fake}/*`, such as the test part of a data
+set. Of each, so many reals and fakes are predicted as they are and as variants:
+compressed again, rescaled, mirrored, shifted by a twentieth, and with
+`crop=face` in place of the whole picture. Prints a Markdown table: the share of
+flips between `real` and `fake`, and the share of all changes of the verdict.
+"""
+
+import io
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import flags
+from PIL import Image, ImageOps
+
+import dfk
+from dfk import cli
+from dfk.data.folders import LABELS, ImageFolder
+from dfk.prediction.predictor import Predictor
+from dfk.progress import track
+
+_LIMIT = flags.DEFINE_integer(
+    "limit", 100, "So many pictures of each class.", lower_bound=1
+)
+_MODEL = flags.DEFINE_string("model", "default", "The detector.")
+_SHIFT = 0.05
+
+
+def _stored(form: str, **options) -> Callable[[Image.Image], bytes]:
+    def store(image: Image.Image) -> bytes:
+        file = io.BytesIO()
+        image.save(file, form, **options)
+        return file.getvalue()
+
+    return store
+
+
+_png = _stored("PNG")
+
+
+def _scaled(factor: float) -> Callable[[Image.Image], bytes]:
+    def scale(image: Image.Image) -> bytes:
+        size = [round(factor * side) for side in image.size]
+        return _png(image.resize(size, Image.LANCZOS))
+
+    return scale
+
+
+def _shifted(image: Image.Image) -> bytes:
+    left, top = (round(_SHIFT * side) for side in image.size)
+    return _png(image.crop((left, top, *image.size)))
+
+
+VARIANTS = {
+    "JPEG 95": _stored("JPEG", quality=95),
+    "JPEG 80": _stored("JPEG", quality=80),
+    "JPEG 60": _stored("JPEG", quality=60),
+    "WebP 80": _stored("WEBP", quality=80),
+    "half the size": _scaled(0.5),
+    "twice the size": _scaled(2),
+    "mirrored": lambda image: _png(ImageOps.mirror(image)),
+    "shifted by 5 %": _shifted,
+}
+CROPPED = "crop=face"
+
+
+def verdicts(detector: Predictor, paths: list[Path]) -> dict[str, list[str]]:
+    """The verdicts of pictures as they are (`as is`) and of each variant."""
+    found: dict[str, list[str]] = {}
+
+    def ask(name: str, images: list, crop: str = "none") -> None:
+        predictions = track(detector.stream(images, crop), name, len(images))
+        found[name] = [prediction.verdict for prediction in predictions]
+
+    ask("as is", paths)
+    ask(CROPPED, paths, "face")
+    for name, variant in VARIANTS.items():
+        images = []
+        for path in paths:
+            with Image.open(path) as image:
+                images.append(variant(image.convert("RGB")))
+        ask(name, images)
+    return found
+
+
+def main(argv: list[str]) -> None:
+    """Prints the table."""
+    detector = dfk.load(_MODEL.value)
+    print("| pictures | variant | number | flips | changes |")
+    print("| --- | --- | --- | --- | --- |")
+    for folder in map(Path, argv[1:]):
+        files = ImageFolder(folder).tree()
+        by_label = (
+            [file.path for file in files if file.label == label]
+            for label in LABELS
+        )
+        paths = [
+            path
+            for of_label in by_label
+            for path in itertools.islice(of_label, _LIMIT.value)
+        ]
+        found = verdicts(detector, paths)
+        before = found.pop("as is")
+        for name, after in found.items():
+            pairs = list(zip(before, after, strict=True))
+            flips = sum({"real", "fake"} == set(pair) for pair in pairs)
+            changes = sum(a != b for a, b in pairs)
+            print(
+                f"| {folder.name} | {name} | {len(pairs)} | "
+                f"{flips / len(pairs):.1%} | {changes / len(pairs):.1%} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    cli.run(main)
