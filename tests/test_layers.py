@@ -92,7 +92,8 @@ def test_what_is_imported_is_required():
             package = name.partition(".")[0]
             if package == "dfk" or package in sys.stdlib_module_names:
                 continue
-            provided_by = {d.lower() for d in providers.get(package, ())}
+            names = providers.get(package, ())
+            provided_by = {name.lower().replace("_", "-") for name in names}
             if not provided_by & required:
                 missing.add(package)
     assert missing == set()
