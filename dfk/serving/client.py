@@ -42,7 +42,9 @@ class Client(Predictor):
             all if None.
         metadata: names and values that are sent with each request, such as
             tokens.
-        concurrency: so many requests are under way at once.
+        concurrency: so many requests are under way at once. More help where
+            there are several servers; one with few cores only takes longer
+            for each.
 
     Raises:
         UserError: both a version and a label, or metadata that gRPC does not
@@ -67,7 +69,7 @@ class Client(Predictor):
         label: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Iterable[tuple[str, str]] = (),
-        concurrency: int = 4,
+        concurrency: int = 2,
     ):
         if version is not None and label is not None:
             raise UserError(
