@@ -4,11 +4,11 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent import futures
 
 import grpc
 import pytest
 import tensorflow as tf
+from echo import Echo, answering
 
 import dfk
 from dfk.errors import UserError
@@ -104,25 +104,6 @@ def test_a_server_that_never_answers(images):
             pytest.raises(UserError, match="did not answer"),
         ):
             client.predict(images, "none")
-
-
-@contextlib.contextmanager
-def answering(method, credentials=None):
-    """A server that answers any request with a method; gives its address."""
-
-    class Answering(grpc.GenericRpcHandler):
-        def service(self, _):
-            return grpc.unary_unary_rpc_method_handler(method)
-
-    server = grpc.server(futures.ThreadPoolExecutor(8), handlers=(Answering(),))
-    port = (
-        server.add_secure_port("127.0.0.1:0", credentials)
-        if credentials
-        else server.add_insecure_port("127.0.0.1:0")
-    )
-    server.start()
-    yield f"127.0.0.1:{port}"
-    server.stop(0).wait()
 
 
 def refusing(code, details):
@@ -234,41 +215,6 @@ def test_a_model_that_answers_something_else(images):
         pytest.raises(UserError, match=r"'other' .* does not answer as a"),
     ):
         client.predict(images, "none")
-
-
-class Echo:
-    """A model whose answers are what it was sent, as a number.
-
-    Args:
-        slow: how long the answer to an image takes, in seconds.
-    """
-
-    def __init__(self, slow=lambda image: 0.0):
-        self.requests, self.metadata = [], []
-        self._slow, self._lock = slow, threading.Lock()
-        self.running = self.most = 0
-
-    def __call__(self, message, context):
-        request = predict_pb2.PredictRequest.FromString(message)
-        images = list(request.inputs["image_bytes"].string_val)
-        with self._lock:
-            self.metadata.append(dict(context.invocation_metadata()))
-            self.requests.append(images)
-            self.running += 1
-            self.most = max(self.most, self.running)
-        time.sleep(self._slow(images[0]))
-        with self._lock:
-            self.running -= 1
-        response = predict_pb2.PredictResponse()
-        response.model_spec.version.value = int(images[0])
-        numbers = [float(image) for image in images]
-        for name, values in {
-            "fake_probability": numbers,
-            "verdict": ["real"] * len(images),
-            "reason": [""] * len(images),
-        }.items():
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(values))
-        return response.SerializeToString()
 
 
 def test_several_requests_are_under_way_and_answers_keep_their_order():

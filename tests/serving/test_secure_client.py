@@ -7,7 +7,7 @@ from concurrent import futures
 
 import grpc
 import pytest
-from test_client import Echo, answering
+from echo import Echo, answering
 
 from dfk.errors import UserError
 from dfk.serving.channel import tls
