@@ -10,25 +10,61 @@ crop is sent. --crop=none sends pictures as they are, and needs no TensorFlow
 here. The exit status is 0 if all pictures were answered, and 2 if some were
 not. With --check it only says whether the model answers, for a health check:
 status 0 if it does, and 1 if not.
+
+--model may be left out where serving/models.config lists one model. --tls
+encrypts the connection; so do --ca and --cert, which need a file. Without, what
+--metadata says is sent as plain text.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from dfk import cli
+from dfk.errors import UserError
 from dfk.prediction.crops import AUTO, CROPS, NONE
+
+if TYPE_CHECKING:
+    from dfk.serving.client import Client
+
+_MODELS_CONFIG = "serving/models.config"
 
 _SERVER = flags.DEFINE_string(
     "server", "localhost:8500", "The gRPC address of the model server."
 )
-_MODEL = flags.DEFINE_string("model", "clip", "The model's served name.")
+_MODEL = flags.DEFINE_string(
+    "model",
+    None,
+    f"The model's served name; default: the only one that {_MODELS_CONFIG} "
+    "lists.",
+)
 _VERSION = flags.DEFINE_integer(
     "version",
     None,
     "The version to ask; default: the highest.",
     lower_bound=0,
     upper_bound=2**63 - 1,
+)
+_LABEL = flags.DEFINE_string(
+    "label", None, "The label of the version to ask, such as stable."
+)
+_TLS = flags.DEFINE_bool("tls", False, "Encrypt the connection.")
+_CA = flags.DEFINE_string(
+    "ca",
+    None,
+    "A PEM file of the authorities that the server's certificate is checked "
+    "with; default: those that come with gRPC.",
+)
+_CERT = flags.DEFINE_string(
+    "cert", None, "A PEM file of your own certificate, if the server asks."
+)
+_KEY = flags.DEFINE_string("key", None, "A PEM file of the key of --cert.")
+_METADATA = flags.DEFINE_multi_string(
+    "metadata",
+    [],
+    "Sent with each request, as NAME=VALUE; may be repeated. A token, say: "
+    "--metadata=authorization='Bearer TOKEN'.",
 )
 _JSON = flags.DEFINE_bool("json", False, "Print JSON lines.")
 _CSV = flags.DEFINE_bool("csv", False, "Print comma-separated values.")
@@ -62,25 +98,45 @@ def main(argv: Sequence[str]) -> int:
     paths = image_paths(argv[1:])
     if _CROP.value != NONE:
         cli.start_tensorflow()
-    from dfk.serving.client import Client
-
-    with Client(
-        _SERVER.value, _MODEL.value, _VERSION.value, _TIMEOUT.value
-    ) as client:
+    with _client() as client:
         return output.exit_status(
             output.print_predictions(client, paths, _CROP.value, form)
         )
 
 
 def _check(argv: Sequence[str]) -> int:
-    from dfk.serving.client import Client
-
     cli.no_arguments(argv)
-    with Client(
-        _SERVER.value, _MODEL.value, _VERSION.value, _TIMEOUT.value
-    ) as client:
+    with _client() as client:
         print(f"{client.name}, version {client.check()}, answers.")
     return 0
+
+
+def _client() -> "Client":
+    from dfk.serving.channel import tls
+    from dfk.serving.client import Client
+    from dfk.serving.model_config import only_model
+
+    files = (_CA.value, _CERT.value, _KEY.value)
+    return Client(
+        _SERVER.value,
+        _MODEL.value or only_model(_MODELS_CONFIG),
+        _VERSION.value,
+        _TIMEOUT.value,
+        label=_LABEL.value,
+        credentials=tls(*files) if _TLS.value or any(files) else None,
+        metadata=map(_name_and_value, _METADATA.value),
+    )
+
+
+def _name_and_value(metadata: str) -> tuple[str, str]:
+    name, equals, value = metadata.partition("=")
+    if not equals:
+        raise UserError(
+            "--metadata is NAME=VALUE, as in authorization='Bearer TOKEN'. "
+            # It may be a secret that is lacking its name.
+            f"Received: {len(metadata)} characters without '='."
+        )
+    return name, value
 
 
 if __name__ == "__main__":

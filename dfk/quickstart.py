@@ -44,7 +44,8 @@ def main(argv):
     server = subprocess.Popen(_show("dfk.serve", f"--port={port}"))
     try:
         _wait_until_open(port, server)
-        _command("dfk.query", *images, f"--server=localhost:{port}")
+        server_flag = f"--server=localhost:{port}"
+        _command("dfk.query", *images, server_flag, "--model=clip")
     finally:
         server.terminate()
         server.wait()

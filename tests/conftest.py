@@ -55,3 +55,22 @@ def faces_dir(tmp_path_factory):
 def write_faces():
     """Gives `_write_faces`, for a test that needs a data set of its own."""
     return _write_faces
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Says which servers the tests of the serving contract ran on."""
+    ran = [
+        report.nodeid
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        if report.when == "call"
+    ]
+    counts = {
+        name: sum(f"[{name}" in nodeid for nodeid in ran)
+        for name in ("stand-in", "model-server")
+    }
+    if any(counts.values()):
+        terminalreporter.write_line(
+            "serving contract: "
+            + ", ".join(f"{count} on {name}" for name, count in counts.items())
+        )

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import sys
 from pathlib import Path
 
 import keras
@@ -79,6 +80,14 @@ def save_run(detector: keras.Model, folder) -> None:
     detector.save(folder / "model.keras")
 
 
+def export_run(run, place) -> None:
+    """Exports a run into a folder, with what a model server has beside it."""
+    export_module.export(
+        run, place / "saved_models", config=place / "models.config"
+    )
+    shutil.copy(BATCHING, place)
+
+
 # Each folder of tests that imports the fixtures has its own, so what takes
 # long is kept here for all of them.
 _shared = {}
@@ -106,11 +115,7 @@ def run(detector, tmp_path_factory):
 def _exported_once(run, tmp_path_factory):
     if "exported" not in _shared:
         place = tmp_path_factory.mktemp("exported")
-        export_module.export(
-            run, place / "saved_models", config=place / "models.config"
-        )
-        # As a model server has it.
-        shutil.copy(BATCHING, place)
+        export_run(run, place)
         _shared["exported"] = place
     return _shared["exported"]
 
@@ -121,3 +126,10 @@ def place(_exported_once, tmp_path_factory):
     copy = tmp_path_factory.mktemp("place") / "place"
     shutil.copytree(_exported_once, copy)
     return copy
+
+
+if __name__ == "__main__":
+    # For a model server elsewhere that the tests are to ask.
+    target = Path(sys.argv[1])
+    save_run(build_tiny(), target / "run")
+    export_run(target / "run", target)

@@ -88,7 +88,9 @@ class LoadedDetector(Predictor):
             if name in outputs
         }
         probabilities = outputs["fake_probability"].numpy().tolist()
-        return to_scores(self.name, len(image_bytes), probabilities, texts)
+        return to_scores(
+            self.name, len(image_bytes), probabilities, texts, self.version
+        )
 
 
 def load(path: str | Path = built_in.NAME) -> LoadedDetector:

@@ -20,12 +20,14 @@ class Score:
         verdict: `real`, `fake`, `uncertain` or `unreadable`.
         reason: why it is neither `real` nor `fake`, or empty.
         family: the family of fakes that a fake resembles, or empty.
+        version: the version that said so, if the detector has any.
     """
 
     fake_probability: float
     verdict: str
     reason: str
     family: str = ""
+    version: int | None = None
 
 
 def to_scores(
@@ -33,6 +35,7 @@ def to_scores(
     count: int,
     probabilities: list[float],
     texts: dict[str, list[str]],
+    version: int | None,
 ) -> list[Score]:
     """Puts the outputs of a model together, which may be anyone's.
 
@@ -42,6 +45,7 @@ def to_scores(
         probabilities: its `fake_probability`.
         texts: its `verdict`, `reason` and `family`; exports from before
             families were named lack the last.
+        version: which version of it answered, if it has any.
 
     Returns:
         As many scores.
@@ -53,7 +57,7 @@ def to_scores(
     columns = [probabilities, *(texts.get(name, []) for name in TEXTS)]
     if {len(column) for column in columns} != {count}:
         raise not_a_detector(model)
-    return list(map(Score, *columns))
+    return [Score(*row, version) for row in zip(*columns, strict=True)]
 
 
 def not_a_detector(model: str) -> UserError:

@@ -19,7 +19,7 @@ from dfk.prediction.crops import CROPS, Cropped, crop
 from dfk.prediction.inputs import LARGEST, Image, each
 from dfk.prediction.predictions import FacePrediction, Prediction, Score
 
-# So many images are read into memory and sent as one request.
+# So many images are read into memory and scored at once.
 BATCH = 32
 # So many images are read, and their faces found, at once; and so many beyond
 # those that are scored.
@@ -37,11 +37,15 @@ class Predictor(abc.ABC):
         name: its name.
         version: the version that answered last; None if it has none.
         batch_size: so many images are scored at once.
+        batch_bytes: so many bytes, but for a single image.
+        concurrency: so many batches are scored at the same time.
     """
 
     name: str
     version: int | None = None
     batch_size = BATCH
+    batch_bytes = LARGEST
+    concurrency = 1
 
     @abc.abstractmethod
     def _score_batch(self, image_bytes: list[bytes]) -> list[Score]:
@@ -63,13 +67,9 @@ class Predictor(abc.ABC):
             >>> detector.score([Path("face.jpg").read_bytes()])
             [Score(fake_probability=0.93, verdict='fake', reason='')]
         """
-        return [
-            score
-            for batch in _batches(
-                image_bytes, lambda encoded: [encoded], self.batch_size
-            )
-            for score in self._score_batch(batch)
-        ]
+        batches = self._batches(image_bytes, lambda encoded: [encoded])
+        scores = self._map(self._score_batch, batches)
+        return list(itertools.chain.from_iterable(scores))
 
     def predict(
         self, images: Image | Iterable[Image], crop: str = "auto"
@@ -113,52 +113,74 @@ class Predictor(abc.ABC):
     def _stream(
         self, images: Iterator[Image], how: str
     ) -> Iterator[Prediction]:
-        cropped = _ahead(lambda image: crop(image, how), images)
-        for batch in _batches(
-            cropped, lambda image: image.encoded, self.batch_size
-        ):
-            scores = iter(self.score([e for i in batch for e in i.encoded]))
-            for image in batch:
-                of_image = list(itertools.islice(scores, len(image.encoded)))
-                yield _prediction(image, of_image, self)
+        cropped = _ahead(
+            lambda image: crop(image, how), images, _THREADS, AHEAD
+        )
+        batches = self._batches(cropped, lambda image: image.encoded)
+        return itertools.chain.from_iterable(self._map(self._predict, batches))
+
+    def _predict(self, batch: list[Cropped]) -> list[Prediction]:
+        encoded = [each for image in batch for each in image.encoded]
+        # The faces of one image may be more than a batch has.
+        requests = self._batches(encoded, lambda each: [each])
+        scores = itertools.chain.from_iterable(map(self._score_batch, requests))
+        return [
+            _prediction(
+                image, list(itertools.islice(scores, len(image.encoded))), self
+            )
+            for image in batch
+        ]
+
+    def _map(
+        self, function: Callable[[_Item], _Result], batches: Iterable[_Item]
+    ) -> Iterator[_Result]:
+        if self.concurrency == 1:
+            return map(function, batches)
+        return _ahead(function, batches, self.concurrency, self.concurrency)
+
+    def _batches(
+        self,
+        items: Iterable[_Item],
+        encoded: Callable[[_Item], list[bytes]],
+    ) -> Iterator[list[_Item]]:
+        """Divides items by the number and the bytes of their images."""
+        batch, count, total = [], 0, 0
+        for item in items:
+            images = encoded(item)
+            # An image that could not be read counts as well: its error must
+            # not wait for all that come after it.
+            number, size = max(1, len(images)), sum(map(len, images))
+            if batch and (
+                count + number > self.batch_size
+                or total + size > self.batch_bytes
+            ):
+                yield batch
+                batch, count, total = [], 0, 0
+            batch.append(item)
+            count, total = count + number, total + size
+        if batch:
+            yield batch
 
 
 def _ahead(
-    function: Callable[[_Item], _Result], items: Iterable[_Item]
+    function: Callable[[_Item], _Result],
+    items: Iterable[_Item],
+    threads: int,
+    ahead: int,
 ) -> Iterator[_Result]:
-    """Maps in threads, in order, with `AHEAD` items under way."""
-    pool = futures.ThreadPoolExecutor(_THREADS)
+    """Maps in threads, in order, with `ahead` items under way."""
+    pool = futures.ThreadPoolExecutor(threads)
     pending: collections.deque[futures.Future[_Result]] = collections.deque()
     try:
         for item in items:
             pending.append(pool.submit(function, item))
-            if len(pending) > AHEAD:
+            if len(pending) > ahead or pending[0].done():
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _batches(
-    items: Iterable[_Item],
-    encoded: Callable[[_Item], list[bytes]],
-    most: int,
-) -> Iterator[list[_Item]]:
-    """Divides items by the number and the bytes of their encoded images."""
-    batch, count, total = [], 0, 0
-    for item in items:
-        images = encoded(item)
-        # An image that could not be read counts as well: its error must not
-        # wait for all that come after it.
-        number, size = max(1, len(images)), sum(map(len, images))
-        if batch and (count + number > most or total + size > LARGEST):
-            yield batch
-            batch, count, total = [], 0, 0
-        batch.append(item)
-        count, total = count + number, total + size
-    if batch:
-        yield batch
+        # Whoever was interrupted does not wait for an answer.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _prediction(
@@ -191,7 +213,7 @@ def _prediction(
             for face, score in zip(image.faces, scores, strict=False)
         ),
         detector=detector.name,
-        version=detector.version,
+        version=scores[0].version if scores else detector.version,
         error=error,
     )
 

@@ -2,6 +2,7 @@
 
 import base64
 import time
+from collections.abc import Iterable
 
 import grpc
 
@@ -9,35 +10,14 @@ from dfk.errors import UserError
 from dfk.prediction.predictions import TEXTS, Score, to_scores
 from dfk.prediction.predictor import Predictor
 from dfk.serving import protobufs
-from dfk.serving.channel import CHANNEL_OPTIONS
+from dfk.serving.channel import CHANNEL_OPTIONS, checked_metadata
+from dfk.serving.failures import explained
 from dfk.serving.model_status import State, model_status
 from dfk.serving.protobufs import predict_pb2, prediction_service_pb2_grpc
 
-# How gRPC itself, in place of a server, begins to say what is unavailable.
-_UNREACHED = ("failed to connect", "errors resolving", "DNS resolution failed")
-# What the other codes say of the server, and what to do.
-_ADVICE = {
-    grpc.StatusCode.DEADLINE_EXCEEDED: "did not answer within {seconds:g} "
-    "seconds: ask about fewer pictures at once, pass a longer --timeout, or "
-    "check its load.",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "is too busy, or the request is too "
-    "large: ask again later, or about fewer pictures at once, or raise its "
-    "--grpc_max_threads.",
-    grpc.StatusCode.INVALID_ARGUMENT: "does not accept the request: check that "
-    "its model {model!r} was exported by `python -m dfk.export`, and that its "
-    "batching takes 32 pictures at once.",
-    grpc.StatusCode.FAILED_PRECONDITION: "has no signature for pictures: check "
-    "that its model {model!r} was exported by `python -m dfk.export`.",
-    grpc.StatusCode.UNIMPLEMENTED: "is no model server: pass --server with the "
-    "gRPC address of one, not that of REST.",
-    grpc.StatusCode.UNAUTHENTICATED: "asks who is calling: get credentials "
-    "from its operator.",
-    grpc.StatusCode.PERMISSION_DENIED: "does not let you ask: get the rights "
-    "from its operator.",
-    grpc.StatusCode.CANCELLED: "cancelled the request: ask again.",
-    grpc.StatusCode.ABORTED: "gave the request up: ask again.",
-}
-_ELSE = "failed: look for the reason in its own log."
+# So many bytes are sent as one request, but for a single image: of the requests
+# that are under way at once, all are in memory.
+_REQUEST_BYTES = 64 << 20
 # A grey PNG of 8 x 8 pixels.
 _SMALL_PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEElEQVR42mNsYIAAJgaKGA"
@@ -49,13 +29,26 @@ class Client(Predictor):
     """A detector behind a model server.
 
     A server that is busy or starts again is asked up to five times, within the
-    timeout.
+    timeout. Of many images, several requests are under way at the same time.
 
     Args:
         address: `host:port` of the server's gRPC port.
         model: the model's name in `models.config`.
         version: the version to ask; the highest if None.
         timeout: seconds that one request (of up to 32 images) may take.
+        label: the label of the version to ask, in place of its number.
+        credentials: how the connection is encrypted, as
+            `dfk.serving.channel.tls` or gRPC's own functions make them; not at
+            all if None.
+        metadata: names and values that are sent with each request, such as
+            tokens.
+        concurrency: so many requests are under way at once. More help where
+            there are several servers; one with few cores only takes longer
+            for each.
+
+    Raises:
+        UserError: both a version and a label, or metadata that gRPC does not
+            send.
 
     Example:
         >>> with Client("localhost:8500", model="clip") as client:
@@ -64,22 +57,41 @@ class Client(Predictor):
         ('fake', 3)
     """
 
+    batch_bytes = _REQUEST_BYTES
+
     def __init__(
         self,
         address: str,
         model: str = "clip",
         version: int | None = None,
         timeout: float = 60.0,
+        *,
+        label: str | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Iterable[tuple[str, str]] = (),
+        concurrency: int = 2,
     ):
+        if version is not None and label is not None:
+            raise UserError(
+                "A version is named by its number or by a label: pass one. "
+                f"Received: version {version} and label {label!r}."
+            )
         self.address = address
         self.name = model
         # Later the version that answered last.
         self.version = version
+        self.concurrency = concurrency
         self._requested_version = version
+        self._label = label
         self._timeout = timeout
+        self._metadata = checked_metadata(metadata)
         # A server that has been there is waited for when it starts again.
         self._has_answered = False
-        self._channel = grpc.insecure_channel(address, CHANNEL_OPTIONS)
+        self._channel = (
+            grpc.secure_channel(address, credentials, CHANNEL_OPTIONS)
+            if credentials
+            else grpc.insecure_channel(address, CHANNEL_OPTIONS)
+        )
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(
             self._channel
         )
@@ -121,13 +133,18 @@ class Client(Predictor):
         request.model_spec.name = self.name
         if self._requested_version is not None:
             request.model_spec.version.value = self._requested_version
+        if self._label is not None:
+            request.model_spec.version_label = self._label
         request.inputs["image_bytes"].CopyFrom(
             protobufs.from_strings(image_bytes)
         )
         started = time.monotonic()
         try:
             response = self._prediction.Predict(
-                request, self._timeout, wait_for_ready=self._has_answered
+                request,
+                self._timeout,
+                self._metadata,
+                wait_for_ready=self._has_answered,
             )
         except grpc.RpcError as error:
             code = error.code()
@@ -137,7 +154,7 @@ class Client(Predictor):
             details = " ".join((error.details() or "").split())
             raise self._explained(code, details) from error
         self._has_answered = True
-        self.version = response.model_spec.version.value
+        version = self.version = response.model_spec.version.value
         probabilities = protobufs.to_floats(
             response.outputs["fake_probability"]
         )
@@ -147,32 +164,17 @@ class Client(Predictor):
             if name in response.outputs
         }
         model = f"The model {self.name!r} of the server at {self.address}"
-        return to_scores(model, len(image_bytes), probabilities, texts)
+        return to_scores(model, len(image_bytes), probabilities, texts, version)
 
     def _explained(self, code: grpc.StatusCode, details: str) -> UserError:
-        match code:
-            case grpc.StatusCode.UNAVAILABLE:
-                return self._unavailable(details)
-            case grpc.StatusCode.NOT_FOUND:
-                return self._not_found()
-        advice = _ADVICE.get(code, _ELSE).format(
-            seconds=self._timeout, model=self.name
+        unknown_label = (
+            self._label is not None
+            and code == grpc.StatusCode.INVALID_ARGUMENT
+            and "label" in details
         )
-        return UserError(
-            f"The server at {self.address} {advice} Received: {code.name}"
-            f"{details and ': '}{details}"
-        )
-
-    def _unavailable(self, details: str) -> UserError:
-        if details.startswith(_UNREACHED):
-            return UserError(
-                f"No model server answers at {self.address}: start one with "
-                "`python -m dfk.serve`, or pass --server=HOST:PORT."
-            )
-        return UserError(
-            f"The server at {self.address} cannot answer now ({details}): ask "
-            "again later, or about fewer pictures at once."
-        )
+        if unknown_label or code == grpc.StatusCode.NOT_FOUND:
+            return self._not_found()
+        return explained(code, details, self.address, self.name, self._timeout)
 
     def _not_found(self) -> UserError:
         versions = self._available_versions()
@@ -182,6 +184,13 @@ class Client(Predictor):
                 "pass --model with a name that its models.config lists."
             )
         known = ", ".join(map(str, versions))
+        if self._label is not None:
+            return UserError(
+                f"The server at {self.address} has no version of "
+                f"{self.name!r} with the label {self._label!r}: pass --label "
+                "with one that its models.config gives, or --version with a "
+                f"version that it has ({known})."
+            )
         return UserError(
             f"The server at {self.address} has no version "
             f"{self._requested_version} of {self.name!r}: pass --version with "
@@ -190,7 +199,9 @@ class Client(Predictor):
 
     def _available_versions(self) -> list[int]:
         try:
-            found = model_status(self._channel, self.name, self._timeout)
+            found = model_status(
+                self._channel, self.name, self._timeout, self._metadata
+            )
         except grpc.RpcError:
             return []
         return [each.version for each in found if each.state == State.AVAILABLE]

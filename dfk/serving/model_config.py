@@ -112,6 +112,36 @@ def read_local(file: str | Path, models_root: str | Path) -> ModelServerConfig:
     return config
 
 
+def only_model(file: str | Path) -> str:
+    """The name of the model that a `models.config` lists, if it is just one.
+
+    Args:
+        file: the configuration's path.
+
+    Returns:
+        What a client asks for that was told no name.
+
+    Raises:
+        UserError: there is no such file, or it lists none or several.
+
+    Example:
+        >>> only_model("serving/models.config")
+        'clip'
+    """
+    names = []
+    if Path(file).exists():
+        names = [m.name for m in read(file).model_config_list.config]
+        found = f"{file} lists {', '.join(names) or 'none'}"
+    else:
+        found = f"there is no {file} here that lists one"
+    if len(names) == 1:
+        return names[0]
+    raise UserError(
+        f"No model is named, and {found}: pass --model with the name of one "
+        "that the server has."
+    )
+
+
 def select(config: ModelConfig, found: Iterable[int]) -> list[int]:
     """The versions that a model's policy asks for.
 

@@ -1,6 +1,7 @@
 """The state of a model's versions, as a model server tells it."""
 
 import enum
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import grpc
@@ -40,7 +41,10 @@ class VersionStatus(NamedTuple):
 
 
 def model_status(
-    channel: grpc.Channel, model: str, timeout: float
+    channel: grpc.Channel,
+    model: str,
+    timeout: float,
+    metadata: Sequence[tuple[str, str]] = (),
 ) -> list[VersionStatus]:
     """Asks a model server for all versions that it has had of a model.
 
@@ -48,6 +52,7 @@ def model_status(
         channel: to the server.
         model: its name in `models.config`.
         timeout: seconds to wait.
+        metadata: sent with the request.
 
     Returns:
         The versions, in the server's order.
@@ -63,7 +68,7 @@ def model_status(
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name = model
     service = model_service_pb2_grpc.ModelServiceStub(channel)
-    response = service.GetModelStatus(request, timeout)
+    response = service.GetModelStatus(request, timeout, metadata)
     return [
         VersionStatus(each.version, State(each.state), _error(each.status))
         for each in response.model_version_status

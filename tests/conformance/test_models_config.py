@@ -50,6 +50,18 @@ def test_a_missing_file_is_named(tmp_path):
         model_config.read(tmp_path / "nowhere")
 
 
+def test_the_only_model_is_the_one_that_is_meant(tmp_path):
+    file = written(tmp_path, f"model_config_list {{ {GOOD} }}")
+    assert model_config.only_model(file) == "m"
+    two = GOOD + GOOD.replace("'m'", "'n'")
+    written(tmp_path, f"model_config_list {{ {two} }}")
+    with pytest.raises(UserError, match="lists m, n: pass --model"):
+        model_config.only_model(file)
+    written(tmp_path, "model_config_list { }")
+    with pytest.raises(UserError, match="lists none: pass --model"):
+        model_config.only_model(file)
+
+
 @pytest.mark.parametrize(
     ("base_path", "local"),
     [

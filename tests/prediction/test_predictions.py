@@ -11,7 +11,7 @@ from PIL import ImageColor
 import dfk
 from dfk.errors import UserError
 from dfk.images import faces
-from dfk.prediction import output, predictor
+from dfk.prediction import output
 from dfk.prediction.annotate import COLORS, annotate
 from dfk.prediction.inputs import LARGEST
 from dfk.prediction.predictions import Score
@@ -157,9 +157,8 @@ def test_requests_are_limited_by_number(brightness):
     assert brightness.requests == [BATCH, 1]
 
 
-def test_requests_are_limited_by_bytes_as_well(brightness, files, monkeypatch):
-    sizes = [os.path.getsize(file) for file in files]
-    monkeypatch.setattr(predictor, "LARGEST", max(sizes) + 1)
+def test_requests_are_limited_by_bytes_as_well(brightness, files):
+    brightness.batch_bytes = max(map(os.path.getsize, files)) + 1
     assert len(brightness.predict(files, "none")) == len(files)
     assert len(brightness.requests) > 1
 

@@ -4,11 +4,11 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent import futures
 
 import grpc
 import pytest
 import tensorflow as tf
+from echo import Echo, answering
 
 import dfk
 from dfk.errors import UserError
@@ -45,7 +45,7 @@ def test_files_are_predicted(address, images, tmp_path):
     path.write_bytes(images[0])
     with dfk.Client(address, model="tiny") as client:
         (score,) = client.score(images[:1])
-        prediction, of_bytes = client.predict([path, images[0]])
+        prediction, of_bytes = client.predict([path, images[0]], "none")
     assert prediction.image == str(path)
     assert (prediction.detector, prediction.version) == ("tiny", 1)
     assert prediction.verdict == of_bytes.verdict == score.verdict
@@ -71,6 +71,11 @@ def test_no_images_need_no_server():
     [
         ({"model": "other"}, "serves no model 'other'"),
         ({"version": 7}, r"no version 7 of 'tiny': .* \(1\)"),
+        (
+            {"label": "canary"},
+            r"no version of 'tiny' with .* 'canary': .* \(1\)",
+        ),
+        ({"model": "other", "label": "x"}, "serves no model 'other'"),
         ({"address": "localhost:1"}, "No model server answers at localhost:1"),
         ({"address": "nonsense"}, "No model server answers at nonsense"),
         ({"timeout": 1e-4}, "did not answer within 0.0001 seconds"),
@@ -82,8 +87,13 @@ def test_an_error_is_one_sentence(address, images, changes, message):
         Client(**arguments) as client,
         pytest.raises(UserError, match=message) as caught,
     ):
-        client.predict(images)
+        client.predict(images, "none")
     assert "\n" not in str(caught.value)
+
+
+def test_a_version_and_a_label_exclude_each_other(address):
+    with pytest.raises(UserError, match="version 1 and label 'stable'"):
+        Client(address, "tiny", version=1, label="stable")
 
 
 def test_a_server_that_never_answers(images):
@@ -93,24 +103,11 @@ def test_a_server_that_never_answers(images):
             Client(address, "tiny", timeout=0.5) as client,
             pytest.raises(UserError, match="did not answer"),
         ):
-            client.predict(images)
+            client.predict(images, "none")
 
 
-@contextlib.contextmanager
 def refusing(code, details):
-    """A server that answers every request with an error; gives its address."""
-
-    class Refusing(grpc.GenericRpcHandler):
-        def service(self, _):
-            return grpc.unary_unary_rpc_method_handler(
-                lambda _, context: context.abort(code, details)
-            )
-
-    server = grpc.server(futures.ThreadPoolExecutor(1), handlers=(Refusing(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"127.0.0.1:{port}"
-    server.stop(0).wait()
+    return answering(lambda _, context: context.abort(code, details))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +134,7 @@ def test_each_code_has_its_sentence(images, code, message):
         Client(address, "tiny") as client,
         pytest.raises(UserError, match=message) as caught,
     ):
-        client.predict(images)
+        client.predict(images, "none")
     assert "\n" not in str(caught.value)
 
 
@@ -191,7 +188,7 @@ def test_the_client_does_without_tensorflow_and_leaves_it_usable():
         [
             sys.executable,
             "-c",
-            "import sys, dfk, dfk.prediction.table\n"
+            "import sys, dfk, dfk.prediction.output\n"
             "dfk.Client('localhost:1').predict(['/no/such/file'])\n"
             "from dfk.serving.protobufs import tensor_pb2\n"
             "assert 'tensorflow' not in sys.modules\n"
@@ -212,18 +209,44 @@ def test_a_model_that_answers_something_else(images):
     response = predict_pb2.PredictResponse()
     response.outputs["scores"].CopyFrom(tf.make_tensor_proto([0.5]))
 
-    class Other(grpc.GenericRpcHandler):
-        def service(self, details):
-            return grpc.unary_unary_rpc_method_handler(
-                lambda *_: response.SerializeToString()
-            )
-
-    server = grpc.server(futures.ThreadPoolExecutor(1), handlers=(Other(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
     with (
-        Client(f"127.0.0.1:{port}", "other") as client,
+        answering(lambda *_: response.SerializeToString()) as address,
+        Client(address, "other") as client,
         pytest.raises(UserError, match=r"'other' .* does not answer as a"),
     ):
-        client.predict(images)
-    server.stop(0).wait()
+        client.predict(images, "none")
+
+
+def test_several_requests_are_under_way_and_answers_keep_their_order():
+    # The earlier ones take longer.
+    echo = Echo(slow=lambda image: 0.2 if int(image) < 64 else 0.0)
+    images = [str(number).encode() for number in range(320)]
+    with answering(echo) as address, Client(address, "any") as client:
+        predictions = client.predict(images, "none")
+    assert [p.fake_probability for p in predictions] == list(range(320))
+    # Each with the version that answered it.
+    assert [p.version for p in predictions] == [
+        n // 32 * 32 for n in range(320)
+    ]
+    assert echo.most == 2
+
+
+def test_answers_come_before_all_images_are_read():
+    read = []
+
+    def images():
+        for number in range(1000):
+            read.append(number)
+            yield str(number).encode()
+
+    with answering(Echo()) as address, Client(address, "any") as client:
+        next(client.stream(images(), "none"))
+    assert len(read) < 250
+
+
+def test_large_images_go_in_requests_of_fewer():
+    echo = Echo()
+    with answering(echo) as address, Client(address, "any") as client:
+        client.batch_bytes = 25
+        assert len(client.score([b"1".zfill(10)] * 5)) == 5
+    assert sorted(map(len, echo.requests)) == [1, 2, 2]

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -170,8 +171,10 @@ def test_query_answers_about_each_picture(address, images, tmp_path):
     (tmp_path / "[bold]odd[name].png").write_bytes(b"no picture")
     files = ["face.png", "[bold]odd[name].png"]
     asked = ("query", *files, f"--server={address}", "--model=tiny")
+    asked = (*asked, "--crop=none")
+    summary = "2 pictures: 1 fake, 1 not answered.\n"
     done = command(*asked, "--json", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.returncode, done.stderr) == (2, summary)
     good, broken = map(json.loads, done.stdout.splitlines())
     assert [good["image"], broken["image"]] == files
     assert good["version"] == 1
@@ -181,7 +184,7 @@ def test_query_answers_about_each_picture(address, images, tmp_path):
     assert broken["verdict"] == "unreadable"
 
     table = command(*asked, cwd=tmp_path)
-    assert (table.returncode, table.stderr) == (1, "")
+    assert (table.returncode, table.stderr) == (2, summary)
     for shown in (*files, good["verdict"], broken["error"]):
         assert shown in table.stdout
 
@@ -195,6 +198,17 @@ def test_a_check_is_a_status(address):
     assert re.fullmatch("error: No model server answers at .*\n", done.stderr)
 
 
+def test_query_asks_for_the_only_model_that_is_listed(address, place, tmp_path):
+    (tmp_path / "serving").mkdir()
+    asked = ("query", "--check", f"--server={address}")
+    done = command(*asked, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "there is no serving/models.config here" in done.stderr
+    shutil.copy(place / "models.config", tmp_path / "serving")
+    done = command(*asked, cwd=tmp_path)
+    assert done.stdout == "tiny, version 1, answers.\n", done.stderr
+
+
 def test_query_says_in_a_sentence_what_is_wrong(address, images, tmp_path):
     (tmp_path / "face.png").write_bytes(images[0])
     done = command(
@@ -202,6 +216,7 @@ def test_query_says_in_a_sentence_what_is_wrong(address, images, tmp_path):
         tmp_path / "face.png",
         f"--server={address}",
         "--model=tiny",
+        *("--crop=none", "--json"),
         "--version=9",
     )
     assert (done.returncode, done.stdout) == (1, "")
