@@ -123,7 +123,7 @@ def main(argv: Sequence[str]) -> None:
         which = (("dataset", dataset), ("data_dir", _DATA_DIR.value))
         given = [f"--{name}={value}" for name, value in which if value]
         given.append(f"--split={_split()}")
-        compare = ["python", "-m", "dfk.compare", *argv[1:], *given]
+        compare = ["python", "-m", "dfk.compare", *named, *given]
         print("Next:", shlex.join(compare))
 
 

@@ -9,7 +9,8 @@
 Writes a SavedModel to saved_models/<name>/<next version>/ with model.keras
 and MODEL_CARD.md (what was measured, in the Hugging Face format) beside it,
 and lists the model in serving/models.config. A running server picks a new
-version up by itself. `default` is the built-in detector, without any training.
+version up by itself. `default` is the built-in detector, without any training;
+it is written into runs/ first.
 
 With --label and --server, it waits until the server has loaded the version,
 and only then gives it the label in models.config. A version's folder in place
@@ -116,7 +117,14 @@ def _check_flags(source: str, is_new: bool) -> None:
             "--server is asked about a version that gets a label: pass "
             "--label as well, or leave it out."
         )
-    if not (is_new or _SERVER.value or _PRUNE.value):
+    if is_new:
+        return
+    if _NAME.value or (_LABEL.value and not _SERVER.value):
+        raise UserError(
+            f"{source} is exported already: pass --label with --server to give "
+            "it a label, and no --name."
+        )
+    if not (_SERVER.value or _PRUNE.value):
         raise UserError(
             f"{source} is exported already: pass --label and --server to give "
             "it a label, --prune to delete older versions, or a run."

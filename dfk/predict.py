@@ -60,6 +60,11 @@ _CARD = flags.DEFINE_bool(
 def main(argv: Sequence[str]) -> int:
     """Predicts the images named on the command line."""
     if _CARD.value:
+        if _MODEL.value != _MODEL.default:
+            raise UserError(
+                "--card is the built-in detector's: leave out --model. The "
+                "card of an export is its MODEL_CARD.md."
+            )
         return _print_card(argv)
     from dfk.prediction import output
     from dfk.prediction.paths import image_paths

@@ -6,9 +6,9 @@
 A PATH is a file, a folder with all pictures below it, a pattern such as
 'photos/*.jpg', or - for paths on standard input. As in `python -m dfk.predict`,
 each face in a picture is predicted: it is found and cropped here, and only the
-crop is sent. --crop=none sends pictures as they are, and needs no TensorFlow
-here. The exit status is 0 if all pictures were answered, and 2 if some were
-not. With --check it only says whether the model answers, for a health check:
+crop is sent. --crop=none sends whole pictures, and needs no TensorFlow here.
+The exit status is 0 if all pictures were answered, and 2 if some were not.
+With --check it only says whether the model answers, for a health check:
 status 0 if it does, and 1 if not.
 
 --model may be left out where serving/models.config lists one model. --tls

@@ -313,8 +313,8 @@ def reader(faces_dir, tmp_path_factory):
 @pytest.mark.slow
 def test_the_readme_works_from_top_to_bottom(reader):
     place = reader.place
-    for folder in ("drawn", "heat"):
-        assert (place / folder / "photo.png").is_file()
+    assert (place / "drawn/photo-faces.png").is_file()
+    assert (place / "heat/photo-heat.png").is_file()
     assert (place / "runs/quickstart/report.html").is_file()
     for name in ("clip", "default"):
         assert (place / "saved_models" / name / "1").is_dir()

@@ -16,13 +16,12 @@ from matplotlib.patches import Rectangle
 
 from dfk.errors import UserError
 from dfk.evaluation.heat_maps import COLOR_MAP, heat_maps, heated
-from dfk.evaluation.plots import COLORS, INK
+from dfk.evaluation.plots import INK
 from dfk.files import replacing
 from dfk.images import decode, faces
-from dfk.prediction.annotate import drawing_paths
+from dfk.prediction.annotate import COLORS, drawing_paths, pixels_of
 from dfk.prediction.predictions import FacePrediction, Prediction
 
-_UNDECIDED = "#8a5a00"
 # Small images are shown enlarged, large ones reduced, in pixels.
 _SHOWN = 900
 _DPI = 150
@@ -54,12 +53,12 @@ def explain(
         >>> loaded = dfk.load("runs/facenet")
         >>> predictions = loaded.predict(["face.jpg"])
         >>> explain(loaded.detector, predictions, Path("heat"))
-        [PosixPath('heat/face.png')]
+        [PosixPath('heat/face-heat.png')]
     """
-    drawings = drawing_paths(predictions, folder)
+    drawings = drawing_paths(predictions, folder, "heat")
     for prediction, path in drawings:
         file = Path(prediction.image)
-        pixels = decode.read(file.read_bytes()).numpy()
+        pixels = pixels_of(prediction)
         # A name that is not in UTF-8 has signs that no font can draw.
         name = os.fsencode(file.name).decode(errors="replace")
         title = f"{prediction.detector}: {name}"
@@ -200,7 +199,7 @@ def _frame(axes: Axes, region: Region, number: str) -> None:
     if not region.face:
         return
     x, y, width, height = region.face
-    color = COLORS.get(region.verdict, _UNDECIDED)
+    color = COLORS[region.verdict]
     axes.add_patch(Rectangle((x, y), width, height, fill=False, ec=color, lw=2))
     if number:
         axes.text(x, y, number, color="white", backgroundcolor=color)
@@ -231,7 +230,7 @@ def _write_texts(figure: Figure, regions: Sequence[Region]) -> None:
         textwrap.fill((f"{number}. " if numbered else "") + region.text, room)
         for number, region in enumerate(regions, 1)
     ]
-    color = INK if numbered else COLORS.get(regions[0].verdict, _UNDECIDED)
+    color = INK if numbered else COLORS[regions[0].verdict]
     figure.supxlabel(
         "\n".join(lines), x=0.02, ha="left", fontsize=11, color=color
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import threading
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ _SMALLEST = 12
 # Larger images are shrunk to this side first, since the search takes time and
 # memory by the pixel. Faces that fill less than a fiftieth of it are lost.
 _LARGEST = 1600
+_LOADING = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,8 +162,14 @@ def _face(answer: dict[str, Any], scale: float) -> Face:
     )
 
 
-@functools.cache
 def _mtcnn():
+    # Several threads may need it first at the same time.
+    with _LOADING:
+        return _loaded_mtcnn()
+
+
+@functools.cache
+def _loaded_mtcnn():
     from mtcnn import MTCNN
 
     return MTCNN()

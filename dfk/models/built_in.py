@@ -1,10 +1,11 @@
 """The detector that comes with dfk, under the name `default`.
 
-It is a head on CLIP's frozen image tower. The head lies in the package, in a
-few megabytes of plain arrays; the tower's weights come with pip when they are
+It is a head on CLIP's frozen image tower. The head lies in the package, as
+plain arrays; the tower's weights come with pip when they are
 first needed.
 """
 
+import hashlib
 import json
 from importlib import resources
 from pathlib import Path
@@ -83,8 +84,9 @@ def as_run(path: str | Path) -> str | Path:
         return path
     about = _about()
     run = Run(Path("runs", f"{NAME}-{__detector_version__}"))
-    if not run.model_path.is_file():
-        run.write_config(about["config"])
+    head = hashlib.sha256((FOLDER / _HEAD).read_bytes()).hexdigest()
+    if not run.model_path.is_file() or run.config.get("head") != head:
+        run.write_config(about["config"] | {"head": head})
         run.finish(load(), about["results"])
     return run.path
 

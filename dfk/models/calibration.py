@@ -52,8 +52,8 @@ class Calibration:
         alarms: for each of `ALARM_RATES`, the probability of fake that at most
             that share of the reals exceeds; 1 where validation has too few
             images to say.
-        images: how many real and how many fake validation images all this was
-            fitted to.
+        images: how many real and how many fake images all this was fitted to,
+            which the detector was not trained on when it scored them.
     """
 
     temperature: float = 1.0

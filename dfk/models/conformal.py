@@ -79,8 +79,9 @@ def conformal_limits(
 
     Of several sources, both limits are of all together, with equal weights. To
     accuse wrongly is the worse error, so that of the reals also holds for each
-    source by itself, at `WORST_SOURCE` times the error rate. (At the error rate
-    itself, the hardest source would make half of all others uncertain.)
+    source by itself that has enough images, at `WORST_SOURCE` times the error
+    rate. (At the error rate itself, the hardest source would make half of all
+    others uncertain.)
 
     Args:
         probabilities: float32 `[N]` in 0..1, probabilities of fake.
@@ -120,18 +121,12 @@ def conformal_limits(
     real_up_to = upper_quantile(
         probabilities[is_real], error_rate, weights[is_real]
     )
-    names = np.unique(sources[is_real])
-    if len(names) > 1:
-        worst = min(WORST_SOURCE * error_rate, 0.5)
-        real_up_to = max(
-            real_up_to,
-            *(
-                upper_quantile(
-                    probabilities[is_real & (sources == name)], worst
-                )
-                for name in names
-            ),
-        )
+    names, counts = np.unique(sources[is_real], return_counts=True)
+    worst = min(WORST_SOURCE * error_rate, 0.5)
+    for name in names[counts >= required_images(worst)]:
+        of_source = probabilities[is_real & (sources == name)]
+        if len(names) > 1:
+            real_up_to = max(real_up_to, upper_quantile(of_source, worst))
     # Order statistics of the scores themselves: `1 - p` would round.
     fake_down_to = -upper_quantile(
         -probabilities[is_fake], error_rate, weights[is_fake]

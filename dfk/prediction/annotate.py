@@ -3,20 +3,40 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dfk.errors import UserError
 from dfk.files import replacing
 from dfk.images import decode
+from dfk.prediction.inputs import encoded
 from dfk.prediction.predictions import FacePrediction, Prediction
 
-COLORS = {"real": "#1b7f3b", "fake": "#c62828", "uncertain": "#b26a00"}
+COLORS = {"real": "#1f6fb4", "fake": "#d1491b", "uncertain": "#8a5a00"}
 # Of the image's longer side.
 _LINE, _TEXT = 1 / 300, 1 / 40
 
 
+def pixels_of(prediction: Prediction) -> np.ndarray:
+    """The pixels of a predicted image file, as they were scored.
+
+    Args:
+        prediction: one with a score.
+
+    Returns:
+        uint8 `[H, W, 3]`.
+
+    Raises:
+        UserError: the file has gone.
+    """
+    _, data, error = encoded(prediction.image)
+    if error is not None:
+        raise UserError(f"{prediction.image} {error}: put it back.")
+    return decode.read(data).numpy()
+
+
 def drawing_paths(
-    predictions: Sequence[Prediction], folder: Path
+    predictions: Sequence[Prediction], folder: Path, kind: str
 ) -> list[tuple[Prediction, Path]]:
     """Where the drawings of predictions go.
 
@@ -24,14 +44,15 @@ def drawing_paths(
         predictions: of image files; those without a score, and those of
             bytes, are left out.
         folder: of the drawings.
+        kind: what is drawn, which ends their names.
 
     Returns:
         Each prediction that can be drawn, with a path that has the name of its
         image; of several of one name, with a number.
 
     Example:
-        >>> drawing_paths(predictions, Path("out"))[1][1]
-        PosixPath('out/photo-2.png')
+        >>> drawing_paths(predictions, Path("out"), "heat")[1][1]
+        PosixPath('out/photo-2-heat.png')
     """
     found, names = [], set()
     for prediction in predictions:
@@ -42,7 +63,7 @@ def drawing_paths(
         while name in names:
             name, number = f"{stem}-{number}", number + 1
         names.add(name)
-        found.append((prediction, folder / f"{name}.png"))
+        found.append((prediction, folder / f"{name}-{kind}.png"))
     return found
 
 
@@ -61,12 +82,11 @@ def annotate(predictions: Sequence[Prediction], folder: Path) -> list[Path]:
 
     Example:
         >>> annotate(detector.predict(["photo.jpg"]), Path("out"))
-        [PosixPath('out/photo.png')]
+        [PosixPath('out/photo-faces.png')]
     """
-    drawings = drawing_paths(predictions, folder)
+    drawings = drawing_paths(predictions, folder, "faces")
     for prediction, path in drawings:
-        data = Path(prediction.image).read_bytes()
-        drawn = Image.fromarray(decode.read(data).numpy())
+        drawn = Image.fromarray(pixels_of(prediction))
         whole = (0, 0, *drawn.size)
         for part in prediction.faces or [prediction]:
             box = part.box if prediction.faces else whole

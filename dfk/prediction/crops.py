@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from dfk.images.faces import Face
 
 AUTO, FACE, NONE = CROPS = ("auto", "face", "none")
-NO_FACE = "no face found: pass --crop=none to predict all of it"
+NO_FACE = "no face found"
 
 # What MTCNN is less sure of is rarely a face.
 _CONFIDENT = 0.9

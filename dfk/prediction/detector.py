@@ -1,6 +1,7 @@
 """A detector in this process, which answers as it would behind a server."""
 
 import functools
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from dfk.prediction.predictor import Predictor
 from dfk.prediction.signatures import signatures
 from dfk.runs import require_format
 
+_LOADING = threading.Lock()
 # What the signature takes and answers, for any number of images.
 _INPUTS = {"image_bytes": tf.string}
 _OUTPUTS = {
@@ -152,7 +154,7 @@ def load(path: str | Path = built_in.NAME) -> LoadedDetector:
 
 
 @functools.cache
-def _default() -> LoadedDetector:
+def _loaded_default() -> LoadedDetector:
     return load()
 
 
@@ -179,7 +181,9 @@ def detect(
         >>> prediction.verdict
         'fake'
     """
-    return _default().predict(images, crop)
+    with _LOADING:
+        detector = _loaded_default()
+    return detector.predict(images, crop)
 
 
 def _saved_model(path: Path) -> Path | None:

@@ -46,7 +46,8 @@ def each(images: Image | Iterable[Image]) -> Iterator[Image]:
         >>> list(each("face.jpg"))
         ['face.jpg']
     """
-    if isinstance(images, str | Path | bytes) or _is_one(images):
+    kinds = str | Path | bytes | bytearray | memoryview
+    if isinstance(images, kinds) or _is_one(images):
         yield images
         return
     try:
@@ -75,16 +76,15 @@ def encoded(image: Image) -> Encoded:
         >>> encoded("gone.jpg").error
         'cannot be opened: No such file or directory'
     """
-    if isinstance(image, bytes):
-        return _limited(None, image)
+    if isinstance(image, bytes | bytearray | memoryview):
+        return _limited(None, bytes(image))
     if isinstance(image, str | Path):
         return _file(str(image))
     if hasattr(image, "read"):
         name = getattr(image, "name", None)
-        name = name if isinstance(name, str) else None
-        return _limited(name, image.read(LARGEST + 1))
+        return _read(image, name if isinstance(name, str) else None)
     if hasattr(image, "convert"):
-        return Encoded(getattr(image, "filename", None) or None, to_png(image))
+        return _of_pillow(image)
     if hasattr(image, "__array__"):
         return Encoded(None, _png_of_pixels(image))
     raise _no_image(image)
@@ -101,10 +101,33 @@ def _is_one(images: Any) -> bool:
 def _file(name: str) -> Encoded:
     try:
         with open(name, "rb") as file:
-            return _limited(name, file.read(LARGEST + 1))
+            return _read(file, name)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        return Encoded(name, b"", f"cannot be opened: {reason}")
+        return _unopened(name, error)
+
+
+def _read(file: BinaryIO, name: str | None) -> Encoded:
+    try:
+        data = file.read(LARGEST + 1)
+    except (OSError, ValueError) as error:
+        return _unopened(name, error)
+    if isinstance(data, str):
+        raise UserError("A file of text was passed: open it with mode 'rb'.")
+    return _limited(name, data)
+
+
+def _of_pillow(image: "PIL.Image.Image") -> Encoded:
+    name = getattr(image, "filename", None) or None
+    try:
+        return Encoded(name, to_png(image))
+    # Pillow reads pixels when they are first needed.
+    except (OSError, ValueError, SyntaxError) as error:
+        return _unopened(name, error)
+
+
+def _unopened(name: str | None, error: Exception) -> Encoded:
+    reason = getattr(error, "strerror", None) or str(error)
+    return Encoded(name, b"", f"cannot be opened: {reason}")
 
 
 def _limited(name: str | None, data: bytes) -> Encoded:

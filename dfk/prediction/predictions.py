@@ -102,7 +102,7 @@ class Prediction:
         family: the family of fakes that a fake resembles, which proves
             nothing; None where that is unclear.
         faces: the faces, the most certain one first; empty if the image was
-            taken whole.
+            taken whole, or none was found.
         detector: the detector's name.
         version: its version, if it has one: of the built-in detector, or of a
             served one.

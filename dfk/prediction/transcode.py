@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AVIF = {b"avif", b"avis"}
+# `dfk.images.sizes.MAX_PIXELS`, without the TensorFlow that it needs.
+MAX_PIXELS = 1 << 26
 # Names of what marks a colour profile, in JPEG, PNG and WebP.
 _PROFILES = (b"ICC_PROFILE", b"iCCP", b"ICCP")
-# A profile stands before the pixels.
-_HEADER = 1 << 16
+# A profile stands before the pixels, and after what a telephone notes.
+_HEADER = 1 << 20
 _NO_HEIC = (
-    "is HEIC: install what reads it with `pip install 'dfk[heif]'`, or pass a "
+    "is HEIC: install what reads it with `pip install pillow-heif`, or pass a "
     "JPEG"
 )
 
@@ -92,7 +94,13 @@ def _in_srgb(data: bytes) -> bytes:
 
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return data if _is_srgb(image) else to_png(image)
+            # What is animated or huge, the detector itself refuses or reduces.
+            as_it_is = (
+                getattr(image, "n_frames", 1) > 1
+                or image.width * image.height > MAX_PIXELS
+                or _is_srgb(image)
+            )
+            return data if as_it_is else to_png(image)
     # Pillow is stricter than the detector, which may still read it.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return data
@@ -106,9 +114,9 @@ def _is_srgb(image: "PIL.Image.Image") -> bool:
         return True
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    except OSError:
+        return "srgb" in ImageCms.getProfileDescription(opened).lower()
+    except (OSError, ImageCms.PyCMSError):
         return True
-    return "srgb" in ImageCms.getProfileDescription(opened).lower()
 
 
 def _converted(image: "PIL.Image.Image") -> "PIL.Image.Image":

@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 
 from dfk.errors import UserError
+from dfk.files import expanded
 
 # The largest picture has half of that; a model server takes twice as much.
 MESSAGE_BYTES = 1 << 30
@@ -68,6 +69,7 @@ def tls(
             "A client's certificate and its private key go together: pass both "
             "--cert and --key."
         )
+    ca, cert, key = (file and str(expanded(file)) for file in (ca, cert, key))
     try:
         # gRPC would only log what is wrong with them.
         context = ssl.create_default_context(cafile=ca)

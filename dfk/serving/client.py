@@ -202,6 +202,14 @@ class Client(Predictor):
             found = model_status(
                 self._channel, self.name, self._timeout, self._metadata
             )
-        except grpc.RpcError:
-            return []
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.NOT_FOUND:
+                return []
+            raise explained(
+                error.code(),
+                error.details() or "",
+                self.address,
+                self.name,
+                self._timeout,
+            ) from error
         return [each.version for each in found if each.state == State.AVAILABLE]

@@ -187,10 +187,16 @@ def left_out_logits(
     Returns:
         The logits of each source, float32 `[N]`. None at all where that would
         take long: of a logistic regression, and of so many images that the
-        regression has more rows than features, which need none.
+        regression has more rows than features, which need none. Nor where the
+        images are of too few groups.
     """
     rows = _rows(model, sources)
-    if recipe.ridge is None or len(rows.values) > rows.values.shape[1]:
+    is_fake = (rows.classes > 0).astype(int)
+    if (
+        recipe.ridge is None
+        or len(rows.values) > rows.values.shape[1]
+        or groups_of_each_class(is_fake, rows.groups) < FOLDS
+    ):
         return []
     norm = model.get_layer(named_layers.FEATURES_NORM)
     values = norm(rows.values).numpy()

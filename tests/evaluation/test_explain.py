@@ -55,7 +55,7 @@ def test_each_image_gets_a_drawing(detector, images, tmp_path):
     )
     predictions = [prediction(images[0]), broken, prediction(images[1])]
     drawn = explain(detector, predictions, tmp_path / "out")
-    assert [path.name for path in drawn] == ["wide.png", "tall.png"]
+    assert [path.name for path in drawn] == ["wide-heat.png", "tall-heat.png"]
     with Image.open(drawn[0]) as wide, Image.open(drawn[1]) as tall:
         assert wide.width > wide.height
         assert tall.height > tall.width
@@ -112,5 +112,5 @@ def test_the_command_draws(make_run, images, tmp_path):
     done = predict(images[0], f"--model={run}", *options)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
-    assert f"Drawn: {out}/wide.png" in done.stderr
-    assert (out / "wide.png").is_file()
+    assert f"Drawn: {out}/wide-heat.png" in done.stderr
+    assert (out / "wide-heat.png").is_file()

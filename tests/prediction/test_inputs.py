@@ -31,6 +31,7 @@ KINDS = {
     "text": str,
     "path": Path,
     "bytes": lambda path: path.read_bytes(),
+    "more bytes": lambda path: bytearray(path.read_bytes()),
     "file": lambda path: path.open("rb"),
     "buffer": lambda path: io.BytesIO(path.read_bytes()),
     "pillow": PIL.Image.open,
@@ -83,6 +84,7 @@ def test_an_image_of_pillow_is_turned_upright_and_keeps_its_alpha():
         (7, "Received: int"),
         (None, "Received: NoneType"),
         (["face.jpg", 7], "Received: int"),
+        (io.StringIO("text"), "mode 'rb'"),
     ],
 )
 def test_what_is_no_image_is_an_error_not_a_guess(image, message):
@@ -92,3 +94,11 @@ def test_what_is_no_image_is_an_error_not_a_guess(image, message):
 
 def test_a_name_that_no_file_can_have_is_an_error_of_the_image():
     assert "cannot be opened" in encoded("a\0b").error
+
+
+def test_what_cannot_be_read_is_an_error_of_its_own(path):
+    broken = PIL.Image.open(io.BytesIO(path.read_bytes()[:60]))
+    closed = path.open("rb")
+    closed.close()
+    for image in (broken, closed):
+        assert encoded(image).error.startswith("cannot be opened: ")

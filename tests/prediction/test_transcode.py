@@ -71,7 +71,7 @@ def test_heic_without_its_reader_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     name, data, error = encoded(saved("HEIF"))
     assert (name, data) == (None, b"")
-    assert "pip install 'dfk[heif]'" in error
+    assert "pip install pillow-heif" in error
 
 
 def test_a_damaged_one_is_an_error():

@@ -86,3 +86,10 @@ def test_verdicts_rest_on_the_training_images_too():
         calibrate_head(model, [training], [], [validation], detector)
         calibration = models.score_layer(model).calibration
         assert calibration.images == images
+
+
+def test_images_of_one_group_cannot_be_left_out():
+    sources = [KnownSource("a", noise(60, 0, np.repeat("one", 60)))]
+    model = head.alone(400)
+    fit_to_features(model, sources, CLIP.recipe)
+    assert left_out_logits(model, sources, CLIP.recipe) == []
