@@ -201,7 +201,11 @@ cli.run(quickstart.main)
 IMAGES = f"import numpy; images = numpy.zeros([2, {SIZE}, {SIZE}, 3])\n"
 BEFORE = IMAGES + BUILT_IN
 # Shown in README, but not for this test to run.
-ELSEWHERE = ("make test", "docker compose", "pip install")
+ELSEWHERE = (
+    *("make test", "docker compose", "pip install"),
+    # tests/models/test_built_in.py does.
+    "python -m dfk.predict --card",
+)
 
 
 def small(command):

@@ -131,7 +131,9 @@ def test_export_says_where_it_went_and_how_it_is_served(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--label=canary",), "is exported already: pass --label and --server"),
+        ((), "is exported already: pass --label and --server"),
+        (("--label=canary", "--prune=1"), "pass --label with --server"),
+        (("--name=other", "--prune=1"), "no --name"),
         (("--server=localhost:1",), "pass --label as well"),
     ],
 )
