@@ -26,23 +26,16 @@ from absl import flags
 from dfk import cli
 from dfk.errors import UserError
 from dfk.files import expanded
-from dfk.prediction.crops import AUTO, CROPS
+from dfk.prediction import output_flags
 
+# So that --help shows them as well.
+flags.adopt_module_key_flags(output_flags)
 _MODEL = flags.DEFINE_string(
     "model",
     "default",
     "The detector: default, the built-in one; a run, a folder below "
     "saved_models, or a .keras file.",
 )
-_CROP = flags.DEFINE_enum(
-    "crop",
-    AUTO,
-    CROPS,
-    "What of a picture is predicted: each face in it; none, all of it; or "
-    "auto, its faces, but all of a picture that is the crop of a face already.",
-)
-_JSON = flags.DEFINE_bool("json", False, "Print JSON lines.")
-_CSV = flags.DEFINE_bool("csv", False, "Print comma-separated values.")
 _ANNOTATE = flags.DEFINE_string(
     "annotate", None, "Draw the pictures with their faces into this folder."
 )
@@ -69,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
     from dfk.prediction import output
     from dfk.prediction.paths import image_paths
 
-    form = output.chosen(as_json=_JSON.value, as_csv=_CSV.value)
+    form = output_flags.output_format()
     paths = image_paths(argv[1:])
     cli.start_tensorflow()
     from dfk.prediction.detector import load
@@ -81,7 +74,9 @@ def main(argv: Sequence[str]) -> int:
             "--model with the run, or with the model.keras beside the "
             "SavedModel."
         )
-    predictions = output.print_predictions(loaded, paths, _CROP.value, form)
+    predictions = output.print_predictions(
+        loaded, paths, output_flags.CROP.value, form
+    )
     if _ANNOTATE.value:
         from dfk.prediction.annotate import annotate
 

@@ -23,13 +23,16 @@ from absl import flags
 
 from dfk import cli
 from dfk.errors import UserError
-from dfk.prediction.crops import AUTO, CROPS, NONE
+from dfk.prediction import output_flags
+from dfk.prediction.crops import NONE
 
 if TYPE_CHECKING:
     from dfk.serving.client import Client
 
 _MODELS_CONFIG = "serving/models.config"
 
+# So that --help shows them as well.
+flags.adopt_module_key_flags(output_flags)
 _SERVER = flags.DEFINE_string(
     "server", "localhost:8500", "The gRPC address of the model server."
 )
@@ -66,15 +69,6 @@ _METADATA = flags.DEFINE_multi_string(
     "Sent with each request, as NAME=VALUE; may be repeated. A token, say: "
     "--metadata=authorization='Bearer TOKEN'.",
 )
-_JSON = flags.DEFINE_bool("json", False, "Print JSON lines.")
-_CSV = flags.DEFINE_bool("csv", False, "Print comma-separated values.")
-_CROP = flags.DEFINE_enum(
-    "crop",
-    AUTO,
-    CROPS,
-    "What of a picture is predicted: each face in it; none, all of it; or "
-    "auto, its faces, but all of a picture that is the crop of a face already.",
-)
 _CHECK = flags.DEFINE_bool(
     "check", False, "Only ask whether the model answers; takes no picture."
 )
@@ -94,13 +88,16 @@ def main(argv: Sequence[str]) -> int:
     from dfk.prediction import output
     from dfk.prediction.paths import image_paths
 
-    form = output.chosen(as_json=_JSON.value, as_csv=_CSV.value)
+    form = output_flags.output_format()
     paths = image_paths(argv[1:])
-    if _CROP.value != NONE:
+    crop = output_flags.CROP.value
+    if crop != NONE:
         cli.start_tensorflow()
     with _client() as client:
         return output.exit_status(
-            output.print_predictions(client, paths, _CROP.value, form)
+            output.print_predictions(
+                client, paths, output_flags.CROP.value, form
+            )
         )
 
 

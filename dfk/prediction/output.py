@@ -6,7 +6,6 @@ import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from dfk.errors import UserError
 from dfk.prediction.predictions import FacePrediction, Prediction
 from dfk.prediction.predictor import Predictor
 from dfk.progress import track
@@ -20,18 +19,7 @@ _COLUMNS = [
     for field in dataclasses.fields(Prediction)
     if field.name != "faces"
 ]
-TABLE, JSON, CSV = FORMATS = ("table", "json", "csv")
-
-
-def chosen(as_json: bool, as_csv: bool) -> str:
-    """The format that flags ask for.
-
-    Raises:
-        UserError: they ask for two.
-    """
-    if as_json and as_csv:
-        raise UserError("--json and --csv exclude each other: pass one.")
-    return JSON if as_json else CSV if as_csv else TABLE
+TABLE, JSON, CSV = ("table", "json", "csv")
 
 
 def print_predictions(

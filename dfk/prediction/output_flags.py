@@ -1,0 +1,29 @@
+"""Flags that `dfk.predict` and `dfk.query` have in common."""
+
+from absl import flags
+
+from dfk.errors import UserError
+from dfk.prediction.crops import AUTO, CROPS
+
+CROP = flags.DEFINE_enum(
+    "crop",
+    AUTO,
+    CROPS,
+    "What of a picture is predicted: each face in it; none, all of it; or "
+    "auto, its faces, but all of a picture that is the crop of a face already.",
+)
+_JSON = flags.DEFINE_bool("json", False, "Print JSON lines.")
+_CSV = flags.DEFINE_bool("csv", False, "Print comma-separated values.")
+
+
+def output_format() -> str:
+    """What `dfk.prediction.output` is to print: `table`, `json` or `csv`.
+
+    Raises:
+        UserError: the flags ask for two.
+    """
+    if _JSON.value and _CSV.value:
+        raise UserError("--json and --csv exclude each other: pass one.")
+    if _JSON.value:
+        return "json"
+    return "csv" if _CSV.value else "table"
