@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 # Of runs and exported detectors. What has another number is refused.
-FORMAT = 2
+FORMAT = 3
 
 # Of the built-in detector. A score of one version never changes.
 __detector_version__ = 1

@@ -20,6 +20,7 @@ with --explain=FOLDER with a heat map of the evidence for the verdict.
 
 import sys
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 
 from absl import flags
 
@@ -35,6 +36,12 @@ _MODEL = flags.DEFINE_string(
     "default",
     "The detector: default, the built-in one; a run, a folder below "
     "saved_models, or a .keras file.",
+)
+_MAX_FALSE_ALARMS = flags.DEFINE_string(
+    "max_false_alarms",
+    None,
+    "Call fake at most this share of real pictures such as the training "
+    "pictures, 0.1% to 10%; by default the detector's own.",
 )
 _ANNOTATE = flags.DEFINE_string(
     "annotate", None, "Draw the pictures with their faces into this folder."
@@ -64,10 +71,11 @@ def main(argv: Sequence[str]) -> int:
 
     form = output_flags.output_format()
     paths = image_paths(argv[1:])
+    max_false_alarms = _share(_MAX_FALSE_ALARMS.value)
     cli.start_tensorflow()
     from dfk.prediction.detector import load
 
-    loaded = load(_MODEL.value)
+    loaded = load(_MODEL.value, max_false_alarms)
     if _EXPLAIN.value and loaded.detector is None:
         raise UserError(
             f"{_MODEL.value} is a SavedModel, which keeps no gradients: pass "
@@ -86,6 +94,19 @@ def main(argv: Sequence[str]) -> int:
 
         _say(explain(loaded.detector, predictions, expanded(_EXPLAIN.value)))
     return output.exit_status(predictions)
+
+
+def _share(percentage: str | None) -> float | None:
+    if percentage is None:
+        return None
+    try:
+        # In decimal places, since 5 / 100 need not be the 0.05 it is.
+        return float(Decimal(percentage.rstrip("% ")) / 100)
+    except InvalidOperation as error:
+        raise UserError(
+            "--max_false_alarms is a percentage, such as 1%. Received: "
+            f"{percentage}"
+        ) from error
 
 
 def _print_card(argv: Sequence[str]) -> int:

@@ -76,6 +76,16 @@ flags.DEFINE_float(
     lower_bound=0.0,
     upper_bound=1.0,
 )
+flags.DEFINE_float(
+    "augment",
+    0.0,
+    "Fit a head on frozen features to changed copies of this share of the "
+    "training pictures as well, 0 to 1, so that it expects pictures that were "
+    "moved, resized and compressed again. What fine-tuning trains on is always "
+    "changed.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+)
 flags.DEFINE_string(
     "unfreeze",
     None,

@@ -34,7 +34,8 @@ from dfk.progress import track
 from dfk.runs import Run, provenance
 from dfk.training.calibrate import calibrate_head
 from dfk.training.head_fit import KnownSource, fit_to_features
-from dfk.training.self_blends import blend_sources
+from dfk.training.plan import made_sources
+from dfk.training.self_blends import FAMILY
 
 # What is left out of training, as tables call it.
 LEFT_OUT = {
@@ -84,6 +85,7 @@ def leave_one_out(run_path: str, split: str = "validation") -> dict[str, Any]:
         splits=tuple(dict.fromkeys(("train", "validation", split))),
         limit=config["limit"],
     )
+    entry = models.get(detector.name)
     with data.unreadable_files():
         known = [
             {
@@ -92,25 +94,27 @@ def leave_one_out(run_path: str, split: str = "validation") -> dict[str, Any]:
             }
             for part in faces.parts
         ]
-        blends = []
-        if config["blend"]:
-            blends = [
-                KnownSource(
-                    source.family,
-                    backbone_features(detector, source.split),
-                    source.weight,
-                )
-                for source in blend_sources(
-                    faces.parts, config["blend"], config["seed"]
-                )
-            ]
+        made = [
+            KnownSource(
+                source.family,
+                backbone_features(detector, source.split),
+                source.weight,
+            )
+            for source in made_sources(
+                faces.parts,
+                entry.recipe,
+                config["blend"],
+                # Runs from before there was such a thing do not name it.
+                config.get("augment", 0.0),
+                config["seed"],
+            )
+        ]
     left_out = [row for row, part in enumerate(faces.parts) if part.has_fakes]
     prefixes = names.prefixes([part.name for part in faces.parts])
-    entry = models.get(detector.name)
     found = {what: [] for what in LEFT_OUT}
     for row in track(left_out, "leaving one out", len(left_out)):
         for what, scores in found.items():
-            model = _without(row, faces, known, blends, entry, what == "fakes")
+            model = _without(row, faces, known, made, entry, what == "fakes")
             scores.append(_scores(model, known[row][split], prefixes[row]))
     sources = [prefixes[row] for row in left_out]
     own = records.source_of(run, None, None, split)
@@ -133,7 +137,7 @@ def _without(
     row: int,
     faces: FaceData,
     known: list[dict[str, Features]],
-    blends: list[KnownSource],
+    made: list[KnownSource],
     detector: Detector,
     keep_reals: bool,
 ) -> keras.Model:
@@ -152,13 +156,18 @@ def _without(
     if keep_reals:
         reals = known[row]["train"].reals()
         sources.append(KnownSource(faces.parts[row].family, reals))
-    # Blends are made of reals alone, and so of those that are left out.
-    fitted_too = [
-        source
-        for number, source in enumerate(blends)
-        if keep_reals or number != row
-    ]
-    families |= {source.family for source in blends}
+    # Those of the first part, of the second and so on, once or twice.
+    fitted_too = []
+    for number, source in enumerate(made):
+        if number % len(known) != row:
+            fitted_too.append(source)
+        elif keep_reals and source.family == FAMILY:
+            # Blends are made of reals alone.
+            fitted_too.append(source)
+        elif keep_reals:
+            reals = source.features.reals()
+            fitted_too.append(source._replace(features=reals))
+    families |= {s.family for s in made if s.family == FAMILY}
     model = head.alone(
         sources[0].features.values.shape[2],
         sorted(families),

@@ -112,7 +112,7 @@ def _show_guarantees(console: Console, record: dict[str, Any]) -> None:
                 _with_interval(point["false_alarms"]),
                 _with_interval(point["recall"]),
             ]
-        table.add_row(f"{point['rate']:.0%}", *cells)
+        table.add_row(f"{point['rate']:.1%}", *cells)
     console.print(table)
 
 

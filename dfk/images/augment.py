@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+# Changes whenever the same seed makes other changes: caches depend on it.
+VERSION = 1
+
 # Shares of full brightness, of the saturation and of the area; JPEG qualities;
 # shares of the side.
 _BRIGHTNESS = 0.1

@@ -6,6 +6,7 @@ Scaling and limits can therefore be fitted on the same images without breaking
 the limits' error-rate guarantee.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import keras
@@ -14,11 +15,13 @@ from scipy import optimize, special
 from sklearn.model_selection import StratifiedKFold
 
 from dfk import FORMAT
+from dfk.errors import UserError
 from dfk.models.conformal import (
     ERROR_RATE,
     balanced,
     conformal_limits,
     require_both_classes,
+    required_images,
     upper_quantile,
 )
 
@@ -30,7 +33,7 @@ FOLDS = 5
 _SLOPE_DEVIATION = 0.5
 _BIAS_DEVIATION = 0.5
 # False alarm rates of the operating points that a detector carries.
-ALARM_RATES = (0.01, 0.05, 0.10)
+ALARM_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.10)
 
 
 @dataclass(frozen=True)
@@ -192,6 +195,45 @@ def fit(
         tuple(map(float, alarms)),
         (len(reals), len(labels) - len(reals)),
     )
+
+
+def with_false_alarms(fitted: Calibration, rate: float) -> Calibration:
+    """Moves the limit of the verdict `fake` to an operating point.
+
+    Args:
+        fitted: a detector's calibration.
+        rate: the share of the reals that may be called fake at most, in 0..1.
+            The highest of `ALARM_RATES` up to it is taken.
+
+    Returns:
+        The calibration with that point's limit.
+
+    Raises:
+        UserError: the rate is below or above all of these, or validation has
+            too few reals for it.
+
+    Example:
+        >>> layer = score_layer(detector)
+        >>> layer.calibration = with_false_alarms(layer.calibration, 0.01)
+    """
+    carried = [each for each in ALARM_RATES if each <= rate]
+    if not carried or rate > max(ALARM_RATES):
+        raise UserError(
+            f"False alarms can be limited to between {min(ALARM_RATES):.1%} "
+            f"and {max(ALARM_RATES):.0%} of the real pictures. Received: "
+            f"{rate:.4g}, which is {rate:.4%}."
+        )
+    reals, _ = fitted.images
+    if reals < required_images(max(carried)):
+        lowest = [r for r in ALARM_RATES if reals >= required_images(r)]
+        remedy = f"pass {lowest[0]:.1%} or more" if lowest else "leave it out"
+        raise UserError(
+            f"The detector was calibrated on {reals} real pictures, too few to "
+            f"limit false alarms to {rate:.1%}, which takes "
+            f"{required_images(max(carried))}: {remedy}."
+        )
+    limit = fitted.alarms[ALARM_RATES.index(max(carried))]
+    return dataclasses.replace(fitted, real_up_to=limit)
 
 
 def fit_scaling(

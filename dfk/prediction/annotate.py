@@ -29,7 +29,7 @@ def pixels_of(prediction: Prediction) -> np.ndarray:
     Raises:
         UserError: the file has gone.
     """
-    _, data, error = encoded(prediction.image)
+    _, data, error, _ = encoded(prediction.image)
     if error is not None:
         raise UserError(f"{prediction.image} {error}: put it back.")
     return decode.read(data).numpy()

@@ -28,6 +28,7 @@ class Cropped(NamedTuple):
         verdict: of an image without any.
         reason: why it is uncertain.
         error: why it cannot be predicted.
+        note: what was changed to read it.
     """
 
     name: str | None
@@ -36,6 +37,7 @@ class Cropped(NamedTuple):
     verdict: str | None = None
     reason: str | None = None
     error: str | None = None
+    note: str | None = None
 
 
 def crop(image: Image, how: str) -> Cropped:
@@ -56,10 +58,12 @@ def crop(image: Image, how: str) -> Cropped:
         >>> len(crop("family.jpg", "auto").faces)
         4
     """
-    name, data, error = encoded(image)
+    name, data, error, note = encoded(image)
     if error is not None:
         return Cropped(name, [], verdict=UNREADABLE, error=error)
-    return Cropped(name, [data]) if how == NONE else _faces(name, data, how)
+    whole = Cropped(name, [data])
+    found = whole if how == NONE else _faces(name, data, how)
+    return found._replace(note=note)
 
 
 def _faces(name: str | None, data: bytes, how: str) -> Cropped:

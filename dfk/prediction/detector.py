@@ -11,7 +11,7 @@ import tensorflow as tf
 from dfk import __detector_version__, models
 from dfk.errors import UserError
 from dfk.files import expanded, read_json
-from dfk.models import built_in
+from dfk.models import built_in, calibration
 from dfk.prediction.exported import (
     DESCRIPTION,
     MANIFEST,
@@ -95,7 +95,9 @@ class LoadedDetector(Predictor):
         )
 
 
-def load(path: str | Path = built_in.NAME) -> LoadedDetector:
+def load(
+    path: str | Path = built_in.NAME, max_false_alarms: float | None = None
+) -> LoadedDetector:
     """Loads a detector for predictions.
 
     A SavedModel runs the code of whoever made it, with the rights of whoever
@@ -106,32 +108,41 @@ def load(path: str | Path = built_in.NAME) -> LoadedDetector:
         path: `default`, the built-in detector; or the folder of a run, a
             `.keras` file, a SavedModel's folder, or a folder of its versions,
             of which the highest is taken.
+        max_false_alarms: the share of real images, in 0..1, that may be called
+            fake at most, as in `dfk.models.calibration.with_false_alarms`; the
+            detector's own limit if None. A SavedModel's is fixed.
 
     Returns:
         The detector, which answers as it would behind a server.
 
     Raises:
         UserError: there is no detector at that path, one that another format
-            of dfk wrote, or an export that is damaged; or the weights of the
-            built-in one are not available.
+            of dfk wrote, or an export that is damaged; the weights of the
+            built-in one are not available; or false alarms cannot be limited
+            so.
 
     Example:
         >>> load("saved_models/facenet").version
         3
     """
     if str(path) == built_in.NAME:
-        detector = built_in.load()
-        signature = signatures(detector)["serving_default"]
-        return LoadedDetector(
-            signature, built_in.NAME, __detector_version__, detector
+        return _of_keras(
+            built_in.load(),
+            built_in.NAME,
+            __detector_version__,
+            max_false_alarms,
         )
     path = expanded(path)
     exported = _saved_model(path)
     if exported is None:
         detector = models.load(path)
-        signature = signatures(detector)["serving_default"]
-        return LoadedDetector(signature, detector.name, None, detector)
+        return _of_keras(detector, detector.name, None, max_false_alarms)
     _require_format(exported)
+    if max_false_alarms is not None:
+        raise UserError(
+            f"{path} is a SavedModel, whose limits are fixed: to limit false "
+            "alarms, pass the run, or the model.keras beside the SavedModel."
+        )
     # Older exports have none.
     if (exported / MANIFEST).is_file():
         require_whole(exported, graph_only=True)
@@ -151,6 +162,21 @@ def load(path: str | Path = built_in.NAME) -> LoadedDetector:
     exported = exported.resolve()
     number = int(exported.name) if exported.name.isdigit() else None
     return LoadedDetector(signature, exported.parent.name, number)
+
+
+def _of_keras(
+    detector: keras.Model,
+    name: str,
+    version: int | None,
+    max_false_alarms: float | None,
+) -> LoadedDetector:
+    if max_false_alarms is not None:
+        layer = models.score_layer(detector)
+        layer.calibration = calibration.with_false_alarms(
+            layer.calibration, max_false_alarms
+        )
+    signature = signatures(detector)["serving_default"]
+    return LoadedDetector(signature, name, version, detector)
 
 
 @functools.cache

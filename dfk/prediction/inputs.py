@@ -25,11 +25,13 @@ class Encoded(NamedTuple):
         name: its path as it was given; None of what has none.
         data: the encoded image; empty if there is an error.
         error: why it could not be read, or None.
+        note: what was changed to read it, or None.
     """
 
     name: str | None
     data: bytes
     error: str | None = None
+    note: str | None = None
 
 
 def each(images: Image | Iterable[Image]) -> Iterator[Image]:
@@ -135,7 +137,8 @@ def _limited(name: str | None, data: bytes) -> Encoded:
         reason = f"is too large: it has more than {LARGEST >> 20} MiB"
         return Encoded(name, b"", reason)
     try:
-        return Encoded(name, transcoded(data))
+        readable, note = transcoded(data)
+        return Encoded(name, readable, note=note)
     except UserError as error:
         return Encoded(name, b"", str(error))
 

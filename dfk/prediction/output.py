@@ -100,10 +100,14 @@ def _described(
     what: str, found: Prediction | FacePrediction
 ) -> tuple[str, str]:
     family = getattr(found, "family", None)
-    why = found.reason or (family and f"resembles {family}")
+    why = [
+        found.reason or (family and f"resembles {family}"),
+        getattr(found, "note", None),
+    ]
     probability = found.fake_probability
     number = "-" if probability is None else f"{probability:.3f}"
-    text = f"{what} ({why})" if why else what
+    said = "; ".join(filter(None, why))
+    text = f"{what} ({said})" if said else what
     return _line(found.verdict, number, text), _STYLES.get(found.verdict, "")
 
 

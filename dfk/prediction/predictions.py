@@ -106,6 +106,8 @@ class Prediction:
         detector: the detector's name.
         version: its version, if it has one: of the built-in detector, or of a
             served one.
+        note: what was changed to read the image, such as `read from HEIC` or
+            `the first of 12 frames`; None if nothing was.
         error: why there is no probability, or None.
 
     Example:
@@ -121,16 +123,18 @@ class Prediction:
     faces: tuple[FacePrediction, ...]
     detector: str
     version: int | None
+    note: str | None = None
     error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields by name; `error` is there only where there is one."""
+        """All fields by name; `note` and `error` only where there is one."""
         fields = dataclasses.asdict(self)
         fields["faces"] = [
             face | {"box": list(face["box"])} for face in fields["faces"]
         ]
-        if self.error is None:
-            del fields["error"]
+        for name in ("note", "error"):
+            if fields[name] is None:
+                del fields[name]
         return fields
 
     def to_json(self) -> str:

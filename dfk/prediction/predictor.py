@@ -214,6 +214,7 @@ def _prediction(
         ),
         detector=detector.name,
         version=scores[0].version if scores else detector.version,
+        note=image.note,
         error=error,
     )
 

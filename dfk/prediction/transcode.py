@@ -1,11 +1,12 @@
 """Images that a detector does not read as they are, made into PNG.
 
-It is a client's work: what a telephone stores (HEIC), AVIF, and colours that
-are not sRGB, which a detector would take for other ones.
+It is a client's work: what a telephone stores (HEIC), AVIF, the first frame of
+animations, and colours that are not sRGB, which a detector would take for other
+ones.
 """
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dfk.errors import UserError
 
@@ -16,6 +17,8 @@ _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AVIF = {b"avif", b"avis"}
 # `dfk.images.sizes.MAX_PIXELS`, without the TensorFlow that it needs.
 MAX_PIXELS = 1 << 26
+# What marks an animation, in WebP and PNG.
+_ANIMATIONS = (b"ANIM", b"acTL")
 # Names of what marks a colour profile, in JPEG, PNG and WebP.
 _PROFILES = (b"ICC_PROFILE", b"iCCP", b"ICCP")
 # A profile stands before the pixels, and after what a telephone notes.
@@ -26,32 +29,46 @@ _NO_HEIC = (
 )
 
 
-def transcoded(data: bytes) -> bytes:
+class Transcoded(NamedTuple):
+    """An encoded image that a detector reads.
+
+    Args:
+        data: the encoded image.
+        note: what was changed, or None.
+    """
+
+    data: bytes
+    note: str | None = None
+
+
+def transcoded(data: bytes) -> Transcoded:
     r"""Makes a PNG of an image that a detector does not read as it is.
 
     Args:
         data: an encoded image, or anything else.
 
     Returns:
-        A PNG, upright and in sRGB, of HEIC, AVIF and images with another
-        colour profile; else `data` itself.
+        A PNG, upright and in sRGB, of HEIC, AVIF, images with another colour
+        profile, and the first frame of animated WebP and PNG; else `data`
+        itself.
 
     Raises:
         UserError: why it cannot be read, as the end of a sentence.
 
     Example:
-        >>> transcoded(Path("IMG_0001.HEIC").read_bytes())[:4]
-        b'\x89PNG'
+        >>> transcoded(Path("IMG_0001.HEIC").read_bytes()).note
+        'read from HEIC'
     """
     brand = data[8:12] if data[4:8] == b"ftyp" else b""
     if brand in _HEIC:
         _register_heic()
     if brand in _HEIC | _AVIF:
-        return _png_of(data)
+        name = "HEIC" if brand in _HEIC else "AVIF"
+        return Transcoded(_png_of(data), f"read from {name}")
     header = data[:_HEADER]
-    if any(name in header for name in _PROFILES):
-        return _in_srgb(data)
-    return data
+    if any(name in header for name in (*_ANIMATIONS, *_PROFILES)):
+        return _still_in_srgb(data)
+    return Transcoded(data)
 
 
 def to_png(image: "PIL.Image.Image") -> bytes:
@@ -89,21 +106,26 @@ def _png_of(data: bytes) -> bytes:
         raise UserError(f"cannot be decoded: {error}") from error
 
 
-def _in_srgb(data: bytes) -> bytes:
+def _still_in_srgb(data: bytes) -> Transcoded:
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(data)) as image:
-            # What is animated or huge, the detector itself refuses or reduces.
-            as_it_is = (
-                getattr(image, "n_frames", 1) > 1
-                or image.width * image.height > MAX_PIXELS
-                or _is_srgb(image)
-            )
-            return data if as_it_is else to_png(image)
+            if image.width * image.height > MAX_PIXELS:
+                # The detector itself refuses or reduces it.
+                return Transcoded(data)
+            frames = getattr(image, "n_frames", 1)
+            # Of a GIF or TIFF, a detector says why it reads none.
+            if frames > 1 and image.format in ("WEBP", "PNG"):
+                note = f"the first of {frames} frames"
+                return Transcoded(to_png(image), note)
+            if not _is_srgb(image):
+                note = "colours converted to sRGB"
+                return Transcoded(to_png(image), note)
     # Pillow is stricter than the detector, which may still read it.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return data
+        pass
+    return Transcoded(data)
 
 
 def _is_srgb(image: "PIL.Image.Image") -> bool:

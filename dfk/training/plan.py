@@ -1,6 +1,7 @@
 """What a training run does: its configuration, and the plan made from it."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from dfk.data import names
 from dfk.errors import UserError
 from dfk.files import expanded
 from dfk.training import optimizer, strategies
+from dfk.training.augmented import augmented_sources
 from dfk.training.head_fit import Source
 from dfk.training.self_blends import FAMILY, SelfBlends, blend_sources
 
@@ -35,6 +37,8 @@ class Config:
         limit: use the first so many images of each split.
         blend: the share of the real training images, 0..1, of which each
             epoch makes a self-blended fake.
+        augment: the share of the training images, 0..1, of which a head on
+            frozen features also gets a changed copy.
         unfreeze: the first stage that phase two trains, `all` or `none`.
         epochs: of phase two. The recipe's depend on how many images there
             are, and so are filled in when these have been counted.
@@ -54,6 +58,7 @@ class Config:
     image_size: int | None = None
     limit: int | None = None
     blend: float = 0.0
+    augment: float = 0.0
     unfreeze: str | None = None
     epochs: int | None = None
     batch_size: int | None = None
@@ -100,6 +105,13 @@ class Config:
             **filled,
         )
         optimizer.trained_stages(detector, full.unfreeze)
+        if full.augment and full.unfreeze != "none":
+            raise UserError(
+                f"--augment={full.augment} is for a backbone that stays "
+                f"frozen, and this one is trained from `{full.unfreeze}` on, "
+                "with changed pictures anyway: leave it out, or pass "
+                "--unfreeze=none."
+            )
         return full
 
     def settings(self) -> dict[str, Any]:
@@ -120,6 +132,38 @@ class Config:
 
 def _absolute(path: str) -> str:
     return str(expanded(path).resolve())
+
+
+def made_sources(
+    parts: Sequence[data.FaceData],
+    recipe: models.Recipe,
+    blend: float,
+    augment: float,
+    seed: int,
+) -> list[Source]:
+    """What a head on frozen features is fitted to beside the training images.
+
+    Args:
+        parts: the data sets, with their training splits.
+        recipe: has the strength of the augmentation.
+        blend: as in `Config`.
+        augment: as in `Config`.
+        seed: of both.
+
+    Returns:
+        None, one or two sources of each data set: first the changed copies of
+        all, then the self-blends of all.
+
+    Raises:
+        UserError: self-blends are asked for, but a data set shows no face.
+    """
+    sources = []
+    if augment:
+        strength = recipe.augmentation
+        sources += augmented_sources(parts, augment, strength, seed)
+    if blend:
+        sources += blend_sources(parts, blend, seed)
+    return sources
 
 
 @dataclass(frozen=True)
@@ -196,9 +240,15 @@ class Plan:
         families = faces.families
         if families and config.blend:
             families = sorted([*families, FAMILY])
-        if config.blend and config.unfreeze == "none":
+        if config.unfreeze == "none":
             # No epochs will follow, for which to make new ones.
-            sources += blend_sources(parts, config.blend, config.seed)
+            sources += made_sources(
+                parts,
+                detector.recipe,
+                config.blend,
+                config.augment,
+                config.seed,
+            )
         elif config.blend:
             blends = SelfBlends(training, config.blend)
             # The same ones for each seed, so that seeds can be compared.
@@ -235,8 +285,16 @@ class Plan:
     @property
     def self_blends(self) -> int:
         """How many images an epoch, or the head, gets from self-blending."""
-        others = self.sources[len(self.validations) :]
-        return sum(source.split.size for source in others)
+        return self._made("blends")
+
+    @property
+    def augmented(self) -> int:
+        """How many changed copies the head gets beside the images."""
+        return self._made("augmented")
+
+    def _made(self, how: str) -> int:
+        splits = [source.split for source in self.sources]
+        return sum(s.size for s in splits if s.name.endswith(f"-{how}"))
 
     @property
     def is_pretrained(self) -> bool:
@@ -266,6 +324,7 @@ class Plan:
             "validation_images": self.validation.size,
             "validation_listing": self.validation.listing,
             "self_blends": self.self_blends,
+            "augmented": self.augmented,
             "starts_frozen": self.starts_frozen,
             "stages": ", ".join(self.stages) or "none",
             "epochs": self.recipe.epochs,

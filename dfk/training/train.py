@@ -155,6 +155,8 @@ def _plan(config: Config, strategy: tf.distribute.Strategy) -> Plan:
             "Self-blends, each beside the picture that it was blended into: "
             f"{plan.self_blends // 2}{when}."
         )
+    if plan.augmented:
+        _say(f"Changed copies of training pictures: {plan.augmented}.")
     return plan
 
 

@@ -9,8 +9,12 @@ SCORES = np.linspace(0, 0.95, 20).astype(np.float32)
 
 
 def points(alarms, reals=99):
-    calibration = Calibration(alarms=alarms, images=(reals, 99))
-    return operating_points(LABELS, SCORES, np.arange(20), calibration)
+    """Those of 1, 5 and 10 %."""
+    tight, middle, loose = alarms
+    carried = (1.0, 1.0, 1.0, tight, 0.5, middle, loose)
+    calibration = Calibration(alarms=carried, images=(reals, 99))
+    found = operating_points(LABELS, SCORES, np.arange(20), calibration)
+    return found[3], found[5], found[6]
 
 
 def test_what_lies_above_a_threshold_is_counted():
@@ -30,7 +34,7 @@ def test_a_rate_that_validation_cannot_guarantee_has_no_threshold():
 
 
 def test_without_reals_there_are_no_false_alarms_to_count():
-    calibration = Calibration(alarms=(0.7, 0.6, 0.5), images=(99, 99))
+    calibration = Calibration(alarms=(0.7,) * 7, images=(9999, 99))
     rows = operating_points(
         LABELS[10:], SCORES[10:], np.arange(10), calibration
     )

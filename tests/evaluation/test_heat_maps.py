@@ -68,16 +68,16 @@ def detector():
 def trained():
     """A detector that tells blends from what they were blended into."""
     detector = tiny(seed=1)
-    pairs = blends(300, seed=1001)
+    pairs = blends(240, seed=1001)
     images = np.stack([x for b in pairs for x in (b.image, b.target)])
-    decay = keras.optimizers.schedules.CosineDecay(3e-3, 8 * 600 // 32)
+    decay = keras.optimizers.schedules.CosineDecay(3e-3, 8 * 480 // 32)
     network = keras.Model(detector.input, detector.get_layer("logit").output)
     network.compile(
         keras.optimizers.Adam(decay),
         keras.losses.BinaryCrossentropy(from_logits=True),
         jit_compile=False,
     )
-    labels = np.tile([1.0, 0.0], 300)
+    labels = np.tile([1.0, 0.0], 240)
     network.fit(images.astype("float32"), labels, 32, epochs=8, verbose=0)
     return detector
 
@@ -102,9 +102,9 @@ def test_heat_finds_what_was_blended_in_and_random_weights_do_not():
     Over three seeds of training, the mean lay between .85 and .87; of random
     weights, over five models a seed, between .40 and .57.
     """
-    fakes = blends(60, seed=5001)
+    fakes = blends(40, seed=5001)
     learnt = areas(trained(), fakes)
-    random = [areas(tiny(seed), fakes).mean() for seed in (100, 101, 102)]
+    random = [areas(tiny(seed), fakes).mean() for seed in (100, 101)]
     assert learnt.mean() - 4 * learnt.std() / np.sqrt(len(fakes)) > 0.65
     assert max(random) < 0.65
 

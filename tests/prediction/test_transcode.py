@@ -26,7 +26,8 @@ def saved(form, image=None, **options):
 
 @pytest.mark.parametrize("form", ["HEIF", "AVIF"])
 def test_what_telephones_store_is_read(form):
-    data = encoded(saved(form, quality=95)).data
+    _, data, _, note = encoded(saved(form, quality=95))
+    assert note == f"read from {'HEIC' if form == 'HEIF' else form}"
     pixels = decode.read(data).numpy()
     assert np.abs(pixels.astype(int) - SMOOTH).mean() < 5
 
@@ -43,7 +44,8 @@ def test_what_is_read_as_it_is_stays_so(form):
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for options in ({}, {"icc_profile": srgb}, {"icc_profile": b"broken"}):
         data = saved(form, **options)
-        assert transcoded(data) is data
+        assert transcoded(data).data is data
+        assert transcoded(data).note is None
 
 
 def wide_gamut():
@@ -65,11 +67,22 @@ def test_other_colours_become_srgb(form):
     for image in (data, PIL.Image.open(io.BytesIO(data))):
         pixels = decode.read(encoded(image).data).numpy()
         np.testing.assert_allclose(pixels[16, 16], [0, 255, 0], atol=6)
+    assert encoded(data).note == "colours converted to sRGB"
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_of_an_animation_the_first_frame_is_read_and_that_is_said(form):
+    others = [PIL.Image.fromarray(255 - SMOOTH)] * 2
+    lossless = {"lossless": True} if form == "WEBP" else {}
+    data = saved(form, save_all=True, append_images=others, **lossless)
+    _, readable, error, note = encoded(data)
+    assert (error, note) == (None, "the first of 2 frames")
+    assert np.array_equal(decode.read(readable).numpy(), SMOOTH)
 
 
 def test_heic_without_its_reader_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    name, data, error = encoded(saved("HEIF"))
+    name, data, error, _ = encoded(saved("HEIF"))
     assert (name, data) == (None, b"")
     assert "pip install pillow-heif" in error
 

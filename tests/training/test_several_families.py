@@ -118,30 +118,42 @@ def blended(sources, tmp_path, faces_found):
         unfreeze="none",
         epochs=1,
         blend=0.5,
+        augment=0.5,
     )
     return train(config, str(tmp_path / "blended"))
 
 
 @pytest.mark.slow
-def test_self_blends_are_a_family_beside_others(blended, monkeypatch):
+def test_what_is_made_of_images_is_fitted_to_beside_them(blended, monkeypatch):
     families = ["grids", "others", "self-blends"]
     detector = models.load(blended.path)
     assert detector.get_layer("logit").families == families
     # Of 6 reals of each of three data sets, one without a face; and as many
     # that were blended into.
     assert blended.config["plan"]["self_blends"] == 2 * 17
+    # Of 24, 24 and 12 images.
+    assert blended.config["plan"]["augmented"] == 12 + 12 + 6
     shown = []
     fit = module.fit_to_features
 
     def spy(model, known, recipe):
-        shown.append([source.family for source in known])
+        counts = [np.bincount(s.features.labels, minlength=2) for s in known]
+        shown.append(
+            (
+                [source.family for source in known].count("self-blends"),
+                sum(fakes for _, fakes in counts),
+            )
+        )
         return fit(model, known, recipe)
 
     monkeypatch.setattr(module, "fit_to_features", spy)
     record = leave_one_out(blended.path)
     assert len(record["all"]) == 3
-    # Those of a data set's reals are left out with these.
-    assert [families.count("self-blends") for families in shown] == [3, 2] * 2
+    # The blends of a data set's reals are left out with these, its copies of
+    # fakes with the fakes: 12 and 6 are left, and as many fakes as blends.
+    blends = [6, 6, 5]
+    assert [count for count, _ in shown] == [3, 2] * 2
+    assert {shown[0][1] - sum(blends), shown[2][1] - sum(blends)} == {12 + 6}
 
 
 def test_only_several_families_can_be_left_out(sources, tmp_path):
