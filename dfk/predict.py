@@ -92,7 +92,13 @@ def main(argv: Sequence[str]) -> int:
     if _EXPLAIN.value:
         from dfk.evaluation.explain import explain
 
-        _say(explain(loaded.detector, predictions, expanded(_EXPLAIN.value)))
+        drawn = explain(
+            loaded.detector,
+            predictions,
+            expanded(_EXPLAIN.value),
+            output_flags.CROP.value,
+        )
+        _say(drawn)
     return output.exit_status(predictions)
 
 

@@ -20,6 +20,7 @@ from dfk.evaluation.plots import INK
 from dfk.files import replacing
 from dfk.images import decode, faces
 from dfk.prediction.annotate import COLORS, drawing_paths, pixels_of
+from dfk.prediction.crops import AUTO, NONE
 from dfk.prediction.predictions import FacePrediction, Prediction
 
 # Small images are shown enlarged, large ones reduced, in pixels.
@@ -32,7 +33,10 @@ _MOST_ENLARGED = 4
 
 
 def explain(
-    detector: keras.Model, predictions: Sequence[Prediction], folder: Path
+    detector: keras.Model,
+    predictions: Sequence[Prediction],
+    folder: Path,
+    crop: str = AUTO,
 ) -> list[Path]:
     """Draws the heat, the faces, the scores and the verdicts of images.
 
@@ -42,6 +46,7 @@ def explain(
             bytes, are left out.
         folder: of the drawings, which have the images' names. It is made if
             it is missing.
+        crop: how they were predicted, as in `LoadedDetector.predict`.
 
     Returns:
         The drawings, one for each image with a verdict.
@@ -62,7 +67,7 @@ def explain(
         # A name that is not in UTF-8 has signs that no font can draw.
         name = os.fsencode(file.name).decode(errors="replace")
         title = f"{prediction.detector}: {name}"
-        regions = _regions(detector, pixels, prediction)
+        regions = _regions(detector, pixels, prediction, crop)
         try:
             _draw(path, pixels, regions, title)
         except OSError as error:
@@ -93,16 +98,26 @@ class Region(NamedTuple):
 
 
 def _regions(
-    detector: keras.Model, pixels: np.ndarray, prediction: Prediction
+    detector: keras.Model,
+    pixels: np.ndarray,
+    prediction: Prediction,
+    crop: str,
 ) -> list[Region]:
     found = prediction.faces or [prediction]
     boxes = [_box(pixels, part) for part in found]
     size = detector.input_shape[1]
-    seen = [
-        decode.center_crop_resize(
-            pixels[top : top + side, left : left + side], size
-        )
+    squares = [
+        pixels[top : top + side, left : left + side]
         for left, top, side in boxes
+    ]
+    is_stored = prediction.faces or (
+        crop != NONE and boxes[0][2] > faces.STORED_SIDE
+    )
+    seen = [
+        decode.decode(faces.stored(square), size)
+        if is_stored
+        else decode.center_crop_resize(square, size)
+        for square in squares
     ]
     verdicts = [part.verdict for part in found]
     heat = heat_maps(detector, np.stack(seen), verdicts)

@@ -126,6 +126,23 @@ def test_crops_are_lossless(photograph, pixels, found, monkeypatch):
     np.testing.assert_array_equal(decode.decode(crop, len(expected)), expected)
 
 
+@pytest.mark.parametrize("shape", [(60, 60), (300, 400), (512, 512)])
+def test_crops_are_stored_as_training_faces_are(shape):
+    ramp = np.linspace(0, 255, shape[0] * shape[1] * 3)
+    image = Image.open(
+        io.BytesIO(faces.stored(ramp.reshape(*shape, 3).astype("uint8")))
+    )
+    assert image.format == "JPEG"
+    assert min(image.size) == faces.STORED_SIDE
+    assert image.width * shape[0] == pytest.approx(
+        image.height * shape[1], rel=0.01
+    )
+    # Pillow's tables of quality 75, by which the training pictures are stored.
+    default = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(default, "JPEG")
+    assert image.quantization == Image.open(default).quantization
+
+
 @pytest.mark.parametrize("mode", ["L", "RGBA"])
 def test_grey_and_transparent_photographs_have_faces_too(small, mode):
     buffer = io.BytesIO()

@@ -69,7 +69,8 @@ def find(monkeypatch):
             for box, confidence, level in found
         }
         monkeypatch.setattr(faces, "find_faces", lambda _: list(levels))
-        monkeypatch.setattr(faces, "encoded_crop", lambda _, f: levels[f])
+        monkeypatch.setattr(faces, "crop_face", lambda _, face: face)
+        monkeypatch.setattr(faces, "stored", lambda face: levels[face])
 
     return find
 
@@ -235,8 +236,9 @@ def test_faces_are_scored_as_their_crops(loaded, files, monkeypatch):
     ]
     monkeypatch.setattr(faces, "find_faces", lambda pixels: found)
     (prediction,) = loaded.predict(files[:1], crop="face")
-    crops = faces.face_crops(Path(files[0]).read_bytes())
-    expected = [s.fake_probability for s in loaded.score([c for _, c in crops])]
+    pixels = np.asarray(PIL.Image.open(files[0]).convert("RGB"))
+    crops = [faces.stored(faces.crop_face(pixels, face)) for face in found]
+    expected = [score.fake_probability for score in loaded.score(crops)]
     assert [f.fake_probability for f in prediction.faces] == pytest.approx(
         expected, abs=1e-6
     )
@@ -264,6 +266,18 @@ def test_the_crop_of_a_face_is_taken_whole(loaded, find, files):
     find(((0, 0, width // 3, height // 3), 0.99, 10))
     (prediction,) = loaded.predict(files[0])
     assert len(prediction.faces) == 1
+
+
+def test_a_large_crop_of_a_face_is_stored_as_in_training(loaded, monkeypatch):
+    found = [faces.Face((0, 0, 300, 320), 0.99, ())]
+    monkeypatch.setattr(faces, "find_faces", lambda pixels: found)
+    random = np.random.default_rng(3).integers(0, 256, (320, 320, 3), "uint8")
+    (prediction,) = loaded.predict(random)
+    (expected,) = loaded.score([faces.stored(random)])
+    assert prediction.faces == ()
+    assert prediction.fake_probability == expected.fake_probability
+    (whole,) = loaded.predict(random, "none")
+    assert whole.fake_probability != expected.fake_probability
 
 
 def test_another_crop_is_refused(brightness, files):
@@ -323,7 +337,7 @@ def test_values_are_separated_by_commas(brightness, tmp_path, capsys):
         "verdict": "fake",
         "fake_probability": "1.0",
         "detector": "brightness",
-        **dict.fromkeys(["reason", "family", "version", "error"], ""),
+        **dict.fromkeys(["reason", "family", "version", "note", "error"], ""),
     }
     assert shown.err == ""
 
