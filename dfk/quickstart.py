@@ -5,8 +5,8 @@
 Builds the sample data set, fits a detector to CLIP's frozen features of it,
 evaluates and exports it, starts a server, sends it two pictures of the test
 split (its first real and its first fake one), and stops the server. Then it
-asks the built-in detector about a photograph. Each step is a command, which is
-printed before it runs.
+asks the built-in detector about a photograph and a generated face. Each step is
+a command, which is printed before it runs.
 """
 
 import shlex
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from absl import flags
 
+import dfk
 from dfk import cli
 from dfk.errors import UserError
 
@@ -49,7 +50,8 @@ def main(argv):
     finally:
         server.terminate()
         server.wait()
-    _command("dfk.predict", _photograph(Path(run, "pictures")))
+    examples = Path(dfk.__file__).with_name("examples")
+    _command("dfk.predict", *map(str, sorted(examples.glob("*.jpg"))))
     print(f"From data to verdicts in {time.monotonic() - started:.0f} s.")
     return 0
 
@@ -67,20 +69,6 @@ def _command(module: str, *arguments: str) -> None:
             f"{module} ended with status {status}: solve what it said above, "
             "then repeat this command, which goes on from there."
         )
-
-
-def _photograph(folder: Path) -> str:
-    """Writes a photograph that nothing was trained on.
-
-    It is of Grace Hopper, by the US Navy, in the public domain, and comes with
-    matplotlib.
-    """
-    from matplotlib.cbook import get_sample_data
-
-    path = folder / "photograph.jpg"
-    with get_sample_data("grace_hopper.jpg") as photograph:
-        path.write_bytes(photograph.read())
-    return str(path)
 
 
 def _test_images(folder: Path) -> list[str]:

@@ -14,7 +14,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import matplotlib.cbook
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -304,8 +303,7 @@ class Reader:
 def reader(faces_dir, tmp_path_factory):
     place = tmp_path_factory.mktemp("reader")
     shutil.copytree(faces_dir, place / "FACES")
-    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as photograph:
-        (place / "photo.jpg").write_bytes(photograph.read())
+    shutil.copy(ROOT / "dfk/examples/photograph.jpg", place / "photo.jpg")
     reader = Reader(place)
     try:
         reader.read(README)

@@ -110,13 +110,10 @@ def _regions(
         pixels[top : top + side, left : left + side]
         for left, top, side in boxes
     ]
-    is_stored = prediction.faces or (
-        crop != NONE and boxes[0][2] > faces.STORED_SIDE
-    )
     seen = [
-        decode.decode(faces.stored(square), size)
-        if is_stored
-        else decode.center_crop_resize(square, size)
+        decode.center_crop_resize(square, size)
+        if crop == NONE
+        else decode.decode(faces.stored(square), size)
         for square in squares
     ]
     verdicts = [part.verdict for part in found]

@@ -23,7 +23,7 @@ _SMALLEST = 12
 _LARGEST = 1600
 # As data sets of faces store theirs: Kaggle's set, and all that the built-in
 # detector was trained on. JPEG's quality is Pillow's own.
-STORED_SIDE = 256
+_STORED_SIDES = (224, 256)
 _STORED_QUALITY = 75
 _LOADING = threading.Lock()
 
@@ -138,19 +138,21 @@ def stored(pixels: np.ndarray) -> bytes:
         pixels: uint8 `[H, W, 3]`, a crop or a picture that is one.
 
     Returns:
-        A JPEG whose shorter side is `STORED_SIDE`.
+        A JPEG. One whose shorter side is not of 224 to 256 pixels is enlarged
+        or reduced to 256.
 
     Example:
         >>> stored(crop_face(photograph, find_faces(photograph)[0]))[:2]
         b'\xff\xd8'
     """
-    height, width = pixels.shape[:2]
-    scale = STORED_SIDE / min(height, width)
-    size = (round(scale * width), round(scale * height))
+    picture = Image.fromarray(pixels)
+    smallest, side = _STORED_SIDES
+    shorter = min(picture.size)
+    if not smallest <= shorter <= side:
+        size = [round(side * length / shorter) for length in picture.size]
+        picture = picture.resize(size, Image.LANCZOS)
     file = io.BytesIO()
-    Image.fromarray(pixels).resize(size, Image.LANCZOS).save(
-        file, "JPEG", quality=_STORED_QUALITY
-    )
+    picture.save(file, "JPEG", quality=_STORED_QUALITY)
     return file.getvalue()
 
 

@@ -48,9 +48,9 @@ def crop(image: Image, how: str) -> Cropped:
         how: `auto`, `face` or `none`, as in `Predictor.predict`.
 
     Returns:
-        The crops of the faces that MTCNN is sure of, the surest first, each
-        `dfk.images.faces.stored`; or the whole image, as it is with `none`, and
-        with `auto` `stored` if it is larger than that.
+        The crops of the faces that MTCNN is sure of, the surest first, or the
+        whole image, as `dfk.images.faces.stored` stores them; with `none` the
+        image as it is.
 
     Raises:
         UserError: it is no image.
@@ -85,8 +85,7 @@ def _faces(name: str | None, data: bytes, how: str) -> Cropped:
     if not found:
         return Cropped(name, [], verdict="uncertain", reason=NO_FACE)
     if how == AUTO and _is_crop(found, pixels.shape):
-        is_large = min(pixels.shape[:2]) > faces.STORED_SIDE
-        return Cropped(name, [faces.stored(pixels) if is_large else data])
+        return Cropped(name, [faces.stored(pixels)])
     crops = [faces.stored(faces.crop_face(pixels, face)) for face in found]
     return Cropped(name, crops, tuple(found))
 

@@ -126,14 +126,17 @@ def test_crops_are_lossless(photograph, pixels, found, monkeypatch):
     np.testing.assert_array_equal(decode.decode(crop, len(expected)), expected)
 
 
-@pytest.mark.parametrize("shape", [(60, 60), (300, 400), (512, 512)])
-def test_crops_are_stored_as_training_faces_are(shape):
+@pytest.mark.parametrize(
+    ("shape", "side"),
+    [((60, 60), 256), ((300, 400), 256), ((224, 224), 224), ((240, 260), 240)],
+)
+def test_crops_are_stored_as_training_faces_are(shape, side):
     ramp = np.linspace(0, 255, shape[0] * shape[1] * 3)
     image = Image.open(
         io.BytesIO(faces.stored(ramp.reshape(*shape, 3).astype("uint8")))
     )
     assert image.format == "JPEG"
-    assert min(image.size) == faces.STORED_SIDE
+    assert min(image.size) == side
     assert image.width * shape[0] == pytest.approx(
         image.height * shape[1], rel=0.01
     )
