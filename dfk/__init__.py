@@ -26,7 +26,7 @@ __version__ = "0.2.0"
 FORMAT = 3
 
 # Of the built-in detector. A score of one version never changes.
-__detector_version__ = 1
+__detector_version__ = 2
 
 __all__ = [
     "FORMAT",
