@@ -2,14 +2,17 @@
 
   python benchmarks/serving.py
   python benchmarks/serving.py --export=saved_models/clip --seconds=10
+  python benchmarks/serving.py --memory --model=clip
   python benchmarks/serving.py --soak_seconds=60
 
 Callers send requests on this machine, each the next one as soon as the last is
 answered, to the local stand-in, to the same SavedModel in this process, and,
 where `tensorflow_model_server` is on PATH, to that, with and without batching.
-All share the cores. Without --export the detector is a small one with random
-weights. With --soak_seconds it measures nothing: it lets all that can go wrong
-happen to the stand-in, and counts what was lost.
+All share the cores. Without --export the detector is --model, with random
+weights. With --memory it measures the stand-in's memory instead: with a
+version, and while another takes its place. With --soak_seconds it measures
+nothing: it lets all that can go wrong happen to the stand-in, and counts what
+was lost.
 """
 
 import contextlib
@@ -32,9 +35,15 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
     "export", None, "Folder of a model's versions, or of one version."
 )
+flags.DEFINE_string(
+    "model",
+    "cnn",
+    "The detector to build, with random weights, if no --export.",
+)
 flags.DEFINE_multi_integer("concurrency", [1, 8], "Callers at once.")
 flags.DEFINE_multi_integer("images", [1, 8, 32], "Pictures a request.")
 flags.DEFINE_float("seconds", 2.0, "Seconds of each measurement.")
+flags.DEFINE_bool("memory", False, "Measure memory instead.")
 flags.DEFINE_float("soak_seconds", None, "Seconds of faults, instead.")
 
 NAME = "measured"
@@ -50,7 +59,10 @@ def main(_):
     with tempfile.TemporaryDirectory() as folder:
         if FLAGS.soak_seconds is not None:
             sys.exit(_soak(Path(folder)))
-        _measure_all(Path(folder))
+        if FLAGS.memory:
+            _measure_memory(Path(folder))
+        else:
+            _measure_all(Path(folder))
 
 
 def _soak(folder: Path) -> int:
@@ -63,6 +75,19 @@ def _soak(folder: Path) -> int:
     for loss in report.lost:
         print(f"lost: {loss}", file=sys.stderr)
     return not report.is_good
+
+
+def _measure_memory(folder: Path) -> None:
+    from footprint import measure
+
+    _, version = _place(folder)
+    place = folder / "memory"
+    place.mkdir()
+    found = measure(place, NAME, version, _pictures(max(FLAGS.images)))
+    print("resident memory of the stand-in in MiB")
+    print(f"with a model that does nothing {found.empty}")
+    print(f"with a version as well {found.serving}")
+    print(f"at most, during a roll to another {found.rolling}")
 
 
 def _measure_all(folder: Path) -> None:
@@ -104,7 +129,7 @@ def _place(folder: Path) -> tuple[Path, Path]:
     from dfk.serving import model_config
 
     if FLAGS.export is None:
-        version = _small_export(folder)
+        version = _random_export(folder)
     else:
         version = Path(FLAGS.export).absolute()
         if not is_export(version):
@@ -117,17 +142,16 @@ def _place(folder: Path) -> tuple[Path, Path]:
     return settings / "models.config", version
 
 
-def _small_export(folder: Path) -> Path:
+def _random_export(folder: Path) -> Path:
     from dfk import models
     from dfk.runs import Run
     from dfk.serving.export import export
 
     run = folder / "run"
     run.mkdir()
-    Run(run).write_config({"model": "cnn", "image_size": 128})
-    models.build("cnn", 128).save(run / "model.keras")
-    export(run, folder / "exported", config=folder / "unused.config")
-    return folder / "exported/cnn/1"
+    Run(run).write_config({"model": FLAGS.model, "image_size": 128})
+    models.build(FLAGS.model, 128, "none").save(run / "model.keras")
+    return export(run, folder / "exported", config=folder / "unused.config")
 
 
 def _pictures(count: int) -> list[bytes]:

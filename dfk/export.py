@@ -2,6 +2,7 @@
 
     python -m dfk.export RUN [--name=NAME] [--saved_models=DIR]
     python -m dfk.export default
+    python -m dfk.export RUN --precision=bfloat16
     python -m dfk.export RUN --label=canary --server=HOST:PORT
     python -m dfk.export saved_models/clip/3 --label=stable --server=HOST:PORT
     python -m dfk.export --check serving/models.config
@@ -11,6 +12,11 @@ and MODEL_CARD.md (what was measured, in the Hugging Face format) beside it,
 and lists the model in serving/models.config. A running server picks a new
 version up by itself. `default` is the built-in detector, without any training;
 it is written into runs/ first.
+
+With --precision=bfloat16, the graph multiplies with fewer digits, which is
+faster on processors with instructions for it. What that does to the ROC AUC on
+the run's validation pictures is written into the card; a loss of more than
+0.005 is refused.
 
 With --label and --server, it waits until the server has loaded the version,
 and only then gives it the label in models.config. A version's folder in place
@@ -42,6 +48,12 @@ _NAME = flags.DEFINE_string(
 )
 _CONFIG = flags.DEFINE_string(
     "config", "serving/models.config", "The list of models that are served."
+)
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    "float32",
+    ["float32", "bfloat16"],
+    "In what the graph multiplies; the head, norms and sums keep float32.",
 )
 _LABEL = flags.DEFINE_string(
     "label", None, "What callers may ask for in place of a version's number."
@@ -119,10 +131,13 @@ def _check_flags(source: str, is_new: bool) -> None:
         )
     if is_new:
         return
-    if _NAME.value or (_LABEL.value and not _SERVER.value):
+    made = (_NAME, _PRECISION)
+    if any(flag.value != flag.default for flag in made) or (
+        _LABEL.value and not _SERVER.value
+    ):
         raise UserError(
             f"{source} is exported already: pass --label with --server to give "
-            "it a label, and no --name."
+            "it a label, and no --name or --precision."
         )
     if not (_SERVER.value or _PRUNE.value):
         raise UserError(
@@ -139,7 +154,11 @@ def _export(run: str) -> Path:
 
     name = _NAME.value or (built_in.NAME if run == built_in.NAME else None)
     version = export(
-        built_in.as_run(run), _SAVED_MODELS.value, name, _CONFIG.value
+        built_in.as_run(run),
+        _SAVED_MODELS.value,
+        name,
+        _CONFIG.value,
+        _PRECISION.value,
     )
     print(f"Exported {version} and listed it in {_CONFIG.value}.")
     if _SERVER.value:

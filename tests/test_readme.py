@@ -41,10 +41,15 @@ def blocks(page):
 
 
 def lines(page):
-    """The commands in a page's shell blocks, continued lines joined."""
+    """The commands in a page's shell blocks, continued lines joined.
+
+    In a transcript they are what follows the prompt.
+    """
     for language, text in blocks(page):
         if language == "sh":
             yield from text.replace("\\\n", " ").splitlines()
+        elif language == "console":
+            yield from re.findall(r"^\$ (.*)$", text, re.M)
 
 
 def shown(page):

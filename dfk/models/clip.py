@@ -121,9 +121,10 @@ class SelfAttention(layers.Layer):
     def build(self, input_shape):
         """Creates the maps to query, key and value, and to the output."""
         width = input_shape[-1]
-        self.qkv = layers.Dense(3 * width, name="qkv")
+        policy = self.dtype_policy
+        self.qkv = layers.Dense(3 * width, name="qkv", dtype=policy)
         self.qkv.build(input_shape)
-        self.out = layers.Dense(width, name="out")
+        self.out = layers.Dense(width, name="out", dtype=policy)
         self.out.build(input_shape)
 
     def call(self, tokens):
@@ -135,7 +136,8 @@ class SelfAttention(layers.Layer):
         query = ops.transpose(x[:, :, 0], (0, 2, 1, 3)) * size**-0.5
         key = ops.transpose(x[:, :, 1], (0, 2, 3, 1))
         value = ops.transpose(x[:, :, 2], (0, 2, 1, 3))
-        x = ops.matmul(ops.softmax(ops.matmul(query, key)), value)
+        weights = ops.softmax(ops.cast(ops.matmul(query, key), "float32"))
+        x = ops.matmul(ops.cast(weights, value.dtype), value)
         x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, count, width))
         return self.out(x)
 

@@ -34,6 +34,7 @@ from dfk.prediction.exported import (
 from dfk.prediction.signatures import signatures
 from dfk.runs import Run, provenance
 from dfk.serving import model_config, warmup
+from dfk.serving.precision import BFLOAT16, FLOAT32, compared
 
 
 def export(
@@ -41,6 +42,7 @@ def export(
     saved_models: str | Path = "saved_models",
     name: str | None = None,
     config: str | Path = "serving/models.config",
+    precision: str = FLOAT32,
 ) -> Path:
     """Exports a run's detector as the next version of a served model.
 
@@ -56,13 +58,16 @@ def export(
         saved_models: the folder that a server sees as `/models`.
         name: the model's name for callers; the detector's if None.
         config: the `models.config` that is to list the model.
+        precision: in what the graph multiplies, `float32` or `bfloat16`; see
+            `dfk.serving.precision`. `model.keras` keeps float32.
 
     Returns:
         `saved_models/<name>/<version>`.
 
     Raises:
-        UserError: no finished run, a name that cannot be a folder's, or a
-            `models.config` that cannot be read or written.
+        UserError: no finished run, a name that cannot be a folder's, a
+            `models.config` that cannot be read or written, or a precision that
+            is unknown, costs too much, or cannot be compared.
 
     Example:
         >>> export("runs/facenet")
@@ -76,11 +81,18 @@ def export(
             "'-' and '.' for --name."
         )
     saved_models, config = (expanded(path) for path in (saved_models, config))
+    if precision not in (FLOAT32, BFLOAT16):
+        raise UserError(
+            f"A graph multiplies in {FLOAT32} or {BFLOAT16}: pass one of them. "
+            f"Received: {precision!r}."
+        )
     if config.exists():
         # Sooner said now than after a minute of work.
         model_config.read(config)
     saved_models.mkdir(parents=True, exist_ok=True)
-    detector = models.load(run.path)
+    detector, reduced = models.load(run.path), None
+    if precision == BFLOAT16:
+        detector, reduced = compared(run, detector)
     # Hidden and no number, so that no server takes it for a version.
     staging = Path(tempfile.mkdtemp(prefix=".export-", dir=saved_models))
     try:
@@ -89,7 +101,7 @@ def export(
             _write(detector, version, name)
             with replacing(version / "model.keras") as partial:
                 shutil.copyfile(run.model_path, partial)
-            write_card(version / "MODEL_CARD.md", run, detector, name)
+            write_card(version / "MODEL_CARD.md", run, detector, name, reduced)
             write_manifest(
                 version,
                 {
@@ -159,7 +171,13 @@ def _place(version: Path, base_path: Path) -> Path:
     return final
 
 
-def write_card(path: Path, run: Run, detector: keras.Model, name: str) -> None:
+def write_card(
+    path: Path,
+    run: Run,
+    detector: keras.Model,
+    name: str,
+    reduced: dict[str, Any] | None = None,
+) -> None:
     """Writes a model card in the format of the Hugging Face Hub.
 
     No figure in it is typed by hand: all come from the run's `results.json`,
@@ -170,6 +188,8 @@ def write_card(path: Path, run: Run, detector: keras.Model, name: str) -> None:
         run: what is exported.
         detector: its model.
         name: the model's name for callers.
+        reduced: what `dfk.serving.precision.compared` found, if the graph
+            multiplies in bfloat16.
 
     Reference:
         Mitchell et al., "Model Cards for Model Reporting", FAT* 2019;
@@ -193,6 +213,7 @@ def write_card(path: Path, run: Run, detector: keras.Model, name: str) -> None:
         },
         left_out=results.get("leave_one_out", {}),
         cross=results.get("cross"),
+        reduced=reduced,
         versions=provenance()["versions"],
         calibration=calibration,
         required=required_images(calibration.error_rate),

@@ -21,6 +21,8 @@ import sys
 import types
 from collections.abc import Iterator
 
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
 
 @contextlib.contextmanager
 def _messages_only() -> Iterator[None]:
@@ -46,12 +48,42 @@ with _messages_only():
         get_model_metadata_pb2,
         get_model_status_pb2,
         model_pb2,
+        model_service_pb2,
         model_service_pb2_grpc,
         predict_pb2,
         prediction_log_pb2,
+        prediction_service_pb2,
         prediction_service_pb2_grpc,
     )
     from tensorflow_serving.config import model_server_config_pb2  # noqa: F401
+
+
+def descriptor_set() -> bytes:
+    """What clients that compile no `.proto` need to know of the messages.
+
+    TensorFlow Serving has no gRPC reflection, so grpcurl and buf take this as
+    a file.
+
+    Returns:
+        A serialized `FileDescriptorSet` of PredictionService and ModelService,
+        each file after those that it imports.
+
+    Example:
+        >>> Path("serving.protoset").write_bytes(descriptor_set())
+    """
+    found = {}
+
+    def add(file):
+        for imported in file.dependencies:
+            add(imported)
+        found.setdefault(file.name, file)
+
+    for service in (prediction_service_pb2, model_service_pb2):
+        add(service.DESCRIPTOR)
+    files = FileDescriptorSet()
+    for file in found.values():
+        file.CopyToProto(files.file.add())
+    return files.SerializeToString()
 
 
 def from_strings(values: list[bytes]) -> tensor_pb2.TensorProto:
