@@ -65,26 +65,31 @@ VARIANTS = {
     "mirrored": lambda image: _png(ImageOps.mirror(image)),
     "shifted by 5 %": _shifted,
 }
-CROPPED = "crop=face"
+CROPPED = "crop=face, not none"
 
 
-def verdicts(detector: Predictor, paths: list[Path]) -> dict[str, list[str]]:
-    """The verdicts of pictures as they are (`as is`) and of each variant."""
-    found: dict[str, list[str]] = {}
+def verdicts(
+    detector: Predictor, paths: list[Path]
+) -> dict[str, list[tuple[str, str]]]:
+    """The verdicts of pictures before and after each change."""
 
-    def ask(name: str, images: list, crop: str = "none") -> None:
+    def ask(name: str, images: list, crop: str = "auto") -> list[str]:
         predictions = track(detector.stream(images, crop), name, len(images))
-        found[name] = [prediction.verdict for prediction in predictions]
+        return [prediction.verdict for prediction in predictions]
 
-    ask("as is", paths)
-    ask(CROPPED, paths, "face")
+    found = {
+        CROPPED: zip(
+            ask("none", paths, "none"), ask("face", paths, "face"), strict=True
+        )
+    }
+    before = ask("as is", paths)
     for name, variant in VARIANTS.items():
         images = []
         for path in paths:
             with Image.open(path) as image:
                 images.append(variant(image.convert("RGB")))
-        ask(name, images)
-    return found
+        found[name] = zip(before, ask(name, images), strict=True)
+    return {name: list(pairs) for name, pairs in found.items()}
 
 
 def main(argv: list[str]) -> None:
@@ -103,10 +108,7 @@ def main(argv: list[str]) -> None:
             for of_label in by_label
             for path in itertools.islice(of_label, _LIMIT.value)
         ]
-        found = verdicts(detector, paths)
-        before = found.pop("as is")
-        for name, after in found.items():
-            pairs = list(zip(before, after, strict=True))
+        for name, pairs in verdicts(detector, paths).items():
             flips = sum({"real", "fake"} == set(pair) for pair in pairs)
             changes = sum(a != b for a, b in pairs)
             print(

@@ -19,7 +19,7 @@ from dfk.runs import Run
 
 SIZE = 64
 CALIBRATION = models.Calibration(
-    10.0, 0.5, 0.75, 0.25, 0.1, (1.0, 0.75, 0.5), (9, 8)
+    10.0, 0.5, 0.75, 0.25, 0.1, (1.0,) * 5 + (0.75, 0.5), (9, 8)
 )
 
 

@@ -45,7 +45,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_image_has_its_pixels(path, kind):
     (image,) = each(KINDS[kind](path))
-    name, data, error = encoded(image)
+    name, data, error, _ = encoded(image)
     assert error is None
     np.testing.assert_array_equal(decode.read(data), PIXELS)
     has_name = kind in ("text", "path", "file", "pillow")
