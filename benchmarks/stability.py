@@ -112,7 +112,7 @@ def main(argv: list[str]) -> None:
             flips = sum({"real", "fake"} == set(pair) for pair in pairs)
             changes = sum(a != b for a, b in pairs)
             print(
-                f"| {folder.name} | {name} | {len(pairs)} | "
+                f"| {'/'.join(folder.parts[-2:])} | {name} | {len(pairs)} | "
                 f"{flips / len(pairs):.1%} | {changes / len(pairs):.1%} |",
                 flush=True,
             )
