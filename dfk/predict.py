@@ -41,7 +41,8 @@ _MAX_FALSE_ALARMS = flags.DEFINE_string(
     "max_false_alarms",
     None,
     "Call fake at most this share of real pictures such as the training "
-    "pictures, 0.1% to 10%; by default the detector's own.",
+    "pictures of all data sets together, 0.1% to 10%. The detector's own "
+    "limit, which also protects each data set, may be stricter than 5%.",
 )
 _ANNOTATE = flags.DEFINE_string(
     "annotate", None, "Draw the pictures with their faces into this folder."
@@ -105,14 +106,18 @@ def main(argv: Sequence[str]) -> int:
 def _share(percentage: str | None) -> float | None:
     if percentage is None:
         return None
+    number, sign, rest = percentage.partition("%")
     try:
         # In decimal places, since 5 / 100 need not be the 0.05 it is.
-        return float(Decimal(percentage.rstrip("% ")) / 100)
-    except InvalidOperation as error:
+        share = Decimal(number) / 100
+    except InvalidOperation:
+        share = Decimal("nan")
+    if share.is_nan() or not sign or rest:
         raise UserError(
-            "--max_false_alarms is a percentage, such as 1%. Received: "
-            f"{percentage}"
-        ) from error
+            "--max_false_alarms is a percentage with its sign, such as 1%. "
+            f"Received: {percentage}"
+        )
+    return float(share)
 
 
 def _print_card(argv: Sequence[str]) -> int:

@@ -100,6 +100,15 @@ def _command(*arguments, **environment):
     )
 
 
+@pytest.mark.parametrize("share", ["0.1", "1%%", "nan%"])
+def test_a_share_needs_one_sign(share):
+    flag = f"--max_false_alarms={share}"
+    result = _command("-m", "dfk.predict", "a.jpg", flag)
+    assert result.returncode == 1
+    expected = f"a percentage with its sign, such as 1%. Received: {share}"
+    assert expected in result.stderr
+
+
 def test_a_file_called_help_is_no_question():
     result = _command("-m", "dfk.predict", "help.jpg", "--no_such_flag")
     assert result.returncode == 1

@@ -106,16 +106,7 @@ def _regions(
     found = prediction.faces or [prediction]
     boxes = [_box(pixels, part) for part in found]
     size = detector.input_shape[1]
-    squares = [
-        pixels[top : top + side, left : left + side]
-        for left, top, side in boxes
-    ]
-    seen = [
-        decode.center_crop_resize(square, size)
-        if crop == NONE
-        else decode.decode(faces.stored(square), size)
-        for square in squares
-    ]
+    seen = [_seen(pixels, box, size, prediction, crop) for box in boxes]
     verdicts = [part.verdict for part in found]
     heat = heat_maps(detector, np.stack(seen), verdicts)
     return [
@@ -128,6 +119,22 @@ def _regions(
         )
         for box, part, warmth in zip(boxes, found, heat, strict=True)
     ]
+
+
+def _seen(
+    pixels: np.ndarray,
+    box: tuple[int, int, int],
+    size: int,
+    prediction: Prediction,
+    crop: str,
+) -> np.ndarray:
+    """What the detector saw of a square, as `dfk.prediction.crops` crops."""
+    left, top, side = box
+    square = pixels[top : top + side, left : left + side]
+    if crop == NONE:
+        return decode.center_crop_resize(square, size)
+    asked_about = square if prediction.faces else pixels
+    return decode.decode(faces.stored_jpeg(asked_about), size)
 
 
 def _box(

@@ -95,17 +95,19 @@ def leave_one_out(run_path: str, split: str = "validation") -> dict[str, Any]:
             for part in faces.parts
         ]
         made = [
-            KnownSource(
-                source.family,
-                backbone_features(detector, source.split),
-                source.weight,
-            )
-            for source in made_sources(
+            [
+                KnownSource(
+                    source.family,
+                    backbone_features(detector, source.split),
+                    source.weight,
+                )
+                for source in of_part
+            ]
+            for of_part in made_sources(
                 faces.parts,
                 entry.recipe,
                 config["blend"],
-                # Runs from before there was such a thing do not name it.
-                config.get("augment", 0.0),
+                config["augment"],
                 config["seed"],
             )
         ]
@@ -137,7 +139,7 @@ def _without(
     row: int,
     faces: FaceData,
     known: list[dict[str, Features]],
-    made: list[KnownSource],
+    made: list[list[KnownSource]],
     detector: Detector,
     keep_reals: bool,
 ) -> keras.Model:
@@ -156,18 +158,17 @@ def _without(
     if keep_reals:
         reals = known[row]["train"].reals()
         sources.append(KnownSource(faces.parts[row].family, reals))
-    # Those of the first part, of the second and so on, once or twice.
-    fitted_too = []
-    for number, source in enumerate(made):
-        if number % len(known) != row:
-            fitted_too.append(source)
-        elif keep_reals and source.family == FAMILY:
+    fitted_too = [source for number in kept for source in made[number]]
+    if keep_reals:
+        fitted_too += [
             # Blends are made of reals alone.
-            fitted_too.append(source)
-        elif keep_reals:
-            reals = source.features.reals()
-            fitted_too.append(source._replace(features=reals))
-    families |= {s.family for s in made if s.family == FAMILY}
+            source
+            if source.family == FAMILY
+            else source._replace(features=source.features.reals())
+            for source in made[row]
+        ]
+    if any(source.family == FAMILY for source in fitted_too):
+        families.add(FAMILY)
     model = head.alone(
         sources[0].features.values.shape[2],
         sorted(families),

@@ -132,12 +132,14 @@ def _coverage_sentence(
         )
     if not row["images"]:
         return f"No {name}s here to test the error-rate guarantee on."
-    # Limits of several data sets are wider than one of all together needs.
+    # To cover more than that breaks no promise: the limit of one of several
+    # data sets may be stricter.
     holds = row["covered"] >= row["low"]
     return (
         f"Error-rate guarantee for {name}s: {row['covered']:.1%} covered, "
-        f"{row['guaranteed']:.0%} guaranteed, which allows {row['low']:.1%} "
-        f"to {row['high']:.1%} here: {'holds' if holds else 'DOES NOT HOLD'}."
+        f"{row['guaranteed']:.0%} guaranteed, and at least {row['low']:.1%} "
+        "expected of so many pictures: "
+        f"{'holds' if holds else 'DOES NOT HOLD'}."
     )
 
 

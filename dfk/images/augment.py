@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-# Changes whenever the same seed makes other changes: caches depend on it.
+# To be raised when the same seed makes other changes: cached features depend on
+# it.
 VERSION = 1
 
 # Shares of full brightness, of the saturation and of the area; JPEG qualities;

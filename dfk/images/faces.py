@@ -127,7 +127,7 @@ def crop_square(
     )
 
 
-def stored(pixels: np.ndarray) -> bytes:
+def stored_jpeg(pixels: np.ndarray) -> bytes:
     r"""Encodes the crop of a face as data sets of faces store theirs.
 
     A detector learns how its training pictures were resized and compressed
@@ -142,7 +142,7 @@ def stored(pixels: np.ndarray) -> bytes:
         or reduced to 256.
 
     Example:
-        >>> stored(crop_face(photograph, find_faces(photograph)[0]))[:2]
+        >>> stored_jpeg(crop_face(photograph, find_faces(photograph)[0]))[:2]
         b'\xff\xd8'
     """
     picture = Image.fromarray(pixels)

@@ -78,7 +78,7 @@ def as_run(path: str | Path) -> str | Path:
 
     Example:
         >>> as_run("default")
-        PosixPath('runs/default-1')
+        PosixPath('runs/default-2')
     """
     if str(path) != NAME:
         return path

@@ -198,7 +198,9 @@ def fit(
 
 
 def with_false_alarms(fitted: Calibration, rate: float) -> Calibration:
-    """Moves the limit of the verdict `fake` to an operating point.
+    """Moves the limit up to which an image can be real to an operating point.
+
+    Only above it the verdict can be `fake`.
 
     Args:
         fitted: a detector's calibration.
@@ -221,7 +223,7 @@ def with_false_alarms(fitted: Calibration, rate: float) -> Calibration:
         raise UserError(
             f"False alarms can be limited to between {min(ALARM_RATES):.1%} "
             f"and {max(ALARM_RATES):.0%} of the real pictures. Received: "
-            f"{rate:.4g}, which is {rate:.4%}."
+            f"{rate:.4%}."
         )
     reals, _ = fitted.images
     if reals < required_images(max(carried)):
@@ -233,6 +235,9 @@ def with_false_alarms(fitted: Calibration, rate: float) -> Calibration:
             f"{required_images(max(carried))}: {remedy}."
         )
     limit = fitted.alarms[ALARM_RATES.index(max(carried))]
+    if rate <= fitted.error_rate:
+        # The detector's own limit also protects each of several data sets.
+        limit = max(limit, fitted.real_up_to)
     return dataclasses.replace(fitted, real_up_to=limit)
 
 

@@ -247,7 +247,8 @@ def _norm(name: str) -> layers.Layer:
     averages_flips=False,
     ood_parts=_CLASS_TOKENS,
     # At 1 % a third of the fakes of generators that it was never shown would
-    # pass for usual images, at 5 % a twentieth; see benchmarks/recipes.md.
+    # pass for usual images, at 5 % a twentieth; see benchmarks/recipes.md. Of
+    # several data sets see dfk/training/calibrate.py.
     ood_rate=0.05,
 )
 def clip(x: keras.KerasTensor) -> list[keras.KerasTensor]:

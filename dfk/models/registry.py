@@ -140,7 +140,7 @@ class Detector:
             mirror image.
         ood_parts: the `parts` of its `OutOfDistributionScore`.
         ood_rate: the share of images like those of validation that may be
-            called out of distribution.
+            called out of distribution, where it was trained on one data set.
         read_weights: fills a model from a weights file.
     """
 

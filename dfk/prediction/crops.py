@@ -49,8 +49,8 @@ def crop(image: Image, how: str) -> Cropped:
 
     Returns:
         The crops of the faces that MTCNN is sure of, the surest first, or the
-        whole image, as `dfk.images.faces.stored` stores them; with `none` the
-        image as it is.
+        whole image, as `dfk.images.faces.stored_jpeg` stores them; with `none`
+        the image as it is.
 
     Raises:
         UserError: it is no image.
@@ -85,8 +85,8 @@ def _faces(name: str | None, data: bytes, how: str) -> Cropped:
     if not found:
         return Cropped(name, [], verdict="uncertain", reason=NO_FACE)
     if how == AUTO and _is_crop(found, pixels.shape):
-        return Cropped(name, [faces.stored(pixels)])
-    crops = [faces.stored(faces.crop_face(pixels, face)) for face in found]
+        return Cropped(name, [faces.stored_jpeg(pixels)])
+    crops = [faces.stored_jpeg(faces.crop_face(pixels, face)) for face in found]
     return Cropped(name, crops, tuple(found))
 
 

@@ -10,7 +10,9 @@ CROP = flags.DEFINE_enum(
     AUTO,
     CROPS,
     "What of a picture is predicted: each face in it; none, all of it; or "
-    "auto, its faces, but all of a picture that is the crop of a face already.",
+    "auto, its faces, but all of a picture that is the crop of a face already. "
+    "Except with none, what is asked about is first stored as training faces "
+    "are, as a JPEG of 224 to 256 pixels.",
 )
 _JSON = flags.DEFINE_bool("json", False, "Print JSON lines.")
 _CSV = flags.DEFINE_bool("csv", False, "Print comma-separated values.")

@@ -85,7 +85,8 @@ class Predictor(abc.ABC):
                 `[N, H, W, 3]`.
             crop: what of an image is predicted: each `face` in it; all of it,
                 `none`; or `auto`, its faces, but all of an image that is the
-                crop of a face already.
+                crop of a face already. Except with `none`, that is stored as
+                `dfk.images.faces.stored_jpeg` does first.
 
         Returns:
             One prediction an image, in the order given.

@@ -1,4 +1,4 @@
-"""What a graph that computes with fewer digits loses."""
+"""What a graph that multiplies in bfloat16 loses."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from dfk import data
 from dfk.errors import UserError
 from dfk.evaluation import metrics, records
 from dfk.evaluation.measure import load_split, score_split
-from dfk.models.half_precision import in_bfloat16
+from dfk.models.bfloat16 import in_bfloat16
 from dfk.runs import Run
 
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
@@ -57,10 +57,10 @@ def compared(
     faster = in_bfloat16(detector)
     with data.unreadable_files():
         full = score_split(detector, images)
-        half = score_split(faster, images)
+        reduced = score_split(faster, images)
     before, after = (
         metrics.measure(scores.labels, scores.probabilities)["roc_auc"]
-        for scores in (full, half)
+        for scores in (full, reduced)
     )
     if before is None:
         raise UserError(
@@ -72,7 +72,7 @@ def compared(
             f"{before:.4f} to {after:.4f} in {BFLOAT16}, and at most "
             f"{_MOST_LOSS} may be lost: export it in {FLOAT32}."
         )
-    change = np.abs(full.probabilities - half.probabilities)
+    change = np.abs(full.probabilities - reduced.probabilities)
     return faster, {
         "images": images.size,
         FLOAT32: before,

@@ -13,6 +13,9 @@ from dfk.data.faces import digest
 from dfk.images.augment import VERSION, Augmentation, augment
 from dfk.training.head_fit import Source
 
+# Of the names of their splits.
+SUFFIX = "-augmented"
+
 
 def augmented_sources(
     parts: Sequence[FaceData], share: float, strength: Augmentation, seed: int
@@ -45,6 +48,7 @@ def augmented_sources(
 def _augmented(
     split: FaceSplit, share: float, strength: Augmentation, seed: int
 ) -> FaceSplit:
+    # A real image and a fake one at least.
     split = split.first(max(2, round(share * split.size)))
 
     def change(number, example):
@@ -53,7 +57,7 @@ def _augmented(
         return example | {"image": image}
 
     return FaceSplit(
-        f"{split.name}-augmented",
+        split.name + SUFFIX,
         split.size,
         split.examples.enumerate().map(
             change, num_parallel_calls=tf.data.AUTOTUNE

@@ -68,7 +68,7 @@ def calibrate(
         model,
         np.concatenate(of_training),
         of_validation,
-        _ood_rate(plan.detector, plan.validations),
+        ood_rate(plan.detector, count),
     )
 
 
@@ -124,18 +124,17 @@ def calibrate_head(
         np.concatenate(labels),
         sources=np.repeat(families, list(map(len, labels))),
     )
-    out_of_distribution.fit(
-        model, of_training, of_validation, _ood_rate(detector, validation)
-    )
+    rate = ood_rate(detector, len({each.family for each in validation}))
+    out_of_distribution.fit(model, of_training, of_validation, rate)
 
 
-def _ood_rate(detector: models.Detector, validation: Sequence) -> float:
-    """How many usual images may be out of distribution.
+def ood_rate(detector: models.Detector, data_sets: int) -> float:
+    """The share of usual images that may be out of distribution.
 
     A detector of several data sets pays for a higher rate with photographs that
     it could have answered, and gains hardly a fake of a family that it was not
     shown; see benchmarks/recipes.md.
     """
-    if len(validation) > 1:
+    if data_sets > 1:
         return out_of_distribution.RATE
     return detector.ood_rate

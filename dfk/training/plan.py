@@ -1,6 +1,7 @@
 """What a training run does: its configuration, and the plan made from it."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from dfk import data, models
 from dfk.data import names
 from dfk.errors import UserError
 from dfk.files import expanded
-from dfk.training import optimizer, strategies
+from dfk.training import augmented, optimizer, self_blends, strategies
 from dfk.training.augmented import augmented_sources
 from dfk.training.head_fit import Source
 from dfk.training.self_blends import FAMILY, SelfBlends, blend_sources
@@ -140,7 +141,7 @@ def made_sources(
     blend: float,
     augment: float,
     seed: int,
-) -> list[Source]:
+) -> list[list[Source]]:
     """What a head on frozen features is fitted to beside the training images.
 
     Args:
@@ -151,19 +152,19 @@ def made_sources(
         seed: of both.
 
     Returns:
-        None, one or two sources of each data set: first the changed copies of
-        all, then the self-blends of all.
+        For each data set none, one or two sources: changed copies of its
+        images, and self-blends of its reals.
 
     Raises:
         UserError: self-blends are asked for, but a data set shows no face.
     """
-    sources = []
+    kinds = []
     if augment:
         strength = recipe.augmentation
-        sources += augmented_sources(parts, augment, strength, seed)
+        kinds.append(augmented_sources(parts, augment, strength, seed))
     if blend:
-        sources += blend_sources(parts, blend, seed)
-    return sources
+        kinds.append(blend_sources(parts, blend, seed))
+    return [[kind[row] for kind in kinds] for row in range(len(parts))]
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ class Plan:
         blends: what makes self-blends of the training split, if any are made.
         validation_blends: self-blends of the validation split, likewise.
         sources: what the head is fitted on: the training split of each data
-            set, and self-blends if any are made.
+            set, and changed copies and self-blends if any are made.
         validations: of each data set, its validation split.
         families: the names of several families of fakes; else empty.
         enlarges: whether images smaller than the detector's native size are
@@ -242,13 +243,14 @@ class Plan:
             families = sorted([*families, FAMILY])
         if config.unfreeze == "none":
             # No epochs will follow, for which to make new ones.
-            sources += made_sources(
+            made = made_sources(
                 parts,
                 detector.recipe,
                 config.blend,
                 config.augment,
                 config.seed,
             )
+            sources += itertools.chain.from_iterable(made)
         elif config.blend:
             blends = SelfBlends(training, config.blend)
             # The same ones for each seed, so that seeds can be compared.
@@ -285,16 +287,16 @@ class Plan:
     @property
     def self_blends(self) -> int:
         """How many images an epoch, or the head, gets from self-blending."""
-        return self._made("blends")
+        return self._made(self_blends.SUFFIX)
 
     @property
     def augmented(self) -> int:
         """How many changed copies the head gets beside the images."""
-        return self._made("augmented")
+        return self._made(augmented.SUFFIX)
 
-    def _made(self, how: str) -> int:
+    def _made(self, suffix: str) -> int:
         splits = [source.split for source in self.sources]
-        return sum(s.size for s in splits if s.name.endswith(f"-{how}"))
+        return sum(s.size for s in splits if s.name.endswith(suffix))
 
     @property
     def is_pretrained(self) -> bool:

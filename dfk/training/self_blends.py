@@ -20,6 +20,8 @@ from dfk.training.head_fit import Source
 
 # The name of self-blends among several families of fakes.
 FAMILY = "self-blends"
+# Of the names of their splits.
+SUFFIX = "-blends"
 # Pictures are mostly larger than what a detector sees: this many times.
 _LARGER = 8 / 7
 # Every second pair is blended at a lower resolution, of this share of that size
@@ -124,7 +126,7 @@ class SelfBlends:
         if self._varied:
             settings += (_LARGER, _SMALLEST, _QUALITIES)
         return FaceSplit(
-            f"{self._split.name}-blends",
+            self._split.name + SUFFIX,
             self.size,
             self._blended(seed),
             hashlib.sha256(repr(settings).encode()).hexdigest(),

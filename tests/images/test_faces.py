@@ -133,7 +133,7 @@ def test_crops_are_lossless(photograph, pixels, found, monkeypatch):
 def test_crops_are_stored_as_training_faces_are(shape, side):
     ramp = np.linspace(0, 255, shape[0] * shape[1] * 3)
     image = Image.open(
-        io.BytesIO(faces.stored(ramp.reshape(*shape, 3).astype("uint8")))
+        io.BytesIO(faces.stored_jpeg(ramp.reshape(*shape, 3).astype("uint8")))
     )
     assert image.format == "JPEG"
     assert min(image.size) == side

@@ -140,6 +140,10 @@ def test_false_alarms_are_limited_to_what_validation_can_say():
     assert calibration.with_false_alarms(fitted, 0.04).real_up_to == 0.8
     with pytest.raises(UserError, match=r"150 real .* takes 199: pass 1\.0%"):
         calibration.with_false_alarms(fitted, 0.005)
+    # The detector's own limit may be stricter, up to its error rate.
+    strict = dataclasses.replace(fitted, real_up_to=0.95)
+    assert calibration.with_false_alarms(strict, 0.05) == strict
+    assert calibration.with_false_alarms(strict, 0.1).real_up_to == 0.6
     none = Calibration(images=(5, 5))
     with pytest.raises(UserError, match="leave it out"):
         calibration.with_false_alarms(none, 0.1)

@@ -70,7 +70,7 @@ def find(monkeypatch):
         }
         monkeypatch.setattr(faces, "find_faces", lambda _: list(levels))
         monkeypatch.setattr(faces, "crop_face", lambda _, face: face)
-        monkeypatch.setattr(faces, "stored", lambda face: levels[face])
+        monkeypatch.setattr(faces, "stored_jpeg", lambda face: levels[face])
 
     return find
 
@@ -248,7 +248,7 @@ def test_faces_are_scored_as_their_crops(loaded, files, monkeypatch):
     monkeypatch.setattr(faces, "find_faces", lambda pixels: found)
     (prediction,) = loaded.predict(files[:1], crop="face")
     pixels = np.asarray(PIL.Image.open(files[0]).convert("RGB"))
-    crops = [faces.stored(faces.crop_face(pixels, face)) for face in found]
+    crops = [faces.stored_jpeg(faces.crop_face(pixels, face)) for face in found]
     expected = [score.fake_probability for score in loaded.score(crops)]
     assert [f.fake_probability for f in prediction.faces] == pytest.approx(
         expected, abs=1e-6
@@ -273,7 +273,7 @@ def test_the_crop_of_a_face_is_taken_whole(loaded, find_faces):
     (prediction,) = loaded.predict(noise)
     assert prediction.faces == ()
     # Stored as training faces are, but asked for as it is.
-    (stored,) = loaded.score([faces.stored(noise)])
+    (stored,) = loaded.score([faces.stored_jpeg(noise)])
     assert prediction.fake_probability == stored.fake_probability
     (as_it_is,) = loaded.predict(noise, "none")
     assert as_it_is.fake_probability != stored.fake_probability

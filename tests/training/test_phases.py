@@ -142,7 +142,7 @@ def test_only_the_stages_asked_for_are_trained(run, config, tmp_path):
         ("mixed_float16", 2),
     ],
 )
-def test_a_training_in_half_precision_gives_a_float32_detector(
+def test_a_training_in_bfloat16_gives_a_float32_detector(
     config, tmp_path, precision, accumulate
 ):
     half = dataclasses.replace(

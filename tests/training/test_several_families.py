@@ -11,6 +11,7 @@ from dfk.evaluation import leave_one_out as module
 from dfk.evaluation.leave_one_out import leave_one_out
 from dfk.evaluation.measure import evaluate
 from dfk.evaluation.report import write_report
+from dfk.training import calibrate
 from dfk.training.plan import Config
 from dfk.training.train import train
 
@@ -164,3 +165,9 @@ def test_only_several_families_can_be_left_out(sources, tmp_path):
     single = train(config, str(tmp_path / "run"))
     with pytest.raises(UserError, match="cannot leave a family out"):
         leave_one_out(single.path)
+
+
+def test_several_data_sets_leave_fewer_pictures_aside(run):
+    clip = models.get("clip")
+    assert calibrate.ood_rate(clip, data_sets=1) == 0.05
+    assert calibrate.ood_rate(clip, data_sets=2) == 0.01

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from trained import weights
 
+import dfk
 from dfk import models
 from dfk.errors import UserError
 from dfk.files import exclusive_lock, write_json
@@ -94,7 +95,9 @@ def test_a_run_of_an_earlier_version_is_not_continued(
     begun, settings = Run("runs/begun"), config.resolved().settings()
     del settings["format"]
     write_json(begun.config_path, settings)
-    with pytest.raises(UserError, match=r"format 1, .* format 2: train"):
+    with pytest.raises(
+        UserError, match=rf"format 1, .* format {dfk.FORMAT}: train"
+    ):
         train(config, str(begun.path))
     assert find_run(config.resolved().settings()).path != begun.path
     begun.model_path.touch()

@@ -3,9 +3,9 @@ import numpy as np
 from tiny import SIZE, build_tiny
 
 from dfk import models
+from dfk.models.bfloat16 import in_bfloat16
 from dfk.models.clip import image_tower
 from dfk.models.combination import combine, detector_part
-from dfk.models.half_precision import in_bfloat16
 from dfk.models.head import assemble
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (8, SIZE, SIZE, 3))

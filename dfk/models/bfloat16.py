@@ -1,4 +1,4 @@
-"""A detector that computes faster, with fewer digits."""
+"""A detector that multiplies in bfloat16."""
 
 import keras
 
