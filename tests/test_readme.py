@@ -178,7 +178,14 @@ ADDED = {
 BUILT_IN = f"""
 from dfk import models
 from dfk.models import built_in
-built_in.load = lambda: models.build("cnn", {SIZE}, "none")
+
+def load():
+    detector = models.build("cnn", {SIZE}, "none")
+    calibration = models.Calibration(images=(999, 999))
+    models.score_layer(detector).calibration = calibration
+    return detector
+
+built_in.load = load
 """
 WITH_BUILT_IN = f"""
 from dfk import cli
