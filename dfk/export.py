@@ -13,7 +13,7 @@ and lists the model in serving/models.config. A running server picks a new
 version up by itself. `default` is the built-in detector, without any training;
 it is written into runs/ first.
 
-With --precision=bfloat16, the graph multiplies in bfloat16, which is
+With --precision=bfloat16, the graph multiplies in bfloat16, which may be
 faster on processors with instructions for it. What that does to the ROC AUC on
 the run's validation pictures is written into the card; a loss of more than
 0.005 is refused.
