@@ -9,6 +9,8 @@ from PIL import Image
 from dfk.errors import UserError
 from dfk.evaluation.explain import explain
 from dfk.evaluation.heat_maps import heated
+from dfk.images import decode, faces
+from dfk.prediction.crops import crop
 from dfk.prediction.predictions import FacePrediction, Prediction
 
 
@@ -59,6 +61,30 @@ def test_each_image_gets_a_drawing(detector, images, tmp_path):
     with Image.open(drawn[0]) as wide, Image.open(drawn[1]) as tall:
         assert wide.width > wide.height
         assert tall.height > tall.width
+
+
+@pytest.mark.parametrize("how", ["auto", "face", "none"])
+def test_heat_is_of_what_the_detector_was_asked_about(
+    detector, images, tmp_path, monkeypatch, how
+):
+    # As large as the image, so that auto takes it whole.
+    box = (0, 0, 90, 40)
+    monkeypatch.setattr(
+        faces, "find_faces", lambda pixels: [faces.Face(box, 0.99, ())]
+    )
+    seen = []
+
+    def heat_maps(detector, squares, verdicts):
+        seen.extend(squares)
+        return np.zeros(squares.shape[:3])
+
+    monkeypatch.setattr("dfk.evaluation.explain.heat_maps", heat_maps)
+    boxes = [box] if how == "face" else []
+    predicted = prediction(images[0], *boxes)
+    explain(detector, [predicted], tmp_path / "out", how)
+    (asked_about,) = crop(str(images[0]), how).encoded
+    size = detector.input_shape[1]
+    np.testing.assert_array_equal(seen, [decode.decode(asked_about, size)])
 
 
 def test_a_name_that_is_not_in_utf8_gets_a_drawing(detector, images, tmp_path):
