@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 
 @contextlib.contextmanager
 def served(
@@ -51,14 +53,4 @@ def free_port() -> int:
 
 def memory(process: int) -> int:
     """The resident memory of a process, in MiB."""
-    return _status(process, "VmRSS:")
-
-
-def peak_memory(process: int) -> int:
-    """The most resident memory that a process has had, in MiB."""
-    return _status(process, "VmHWM:")
-
-
-def _status(process: int, field: str) -> int:
-    status = Path(f"/proc/{process}/status").read_text()
-    return int(status.partition(field)[2].split()[0]) >> 10
+    return psutil.Process(process).memory_info().rss >> 20

@@ -9,8 +9,8 @@ Callers send requests on this machine, each the next one as soon as the last is
 answered, to the local stand-in, to the same SavedModel in this process, and,
 where `tensorflow_model_server` is on PATH, to that, with and without batching.
 All share the cores. Without --export the detector is --model, with random
-weights. With --memory it measures the stand-in's memory instead: with a
-version, and while another takes its place. With --soak_seconds it measures
+weights. With --memory it measures the memory of a version instead, as
+`dfk.export --memory` does for its card. With --soak_seconds it measures
 nothing: it lets all that can go wrong happen to the stand-in, and counts what
 was lost.
 """
@@ -78,16 +78,14 @@ def _soak(folder: Path) -> int:
 
 
 def _measure_memory(folder: Path) -> None:
-    from footprint import measure
+    from dfk.serving.footprint import footprint
 
     _, version = _place(folder)
-    place = folder / "memory"
-    place.mkdir()
-    found = measure(place, NAME, version, _pictures(max(FLAGS.images)))
-    print("resident memory of the stand-in in MiB")
-    print(f"with a model that does nothing {found.empty}")
-    print(f"with a version as well {found.serving}")
-    print(f"at most, during a roll to another {found.rolling}")
+    found = footprint(version)
+    print("resident memory of a process that serves, in MiB")
+    print(f"without any detector {found.empty}")
+    print(f"with a version that has answered {found.serving}")
+    print(f"with two, as in a roll {found.rolling}")
 
 
 def _measure_all(folder: Path) -> None:

@@ -18,6 +18,9 @@ faster on processors with instructions for it. What that does to the ROC AUC on
 the run's validation pictures is written into the card; a loss of more than
 0.005 is refused.
 
+With --memory, the memory that serving it takes is measured and written into
+the card: that of one version, and of two, which are there while versions roll.
+
 With --label and --server, it waits until the server has loaded the version,
 and only then gives it the label in models.config. A version's folder in place
 of the run means that version, so a label moves on, or back. With --prune=2,
@@ -54,6 +57,9 @@ _PRECISION = flags.DEFINE_enum(
     "float32",
     ["float32", "bfloat16"],
     "In what the graph multiplies; the head, norms and sums keep float32.",
+)
+_MEMORY = flags.DEFINE_bool(
+    "memory", False, "Measure the memory that serving it takes, for the card."
 )
 _LABEL = flags.DEFINE_string(
     "label", None, "What callers may ask for in place of a version's number."
@@ -131,13 +137,13 @@ def _check_flags(source: str, is_new: bool) -> None:
         )
     if is_new:
         return
-    made = (_NAME, _PRECISION)
+    made = (_NAME, _PRECISION, _MEMORY)
     if any(flag.value != flag.default for flag in made) or (
         _LABEL.value and not _SERVER.value
     ):
         raise UserError(
             f"{source} is exported already: pass --label with --server to give "
-            "it a label, and no --name or --precision."
+            "it a label, and no --name, --precision or --memory."
         )
     if not (_SERVER.value or _PRUNE.value):
         raise UserError(
@@ -159,6 +165,7 @@ def _export(run: str) -> Path:
         name,
         _CONFIG.value,
         _PRECISION.value,
+        _MEMORY.value,
     )
     print(f"Exported {version} and listed it in {_CONFIG.value}.")
     if _SERVER.value:

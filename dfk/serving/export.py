@@ -31,9 +31,11 @@ from dfk.prediction.exported import (
     scan_versions,
     write_manifest,
 )
+from dfk.prediction.predictor import BATCH
 from dfk.prediction.signatures import signatures
 from dfk.runs import Run, provenance
 from dfk.serving import model_config, warmup
+from dfk.serving.footprint import Footprint, footprint
 from dfk.serving.precision import BFLOAT16, FLOAT32, compared
 
 
@@ -43,6 +45,7 @@ def export(
     name: str | None = None,
     config: str | Path = "serving/models.config",
     precision: str = FLOAT32,
+    with_memory: bool = False,
 ) -> Path:
     """Exports a run's detector as the next version of a served model.
 
@@ -60,6 +63,7 @@ def export(
         config: the `models.config` that is to list the model.
         precision: in what the graph multiplies, `float32` or `bfloat16`; see
             `dfk.serving.precision`. `model.keras` keeps float32.
+        with_memory: measure the memory that serving it takes, for the card.
 
     Returns:
         `saved_models/<name>/<version>`.
@@ -101,7 +105,14 @@ def export(
             _write(detector, version, name)
             with replacing(version / "model.keras") as partial:
                 shutil.copyfile(run.model_path, partial)
-            write_card(version / "MODEL_CARD.md", run, detector, name, reduced)
+            write_card(
+                version / "MODEL_CARD.md",
+                run,
+                detector,
+                name,
+                reduced,
+                footprint(version) if with_memory else None,
+            )
             write_manifest(
                 version,
                 {
@@ -177,6 +188,7 @@ def write_card(
     detector: keras.Model,
     name: str,
     reduced: dict[str, Any] | None = None,
+    memory: Footprint | None = None,
 ) -> None:
     """Writes a model card in the format of the Hugging Face Hub.
 
@@ -190,6 +202,7 @@ def write_card(
         name: the model's name for callers.
         reduced: what `dfk.serving.precision.compared` found, if the graph
             multiplies in bfloat16.
+        memory: that serving it takes, if it was measured.
 
     Reference:
         Mitchell et al., "Model Cards for Model Reporting", FAT* 2019;
@@ -214,7 +227,9 @@ def write_card(
         left_out=results.get("leave_one_out", {}),
         cross=results.get("cross"),
         reduced=reduced,
-        versions=provenance()["versions"],
+        memory=memory,
+        batch=BATCH,
+        **{key: provenance()[key] for key in ("versions", "machine")},
         calibration=calibration,
         required=required_images(calibration.error_rate),
         image_size=detector.input_shape[1],

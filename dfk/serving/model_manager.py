@@ -42,6 +42,8 @@ class Model:
     def __init__(self, name: str):
         self.name = name
         self.versions: dict[int, Version] = {}
+        # Not tried again before they have gone.
+        self._failed: set[int] = set()
         self.labels: dict[str, int] = {}
 
     def refresh(self, config: ModelConfig) -> list[str]:
@@ -93,15 +95,16 @@ class Model:
 
     def _load(self, number: int, path: Path) -> None:
         version = self.versions.setdefault(number, Version())
-        if version.servable or version.error:
+        if version.servable or number in self._failed:
             return
-        version.state = State.LOADING
+        version.state, version.error = State.LOADING, None
         try:
             servable = Servable(self.name, number, path)
             warmup.replay(servable)
         except ServingError as error:
             version.error = error
             version.state = State.END
+            self._failed.add(number)
         else:
             version.servable = servable
             version.state = State.AVAILABLE
@@ -112,8 +115,10 @@ class Model:
             version = self.versions[number]
             if version.servable and not replaced:
                 continue
+            # The reason of a failure stays, for who asks later.
             version.state = State.END
-            version.servable = version.error = None
+            version.servable = None
+            self._failed.discard(number)
 
     def _move_labels(self, labels: dict[str, int]) -> list[str]:
         problems = []

@@ -114,8 +114,8 @@ def move_label(
             policy.CopyFrom(before.model_version_policy)
         raise UserError(
             f"{server} cannot load {which} ({status.error}), and the label "
-            f"{label} stays where it is: delete {version}, correct what the "
-            "server names, and export the run again."
+            f"{label} stays where it is: correct what the server names, and "
+            "export the run again, which gets another number."
         )
     if status.state != State.AVAILABLE:
         raise UserError(

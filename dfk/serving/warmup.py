@@ -31,7 +31,7 @@ def write(saved_model: Path, name: str, image_size: int) -> None:
         name: the model's name.
         image_size: the side of the images it takes, in pixels.
     """
-    images = _images(image_size)
+    images = pictures(image_size)
     pixels = tf.zeros([1, image_size, image_size, 3])
     records = [
         _predict(name, "serving_default", "image_bytes", images),
@@ -74,9 +74,9 @@ def replay(servable: Servable) -> None:
         raise from_tensorflow(error) from error
 
 
-def _images(image_size: int) -> list[bytes]:
-    """A JPEG and a PNG of a colour gradient."""
-    ramp = tf.linspace(0.0, 255.0, image_size)
+def pictures(side: int) -> list[bytes]:
+    """A JPEG and a PNG of a colour gradient, so many pixels wide and high."""
+    ramp = tf.linspace(0.0, 255.0, side)
     across, down = tf.meshgrid(ramp, ramp)
     gradient = tf.stack([across, down, 255.0 - across], axis=-1)
     pixels = tf.cast(gradient, tf.uint8)

@@ -6,10 +6,11 @@ from tiny import save_run
 from dfk import models
 from dfk.runs import Run
 from dfk.serving.export import write_card
+from dfk.serving.footprint import Footprint
 
 
-def card_of(run, detector, tmp_path):
-    write_card(tmp_path / "card.md", run, detector, "mine")
+def card_of(run, detector, tmp_path, **measured):
+    write_card(tmp_path / "card.md", run, detector, "mine", **measured)
     text = (tmp_path / "card.md").read_text()
     _, front, body = text.split("---\n", 2)
     return yaml.safe_load(front), body
@@ -75,6 +76,21 @@ def test_a_card_says_that_validation_was_too_small(run, detector, tmp_path):
     assert models.score_layer(detector).calibration.images == (0, 0)
     assert "too few for a guarantee" in body
     assert "it takes 19 of each" in body
+
+
+def test_a_card_says_how_much_memory_serving_takes(run, detector, tmp_path):
+    _, body = card_of(
+        Run(run), detector, tmp_path, memory=Footprint(670, 1526, 2018)
+    )
+    assert "1,526 MiB in a Python process" in body
+    assert "of which 670 MiB are without" in body
+    assert "it has both: 2,018 MiB. Measured on " in body
+
+
+def test_a_card_says_nothing_of_memory_that_was_not_measured(
+    run, detector, tmp_path
+):
+    assert "MiB" not in card_of(Run(run), detector, tmp_path)[1]
 
 
 def test_an_export_has_its_card(place):

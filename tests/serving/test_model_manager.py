@@ -75,8 +75,10 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one(toy, manager):
     assert manager.refresh() == [problem]
     shutil.rmtree(toy.version(2))
     assert manager.refresh() == []
+    assert manager.models["toy"].versions[2].error
     toy.add(2)
     assert manager.refresh() == []
+    assert manager.models["toy"].versions[2].error is None
     assert find(manager) == 2
 
 

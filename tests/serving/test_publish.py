@@ -10,6 +10,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from dfk.errors import UserError
 from dfk.serving import model_config
+from dfk.serving.model_status import model_status
 from dfk.serving.protobufs import from_strings
 from dfk.serving.publish import is_served, move_label, prune, require_server
 from dfk.serving.server import serving
@@ -103,10 +104,15 @@ def test_a_version_that_cannot_be_loaded_changes_nothing(toy):
     toy.version(2).mkdir()
     with (
         server_of(toy) as server,
-        pytest.raises(UserError, match=r"NOT_FOUND: .*label stable stays"),
+        grpc.insecure_channel(server) as channel,
     ):
-        move(toy, "stable", 2, server)
-    assert entry(toy) == before
+        with pytest.raises(UserError, match=r"NOT_FOUND: .*label stable stays"):
+            move(toy, "stable", 2, server)
+        assert entry(toy) == before
+        # The server says why for as long as it is asked.
+        failed, _ = model_status(channel, "toy", timeout=10.0)
+    assert failed.version == 2
+    assert failed.error.startswith("NOT_FOUND: ")
 
 
 def test_a_server_that_never_loads_it_is_not_waited_for_for_ever(toy):
