@@ -7,9 +7,9 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
 import tensorflow as tf
 
+from dfk.errors import UserError
 from dfk.prediction.predictor import BATCH
 from dfk.serving import warmup
 from dfk.serving.protobufs import predict_pb2
@@ -18,13 +18,13 @@ from dfk.serving.servable import Servable
 
 @dataclass(frozen=True)
 class Footprint:
-    """Resident memory of a process that serves one version, in MiB.
+    """The most resident memory that a process that serves has had, in MiB.
 
     Args:
-        empty: before it loads the version.
-        serving: after the version has answered full requests.
-        rolling: with a second version loaded and warmed up beside the first,
-            as while a server goes from one to the next.
+        empty: before it loaded a version.
+        serving: until the version had answered full requests.
+        rolling: until a second version had been loaded beside the first and
+            had answered as well, as in a server that goes from one to the next.
     """
 
     empty: int
@@ -35,19 +35,25 @@ class Footprint:
 def footprint(version: Path) -> Footprint:
     """Measures what serving an exported version takes.
 
-    It is loaded as `dfk.serve` loads it. TensorFlow Serving needs as much for
-    the model, but less for itself.
+    It is loaded as `dfk.serve` loads it. A model server has the same weights
+    and maps in memory, but `empty` is another number there.
 
     Args:
         version: its folder, with `saved_model.pb`.
 
     Raises:
+        UserError: the system is not Linux, which alone tells the peak.
         RuntimeError: the process failed, for instance for want of memory.
 
     Example:
         >>> footprint(Path("saved_models/cnn/1"))
-        Footprint(empty=712, serving=968, rolling=1047)
+        Footprint(empty=660, serving=994, rolling=1084)
     """
+    if sys.platform != "linux":
+        raise UserError(
+            "The memory of a process can be measured on Linux only: leave out "
+            f"--memory. Received: {sys.platform}."
+        )
     # Without a GPU, whose memory is another, and which this process may hold.
     process = subprocess.run(
         [sys.executable, "-m", __name__, str(version)],
@@ -64,24 +70,19 @@ def footprint(version: Path) -> Footprint:
 
 
 def _measured(version: Path) -> Footprint:
-    empty = _resident()
+    empty = _peak()
     # Both are kept until the end.
-    first = _loaded(version)
-    _answer_full_requests(first)
-    serving = _resident()
-    second = _loaded(version)
-    rolling = _resident()
+    first = _answering(version)
+    serving = _peak()
+    second = _answering(version)
+    rolling = _peak()
     del first, second
     return Footprint(empty, serving, rolling)
 
 
-def _loaded(version: Path) -> Servable:
+def _answering(version: Path) -> Servable:
     servable = Servable("measured", 1, version)
     warmup.replay(servable)
-    return servable
-
-
-def _answer_full_requests(servable: Servable) -> None:
     pictures = warmup.pictures(side=256)
     request = predict_pb2.PredictRequest()
     request.inputs["image_bytes"].CopyFrom(
@@ -89,10 +90,12 @@ def _answer_full_requests(servable: Servable) -> None:
     )
     for _ in range(2):
         servable.predict(request)
+    return servable
 
 
-def _resident() -> int:
-    return psutil.Process().memory_info().rss >> 20
+def _peak() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) >> 10
 
 
 if __name__ == "__main__":

@@ -82,9 +82,9 @@ def test_a_card_says_how_much_memory_serving_takes(run, detector, tmp_path):
     _, body = card_of(
         Run(run), detector, tmp_path, memory=Footprint(670, 1526, 2018)
     )
-    assert "1,526 MiB in a Python process" in body
+    assert "At most 1,526 MiB in a Python process" in body
     assert "of which 670 MiB are without" in body
-    assert "it has both: 2,018 MiB. Measured on " in body
+    assert "2,018 MiB with a\nsecond version" in body
 
 
 def test_a_card_says_nothing_of_memory_that_was_not_measured(
