@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from dfk.cache import cache_dir, writable_cache_dir
 from dfk.errors import UserError
-from dfk.files import cache_dir, replacing, writable_cache_dir
+from dfk.files import replacing
 
 _OFFLINE = (
     "Without a network, run `python -m dfk.fetch` where there is one, and copy "

@@ -13,7 +13,16 @@ ROOT = Path(dfk.__file__).parent
 # From the bottom up. Packages of one line may not import each other, but for
 # the first line's, which are small modules of one purpose.
 ORDER = (
-    {"cli", "errors", "files", "download", "progress", "runs", "pages"},
+    {
+        "cli",
+        "errors",
+        "files",
+        "cache",
+        "download",
+        "progress",
+        "runs",
+        "pages",
+    },
     {"images"},
     {"data"},
     {"models"},

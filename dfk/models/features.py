@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dfk.cache import cached_arrays
 from dfk.data import FaceSplit
 from dfk.errors import UserError
-from dfk.files import cached_arrays
 from dfk.models.head import pooled_flips
 from dfk.progress import track
 

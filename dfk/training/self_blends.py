@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from dfk.cache import cached_arrays
 from dfk.data import FaceData, FaceSplit
 from dfk.data.faces import fits
 from dfk.errors import UserError
-from dfk.files import cached_arrays
 from dfk.images.faces import Face, find_faces
 from dfk.images.self_blending import self_blend
 from dfk.progress import track
