@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 _MODEL = flags.DEFINE_string(
     "model",
     "facenet",
-    "facenet, which tells people apart; the pretrained features of resnet, "
-    "efficientnet or efficientnet_lite; or those of a run or .keras file.",
+    "facenet, which tells people apart; the pretrained features of clip, "
+    "resnet, efficientnet or efficientnet_lite; or those of a run or .keras "
+    "file.",
 )
 _FACES = flags.DEFINE_bool(
     "faces", False, "Crop each file to its largest face first."

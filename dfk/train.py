@@ -56,8 +56,8 @@ flags.DEFINE_string(
 flags.DEFINE_integer(
     "image_size",
     None,
-    "Side of the pictures in pixels; by default the data set's own, 128 for a "
-    "folder.",
+    "Side of the pictures in pixels; by default the data set's own; of a "
+    "folder 224 with clip, else 128.",
     lower_bound=32,
 )
 flags.DEFINE_integer(

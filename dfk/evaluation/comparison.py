@@ -34,7 +34,7 @@ from dfk.runs import Run, flat
 
 # They give standard errors, and these to about 2 %.
 RESAMPLES = 2_000
-FROZEN = "frozen features, logistic regression"
+FROZEN = "frozen features"
 
 # What decides nothing about a detector, and what makes it another repeat.
 _NO_SETTINGS = ("format", "model", "manual_dir", "seed", "plan")
