@@ -52,4 +52,7 @@ def __getattr__(name: str) -> Any:
         from dfk import cli
 
         cli.start_tensorflow()
-    return getattr(importlib.import_module(_LAZY[name]), name)
+    # Kept, so that this happens once.
+    module = importlib.import_module(_LAZY[name])
+    found = globals()[name] = getattr(module, name)
+    return found

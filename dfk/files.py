@@ -10,12 +10,9 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dfk.errors import UserError
-
-if TYPE_CHECKING:
-    pass
 
 LOCK = ".lock"
 # File systems allow 255 bytes, and names get endings.
@@ -178,6 +175,12 @@ def is_locked(folder: str | Path) -> bool:
             return False
     except BlockingIOError:
         return True
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_name(name: str) -> str:

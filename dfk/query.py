@@ -95,9 +95,7 @@ def main(argv: Sequence[str]) -> int:
         cli.start_tensorflow()
     with _client() as client:
         return output.exit_status(
-            output.print_predictions(
-                client, paths, output_flags.CROP.value, form
-            )
+            output.print_predictions(client, paths, crop, form)
         )
 
 

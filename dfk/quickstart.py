@@ -21,6 +21,7 @@ from absl import flags
 import dfk
 from dfk import cli
 from dfk.errors import UserError
+from dfk.files import expanded
 
 FLAGS = flags.FLAGS
 
@@ -40,7 +41,7 @@ def main(argv):
     )
     _command("dfk.evaluate", run)
     _command("dfk.export", run)
-    images = _test_images(Path(run, "pictures"))
+    images = _test_images(expanded(run) / "pictures")
     port = _free_port()
     server = subprocess.Popen(_show("dfk.serve", f"--port={port}"))
     try:

@@ -46,6 +46,14 @@ def test_importing_dfk_imports_no_tensorflow():
     assert _python(code).returncode == 0
 
 
+def test_tensorflow_is_started_once(monkeypatch):
+    started = []
+    monkeypatch.setattr(cli, "start_tensorflow", lambda: started.append(1))
+    monkeypatch.delitem(vars(dfk), "load", raising=False)
+    assert dfk.load is dfk.load
+    assert len(started) == 1
+
+
 def test_the_help_of_train_names_every_detector():
     from dfk import models
 

@@ -8,9 +8,8 @@ comes over the network, are the same tensor.
 
 import tensorflow as tf
 
-from dfk.images import sizes
+from dfk.images import MAX_PIXELS, sizes
 from dfk.images.orientation import upright
-from dfk.images.sizes import MAX_PIXELS
 
 # Changes whenever the same bytes give other pixels: caches depend on it.
 PIPELINE_VERSION = 2

@@ -6,10 +6,8 @@ image is, and how many pixels decoding it would give, is known before.
 
 import tensorflow as tf
 
-from dfk.images import segments
+from dfk.images import MAX_PIXELS, segments
 
-# 67 million pixels are three times what a professional camera takes.
-MAX_PIXELS = 1 << 26
 # Telephones take JPEGs of 108 and 200 million. They are stored so that they
 # can be decoded row by row, at half the width and height.
 MAX_JPEG_PIXELS = 1 << 28

@@ -86,8 +86,11 @@ def as_run(path: str | Path) -> str | Path:
     run = Run(Path("runs", f"{NAME}-{__detector_version__}"))
     head = hashlib.sha256((FOLDER / _HEAD).read_bytes()).hexdigest()
     if not run.model_path.is_file() or run.config.get("head") != head:
+        detector = load()
+        # So that what is stopped here is not taken for a finished run.
+        run.model_path.unlink(missing_ok=True)
         run.write_config(about["config"] | {"head": head})
-        run.finish(load(), about["results"])
+        run.finish(detector, about["results"])
     return run.path
 
 

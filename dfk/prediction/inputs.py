@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Union
 
 from dfk.errors import UserError
-from dfk.prediction.transcode import to_png, transcoded
+from dfk.prediction.transcode import DAMAGED, to_png, transcoded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,7 +123,7 @@ def _of_pillow(image: "PIL.Image.Image") -> Encoded:
     try:
         return Encoded(name, to_png(image))
     # Pillow reads pixels when they are first needed.
-    except (OSError, ValueError, SyntaxError) as error:
+    except DAMAGED as error:
         return _unopened(name, error)
 
 

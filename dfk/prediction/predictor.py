@@ -35,7 +35,7 @@ class Predictor(abc.ABC):
 
     Attributes:
         name: its name.
-        version: the version that answered last; None if it has none.
+        version: its version; None if it has none, or if a server chooses one.
         batch_size: so many images are scored at once.
         batch_bytes: so many bytes, but for a single image.
         concurrency: so many batches are scored at the same time.

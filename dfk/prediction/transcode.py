@@ -6,23 +6,29 @@ ones.
 """
 
 import io
+import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from dfk.errors import UserError
+from dfk.images import MAX_PIXELS
 
 if TYPE_CHECKING:
     import PIL.Image
 
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AVIF = {b"avif", b"avis"}
-# `dfk.images.sizes.MAX_PIXELS`, without the TensorFlow that it needs.
-MAX_PIXELS = 1 << 26
 # What marks an animation, in WebP and PNG.
 _ANIMATIONS = (b"ANIM", b"acTL")
 # Names of what marks a colour profile, in JPEG, PNG and WebP.
 _PROFILES = (b"ICC_PROFILE", b"iCCP", b"ICCP")
 # A profile stands before the pixels, and after what a telephone notes.
 _HEADER = 1 << 20
+# What Pillow and its plugins raise of a damaged image, when they open it or
+# when its pixels are first needed.
+DAMAGED = (
+    *(OSError, ValueError, SyntaxError, EOFError, RuntimeError),
+    struct.error,
+)
 _NO_HEIC = (
     "is HEIC: install what reads it with `pip install pillow-heif`, or pass a "
     "JPEG"
@@ -79,7 +85,8 @@ def to_png(image: "PIL.Image.Image") -> bytes:
     """
     from PIL import ImageOps
 
-    image = _converted(ImageOps.exif_transpose(image))
+    upright = ImageOps.exif_transpose(image)
+    image = _converted(upright) or upright
     if image.mode not in ("L", "RGB", "RGBA"):
         image = image.convert("RGBA" if "A" in image.getbands() else "RGB")
     file = io.BytesIO()
@@ -102,12 +109,12 @@ def _png_of(data: bytes) -> bytes:
     try:
         with Image.open(io.BytesIO(data)) as image:
             return to_png(image)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except (*DAMAGED, Image.DecompressionBombError) as error:
         raise UserError(f"cannot be decoded: {error}") from error
 
 
 def _still_in_srgb(data: bytes) -> Transcoded:
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -120,10 +127,13 @@ def _still_in_srgb(data: bytes) -> Transcoded:
                 note = f"the first of {frames} frames"
                 return Transcoded(to_png(image), note)
             if not _is_srgb(image):
-                note = "colours converted to sRGB"
-                return Transcoded(to_png(image), note)
+                # Upright first: what is converted has no EXIF note any more.
+                converted = _converted(ImageOps.exif_transpose(image))
+                if converted is not None:
+                    note = "colours converted to sRGB"
+                    return Transcoded(to_png(converted), note)
     # Pillow is stricter than the detector, which may still read it.
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (*DAMAGED, Image.DecompressionBombError):
         pass
     return Transcoded(data)
 
@@ -141,11 +151,12 @@ def _is_srgb(image: "PIL.Image.Image") -> bool:
         return True
 
 
-def _converted(image: "PIL.Image.Image") -> "PIL.Image.Image":
+def _converted(image: "PIL.Image.Image") -> "PIL.Image.Image | None":
+    """In sRGB; None where it is so already, or its profile cannot be used."""
     from PIL import ImageCms
 
     if _is_srgb(image):
-        return image
+        return None
     try:
         return ImageCms.profileToProfile(
             image,
@@ -153,4 +164,4 @@ def _converted(image: "PIL.Image.Image") -> "PIL.Image.Image":
             ImageCms.createProfile("sRGB"),
         )
     except ImageCms.PyCMSError:
-        return image
+        return None

@@ -12,7 +12,7 @@ from dfk.prediction.predictor import Predictor
 from dfk.serving import protobufs
 from dfk.serving.channel import CHANNEL_OPTIONS, checked_metadata
 from dfk.serving.failures import explained
-from dfk.serving.model_status import State, model_status
+from dfk.serving.model_status import State, VersionStatus, model_status
 from dfk.serving.protobufs import predict_pb2, prediction_service_pb2_grpc
 
 # So many bytes are sent as one request, but for a single image: of the requests
@@ -78,10 +78,8 @@ class Client(Predictor):
             )
         self.address = address
         self.name = model
-        # Later the version that answered last.
         self.version = version
         self.concurrency = concurrency
-        self._requested_version = version
         self._label = label
         self._timeout = timeout
         self._metadata = checked_metadata(metadata)
@@ -120,19 +118,20 @@ class Client(Predictor):
             ...     client.check()
             3
         """
-        self._score_batch([_SMALL_PICTURE])
-        if self.version not in self._available_versions():
+        [score] = self._score_batch([_SMALL_PICTURE])
+        if score.version not in _available(self._statuses()):
             raise UserError(
                 f"The server at {self.address} does not call version "
-                f"{self.version} of {self.name!r} available: look into its log."
+                f"{score.version} of {self.name!r} available: look into its "
+                "log."
             )
-        return self.version
+        return score.version
 
     def _score_batch(self, image_bytes: list[bytes]) -> list[Score]:
         request = predict_pb2.PredictRequest()
         request.model_spec.name = self.name
-        if self._requested_version is not None:
-            request.model_spec.version.value = self._requested_version
+        if self.version is not None:
+            request.model_spec.version.value = self.version
         if self._label is not None:
             request.model_spec.version_label = self._label
         request.inputs["image_bytes"].CopyFrom(
@@ -154,7 +153,7 @@ class Client(Predictor):
             details = " ".join((error.details() or "").split())
             raise self._explained(code, details) from error
         self._has_answered = True
-        version = self.version = response.model_spec.version.value
+        version = response.model_spec.version.value
         probabilities = protobufs.to_floats(
             response.outputs["fake_probability"]
         )
@@ -177,11 +176,21 @@ class Client(Predictor):
         return explained(code, details, self.address, self.name, self._timeout)
 
     def _not_found(self) -> UserError:
-        versions = self._available_versions()
-        if not versions:
+        found = self._statuses()
+        if not found:
             return UserError(
                 f"The server at {self.address} serves no model {self.name!r}: "
                 "pass --model with a name that its models.config lists."
+            )
+        versions = _available(found)
+        if not versions:
+            states = "; ".join(
+                f"version {each.version}: {each.error or each.state.name}"
+                for each in found
+            )
+            return UserError(
+                f"No version of {self.name!r} answers at {self.address} "
+                f"({states}): wait until it is loaded, or export its run again."
             )
         known = ", ".join(map(str, versions))
         if self._label is not None:
@@ -193,13 +202,14 @@ class Client(Predictor):
             )
         return UserError(
             f"The server at {self.address} has no version "
-            f"{self._requested_version} of {self.name!r}: pass --version with "
+            f"{self.version} of {self.name!r}: pass --version with "
             f"one that it has ({known}), or leave it out."
         )
 
-    def _available_versions(self) -> list[int]:
+    def _statuses(self) -> list[VersionStatus]:
+        """Those of all versions; none if the server does not know the model."""
         try:
-            found = model_status(
+            return model_status(
                 self._channel, self.name, self._timeout, self._metadata
             )
         except grpc.RpcError as error:
@@ -212,4 +222,7 @@ class Client(Predictor):
                 self.name,
                 self._timeout,
             ) from error
-        return [each.version for each in found if each.state == State.AVAILABLE]
+
+
+def _available(found: Iterable[VersionStatus]) -> list[int]:
+    return [each.version for each in found if each.state == State.AVAILABLE]

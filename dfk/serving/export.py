@@ -35,7 +35,7 @@ from dfk.prediction.predictor import BATCH
 from dfk.prediction.signatures import signatures
 from dfk.runs import Run, provenance
 from dfk.serving import model_config, warmup
-from dfk.serving.footprint import Footprint, footprint
+from dfk.serving.footprint import Footprint, footprint, require_linux
 from dfk.serving.precision import BFLOAT16, FLOAT32, compared
 
 
@@ -70,8 +70,9 @@ def export(
 
     Raises:
         UserError: no finished run, a name that cannot be a folder's, a
-            `models.config` that cannot be read or written, or a precision that
-            is unknown, costs too much, or cannot be compared.
+            `models.config` that cannot be read or written, a precision that
+            is unknown, costs too much, or cannot be compared, or memory that
+            cannot be measured.
 
     Example:
         >>> export("runs/facenet")
@@ -90,8 +91,10 @@ def export(
             f"A graph multiplies in {FLOAT32} or {BFLOAT16}: pass one of them. "
             f"Received: {precision!r}."
         )
+    # Sooner said now than after a minute of work.
+    if with_memory:
+        require_linux()
     if config.exists():
-        # Sooner said now than after a minute of work.
         model_config.read(config)
     saved_models.mkdir(parents=True, exist_ok=True)
     detector, reduced = models.load(run.path), None

@@ -4,6 +4,8 @@ import grpc
 
 from dfk.errors import UserError
 
+# TensorFlow numbers them alike.
+CODES = {code.value[0]: code for code in grpc.StatusCode}
 # How gRPC itself, in place of a server, begins to say what is unavailable.
 _UNREACHED = ("failed to connect", "errors resolving", "DNS resolution failed")
 # What it says of a server that was reached, but not to speak with.

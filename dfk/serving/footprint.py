@@ -32,6 +32,19 @@ class Footprint:
     rolling: int
 
 
+def require_linux() -> None:
+    """Refuses other systems, which do not tell the peak of a process.
+
+    Raises:
+        UserError: this is another.
+    """
+    if sys.platform != "linux":
+        raise UserError(
+            "The memory of a process can be measured on Linux only: leave out "
+            f"--memory. Received: {sys.platform}."
+        )
+
+
 def footprint(version: Path) -> Footprint:
     """Measures what serving an exported version takes.
 
@@ -42,18 +55,14 @@ def footprint(version: Path) -> Footprint:
         version: its folder, with `saved_model.pb`.
 
     Raises:
-        UserError: the system is not Linux, which alone tells the peak.
-        RuntimeError: the process failed, for instance for want of memory.
+        UserError: the system is not Linux, or the process failed, for
+            instance for want of memory.
 
     Example:
         >>> footprint(Path("saved_models/cnn/1"))
         Footprint(empty=660, serving=994, rolling=1084)
     """
-    if sys.platform != "linux":
-        raise UserError(
-            "The memory of a process can be measured on Linux only: leave out "
-            f"--memory. Received: {sys.platform}."
-        )
+    require_linux()
     # Without a GPU, whose memory is another, and which this process may hold.
     process = subprocess.run(
         [sys.executable, "-m", __name__, str(version)],
@@ -62,9 +71,11 @@ def footprint(version: Path) -> Footprint:
         text=True,
     )
     if process.returncode:
-        raise RuntimeError(
-            f"The memory of {version} could not be measured; its process "
-            f"ended with status {process.returncode}: {process.stderr}"
+        said = process.stderr.strip().splitlines()[-1:]
+        raise UserError(
+            "The memory that serving takes could not be measured (status "
+            f"{process.returncode}): make room, or leave out --memory. "
+            f"Received: {''.join(said)}"
         )
     return Footprint(**json.loads(process.stdout))
 

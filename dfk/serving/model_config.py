@@ -12,7 +12,7 @@ from pathlib import Path
 from google.protobuf import text_format
 
 from dfk.errors import UserError
-from dfk.files import exclusive_lock, write_text
+from dfk.files import exclusive_lock, expanded, write_text
 from dfk.serving.protobufs import model_server_config_pb2
 
 CONTAINER_ROOT = "/models/"
@@ -40,7 +40,7 @@ def read(file: str | Path) -> ModelServerConfig:
             refuse it.
     """
     try:
-        text = Path(file).read_bytes()
+        text = expanded(file).read_bytes()
     except OSError as error:
         raise UserError(
             f"{file} cannot be read ({error.strerror}): pass --config with a "
@@ -104,7 +104,7 @@ def read_local(file: str | Path, models_root: str | Path) -> ModelServerConfig:
         '/me/saved_models/cnn'
     """
     config = read(file)
-    root = Path(models_root).absolute()
+    root = expanded(models_root).absolute()
     for model in config.model_config_list.config:
         if model.base_path.startswith(CONTAINER_ROOT):
             inside = model.base_path.removeprefix(CONTAINER_ROOT)
@@ -184,7 +184,7 @@ def editing(file: str | Path) -> Iterator[ModelServerConfig]:
         >>> with editing("serving/models.config") as config:
         ...     entry(config, "clip").version_labels["stable"] = 3
     """
-    file = Path(file)
+    file = expanded(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(file.parent):
         config = read(file) if file.exists() else ModelServerConfig()
@@ -233,7 +233,7 @@ def add(file: str | Path, name: str) -> None:
 
 def _leading_comments(file: Path) -> str:
     """The comments and empty lines that a file begins with."""
-    lines = file.read_text().splitlines(keepends=True)
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
     for number, line in enumerate(lines):
         if line.strip() and not line.lstrip().startswith("#"):
             return "".join(lines[:number])

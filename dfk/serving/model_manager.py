@@ -6,10 +6,9 @@ from pathlib import Path
 from dfk.prediction.exported import scan_versions
 from dfk.serving import model_config, warmup
 from dfk.serving.model_config import ModelConfig
-from dfk.serving.protobufs import get_model_status_pb2, model_pb2
+from dfk.serving.model_status import State
+from dfk.serving.protobufs import model_pb2
 from dfk.serving.servable import Servable, ServingError, invalid, not_found
-
-State = get_model_status_pb2.ModelVersionStatus.State
 
 
 @dataclass

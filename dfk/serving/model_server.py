@@ -166,7 +166,10 @@ class _Watch:
 
     @property
     def is_ready(self) -> bool:
-        """Whether each model has had a version that answers."""
+        """Whether the server tells the state of each model.
+
+        Its port opens when each has a version that answers.
+        """
         return len(self._known) == len(self._names)
 
     def tell_changes(self) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import grpc
 
+from dfk.serving.failures import CODES
 from dfk.serving.protobufs import (
     get_model_status_pb2,
     model_service_pb2_grpc,
@@ -76,9 +77,9 @@ def model_status(
 
 
 def _error(status) -> str:
-    codes = {code.value[0]: code.name for code in grpc.StatusCode}
     if not status.error_code:
         return ""
     # A sentence is one line; a server's reason may be several.
     message = " ".join(status.error_message.split())
-    return f"{codes.get(status.error_code, status.error_code)}: {message}"
+    code = CODES.get(status.error_code)
+    return f"{code.name if code else status.error_code}: {message}"

@@ -101,13 +101,16 @@ def move_label(
     """
     name, number = version.parent.name, int(version.name)
     which = f"version {number} of {name}"
+    # What the server says of an earlier attempt to load it is not of this one.
+    is_again = not is_new and not is_served(version, config)
+    earlier = _status_at(server, name, number) if is_again else None
     before = _have_loaded(version, config, is_new)
     print(
         f"Waiting until {server} has loaded {which}, for at most {timeout:g} "
         "seconds.",
         flush=True,
     )
-    status = _settled(name, number, server, timeout)
+    status = _settled(name, number, server, timeout, earlier)
     if status.error:
         with model_config.editing(config) as edited:
             policy = model_config.entry(edited, name).model_version_policy
@@ -187,20 +190,32 @@ def _have_loaded(
 
 
 def _settled(
-    name: str, number: int, server: str, timeout: float
+    name: str,
+    number: int,
+    server: str,
+    timeout: float,
+    earlier: VersionStatus | None,
 ) -> VersionStatus:
-    """A version's state once it is available, has failed, or time is up."""
+    """A version's state once it is available, has failed, or time is up.
+
+    Its state from before it was to be loaded does not count.
+    """
     end = time.monotonic() + timeout
     with grpc.insecure_channel(server, CHANNEL_OPTIONS) as channel:
         while True:
             status = _status(channel, name, number)
             if (
                 status.state == State.AVAILABLE
-                or status.error
+                or (status.error and status != earlier)
                 or time.monotonic() > end
             ):
                 return status
             time.sleep(_SECONDS)
+
+
+def _status_at(server: str, name: str, number: int) -> VersionStatus:
+    with grpc.insecure_channel(server, CHANNEL_OPTIONS) as channel:
+        return _status(channel, name, number)
 
 
 def _status(channel: grpc.Channel, name: str, number: int) -> VersionStatus:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from dfk.serving.failures import CODES
 from dfk.serving.protobufs import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -50,9 +51,8 @@ def not_found(message: str) -> ServingError:
 
 
 def from_tensorflow(error: tf.errors.OpError) -> ServingError:
-    """TensorFlow's error as gRPC's: both number their codes alike."""
-    codes = {code.value[0]: code for code in grpc.StatusCode}
-    return ServingError(codes[error.error_code], error.message)
+    """TensorFlow's error as gRPC's."""
+    return ServingError(CODES[error.error_code], error.message)
 
 
 class Servable:

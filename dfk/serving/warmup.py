@@ -53,9 +53,9 @@ def replay(servable: Servable) -> None:
         ServingError: a request fails, which makes the load fail.
     """
     file = servable.path / FILE
-    if not file.is_file():
-        return
     try:
+        if not file.is_file():
+            return
         for serialized in tf.data.TFRecordDataset(str(file)):
             record = log.PredictionLog.FromString(serialized.numpy())
             match record.WhichOneof("log_type"):
@@ -70,8 +70,13 @@ def replay(servable: Servable) -> None:
                     )
     except DecodeError as error:
         raise invalid(f"{file} holds what is no PredictionLog.") from error
-    except tf.errors.DataLossError as error:
+    except tf.errors.OpError as error:
         raise from_tensorflow(error) from error
+    except OSError as error:
+        raise ServingError(
+            grpc.StatusCode.PERMISSION_DENIED,
+            f"{file} cannot be read ({error.strerror}).",
+        ) from error
 
 
 def pictures(side: int) -> list[bytes]:

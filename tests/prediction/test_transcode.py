@@ -70,6 +70,16 @@ def test_other_colours_become_srgb(form):
     assert encoded(data).note == "colours converted to sRGB"
 
 
+def test_a_profile_that_does_not_fit_changes_nothing():
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    data = saved("PNG", icc_profile=lab)
+    assert transcoded(data) == (data, None)
+    with PIL.Image.open(io.BytesIO(data)) as image:
+        np.testing.assert_array_equal(
+            decode.read(encoded(image).data).numpy(), SMOOTH
+        )
+
+
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
 def test_of_an_animation_the_first_frame_is_read_and_that_is_said(form):
     others = [
@@ -90,5 +100,17 @@ def test_heic_without_its_reader_says_what_to_install(monkeypatch):
     assert "pip install pillow-heif" in error
 
 
-def test_a_damaged_one_is_an_error():
-    assert "cannot be decoded" in encoded(saved("AVIF")[:60]).error
+@pytest.mark.parametrize("form", ["HEIF", "AVIF"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_damaged_one_is_an_error(form, share):
+    data = saved(form)
+    assert "cannot be decoded" in encoded(data[: int(share * len(data))]).error
+
+
+@pytest.mark.parametrize("form", ["HEIF", "AVIF"])
+def test_so_is_one_with_other_bytes_in_it(form):
+    data = bytearray(saved(form))
+    # The end is the compressed picture itself.
+    data[-100:-20] = bytes(80)
+    readable = encoded(bytes(data))
+    assert readable.error is None or "cannot be decoded" in readable.error

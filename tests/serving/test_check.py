@@ -34,6 +34,12 @@ def test_nothing_is_wrong_with_an_export(models):
         assert check(models / path, "elsewhere") == []
 
 
+def test_a_home_directory_may_be_short(models, monkeypatch):
+    found(models)
+    monkeypatch.setenv("HOME", str(models))
+    assert check("~/models.config", "~/saved_models") == []
+
+
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [

@@ -14,6 +14,7 @@ import dfk
 from dfk.errors import UserError
 from dfk.serving import protobufs
 from dfk.serving.client import Client
+from dfk.serving.model_status import State
 from dfk.serving.protobufs import predict_pb2, tensor_pb2
 from dfk.serving.server import serving
 
@@ -31,7 +32,7 @@ def test_more_images_than_a_request_holds(address, images):
     with Client(address, "tiny") as client:
         scores = client.score(many)
         few = client.score(images)
-        assert client.version == 1
+        assert {score.version for score in scores} == {1}
     assert len(scores) == 70
     for score, expected in zip(scores[:6], few, strict=True):
         assert score.verdict == expected.verdict
@@ -89,6 +90,18 @@ def test_an_error_is_one_sentence(address, images, changes, message):
     ):
         client.predict(images, "none")
     assert "\n" not in str(caught.value)
+
+
+def test_of_a_model_without_a_version_the_reasons_are_said(toy, images):
+    with (
+        serving(toy.config, toy.root, port=0) as server,
+        Client(f"localhost:{server.port}", "toy") as client,
+    ):
+        toy.version(1).rename(toy.root / "elsewhere")
+        while client._statuses()[0].state != State.END:
+            time.sleep(0.05)
+        with pytest.raises(UserError, match=r"answers .* \(version 1: END\)"):
+            client.predict(images, "none")
 
 
 def test_a_version_and_a_label_exclude_each_other(address):

@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from dfk.errors import UserError
 from dfk.serving.export import export
 from dfk.serving.footprint import footprint
 
@@ -16,5 +17,5 @@ def test_two_versions_take_more_memory_than_one(run, tmp_path):
 
 
 def test_what_cannot_be_loaded_has_no_footprint(tmp_path):
-    with pytest.raises(RuntimeError, match=r"saved_model\.pb"):
+    with pytest.raises(UserError, match=r"leave out --memory.*saved_model\.pb"):
         footprint(tmp_path)

@@ -166,6 +166,19 @@ def a_wrong_request(file):
         writer.write(record.SerializeToString())
 
 
+def test_a_warm_up_that_cannot_be_read_fails_the_load(toy, monkeypatch):
+    extra = toy.version(1) / "assets.extra"
+    extra.mkdir()
+    no_records(extra / "tf_serving_warmup_requests")
+
+    def refused(file):
+        raise tf.errors.PermissionDeniedError(None, None, f"{file}: denied")
+
+    monkeypatch.setattr(tf.data, "TFRecordDataset", refused)
+    (problem,) = ModelManager(toy.config, toy.root).refresh()
+    assert "cannot be loaded (PERMISSION_DENIED: " in problem
+
+
 @pytest.mark.parametrize("write", [no_records, no_messages, a_wrong_request])
 def test_a_failing_warm_up_fails_the_load(toy, write):
     extra = toy.version(1) / "assets.extra"

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from concurrent import futures
 
 import grpc
@@ -113,6 +114,22 @@ def test_a_version_that_cannot_be_loaded_changes_nothing(toy):
         failed, _ = model_status(channel, "toy", timeout=10.0)
     assert failed.version == 2
     assert failed.error.startswith("NOT_FOUND: ")
+
+
+def test_a_version_that_was_mended_gets_its_label(toy):
+    toy.configure(PINNED + STABLE)
+    toy.version(2).mkdir()
+    with serving(toy.config, toy.root, port=0) as server:
+        address = f"localhost:{server.port}"
+        with pytest.raises(UserError, match="cannot load version 2"):
+            move(toy, "stable", 2, address)
+        # It tries again only what it was told to leave alone meanwhile.
+        while server.manager.models["toy"]._failed:
+            time.sleep(0.05)
+        toy.version(2).rmdir()
+        toy.add(2)
+        assert move(toy, "stable", 2, address, is_new=False) == 1
+    assert entry(toy)[0] == {"stable": 2}
 
 
 def test_a_server_that_never_loads_it_is_not_waited_for_for_ever(toy):
