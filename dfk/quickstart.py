@@ -83,13 +83,15 @@ def _test_images(folder: Path) -> list[str]:
     split = data.load(splits=("test",)).splits["test"]
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
-    for example in split.examples:
-        label = LABELS[int(example["label"])]
-        if label not in paths:
-            paths[label] = str(folder / f"{label}.png")
-            tf.io.write_file(paths[label], tf.io.encode_png(example["image"]))
-        if len(paths) == 2:
-            break
+    with data.unreadable_files():
+        for example in split.examples:
+            label = LABELS[int(example["label"])]
+            if label not in paths:
+                paths[label] = str(folder / f"{label}.png")
+                picture = tf.io.encode_png(example["image"])
+                tf.io.write_file(paths[label], picture)
+            if len(paths) == 2:
+                break
     return [paths["real"], paths["fake"]]
 
 

@@ -1,16 +1,24 @@
 """A run is a folder: what is in it, and under which names."""
 
+import contextlib
 import os
 import platform
+import time
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dfk
 from dfk.errors import UserError
-from dfk.files import expanded, read_json, replacing, write_json
+from dfk.files import (
+    exclusive_lock,
+    expanded,
+    read_json,
+    replacing,
+    write_json,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -110,6 +118,53 @@ class Run:
         write_json(self.results_path, results)
         with replacing(self.model_path) as partial:
             detector.save(partial)
+
+    def write(
+        self,
+        detector: "keras.Model",
+        results: dict[str, Any],
+        config: dict[str, Any],
+    ) -> None:
+        """Writes a run that was not trained step by step.
+
+        Args:
+            detector: the detector.
+            results: what `results.json` is to hold.
+            config: what `config.json` is to hold. It makes the folder a run, so
+                it comes last: nothing could go on with half of one.
+        """
+        self.finish(detector, results)
+        self.write_config(config)
+
+    @contextlib.contextmanager
+    def updating_results(self) -> Iterator[dict[str, Any]]:
+        """Gives what `results.json` holds; it is written after the block.
+
+        Of several processes that measure one run, one at a time does.
+        """
+        with exclusive_lock(self.path):
+            results = self.results
+            yield results
+            write_json(self.results_path, results)
+
+
+def new_run(workdir: str | Path | None, name: str) -> Run:
+    """A run's folder that is still to be written.
+
+    Args:
+        workdir: the folder; by default `runs/<name>-<time>`.
+        name: what the default is called after.
+
+    Raises:
+        UserError: it holds a run, or repeats, already.
+    """
+    refuse_repeats(workdir or "")
+    run = Run(workdir or time.strftime(f"runs/{name}-%Y%m%d-%H%M%S"))
+    if run.config_path.is_file():
+        raise UserError(
+            f"{run.path} holds a run already: choose another --workdir."
+        )
+    return run
 
 
 def require_format(path: Path, description: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from dfk import runs
+from dfk import files, runs
 from dfk.errors import UserError
 from dfk.runs import Run
 
@@ -39,6 +39,14 @@ def test_damaged_files_are_named_with_a_remedy(run, content):
         run.results_path.write_bytes(content)
         with pytest.raises(UserError, match=r"results\.json is .*: delete it"):
             run.results  # noqa: B018
+
+
+def test_results_are_updated_by_one_process_at_a_time(run):
+    with run.updating_results() as results:
+        assert files.is_locked(run.path)
+        results["evaluation"] = {}
+    assert run.results == {"training": {}, "evaluation": {}}
+    assert not files.is_locked(run.path)
 
 
 @pytest.mark.parametrize("share", [0, 0.5])

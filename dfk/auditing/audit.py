@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dfk import pages
+from dfk import data, pages
 from dfk.auditing import checks, encoding, leaks, shortcuts
 from dfk.auditing.checks import NOT_CHECKED, Check
 from dfk.auditing.images import ImageTable, Source, image_table, open_source
@@ -24,6 +24,7 @@ from dfk.runs import provenance
 PAIRS_SHOWN = 12
 
 
+@data.unreadable_files()
 def audit(
     dataset: str, output: Path | None = None, people: bool = True
 ) -> dict[str, Any]:

@@ -43,14 +43,22 @@ def name_or_folder(
     """The TFDS name and the folder of a data set, of which one is None.
 
     Args:
-        dataset: a TFDS name, or a folder.
-        data_dir: a folder.
+        dataset: a TFDS name, or a folder; several with commas.
+        data_dir: a folder, or several.
+
+    Raises:
+        UserError: both are given.
 
     Example:
         >>> name_or_folder("./faces", None)
         (None, './faces')
     """
-    if data_dir is None and dataset and is_folder(dataset):
+    if dataset and data_dir:
+        raise UserError(
+            "--dataset and --data_dir name different data: pass one of them. "
+            f"Received: {dataset} and {data_dir}."
+        )
+    if dataset and all(map(is_folder, split(dataset))):
         return None, dataset
     return dataset, data_dir
 

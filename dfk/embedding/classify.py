@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from dfk import data, models
@@ -27,7 +26,7 @@ from dfk.models.extractors import extractor
 from dfk.models.features import Features, features
 from dfk.models.from_sklearn import to_keras
 from dfk.progress import track
-from dfk.runs import Run, provenance
+from dfk.runs import Run, new_run, provenance
 from dfk.training import ensemble
 from dfk.training.ensemble import WeightedSum
 
@@ -68,7 +67,7 @@ def classify(
         'SVM, RBF kernel (facenet stages)'
     """
     started = time.monotonic()
-    run = ensemble.new_run(workdir, "classifier")
+    run = new_run(workdir, "classifier")
     dataset, data_dir = names.name_or_folder(dataset, None)
     faces = data.load(dataset, data_dir, image_size=image_size, limit=limit)
     networks = _networks(model, faces.image_size)
@@ -83,9 +82,7 @@ def classify(
         "limit": limit,
         "features": model,
     }
-    run.finish(detector, {"classification": provenance() | record})
-    # What makes a folder a run comes last: nothing could go on with half of it.
-    run.write_config(config)
+    run.write(detector, {"classification": provenance() | record}, config)
     return run, record
 
 
@@ -204,6 +201,6 @@ def _tested(
 ) -> dict[str, float]:
     """The `accuracy` and `roc_auc` of a classifier on the test images."""
     logits = log_odds(classifier.logits(test.values))
-    scores = expit(logits / calibrated.temperature + calibrated.bias)
+    scores = calibration.probabilities(logits, calibrated)
     measured = metrics.measure(test.labels, scores)
     return {name: measured[name] for name in ("accuracy", "roc_auc")}

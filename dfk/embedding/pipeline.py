@@ -113,7 +113,8 @@ def _values(
     network = extractor(model)
     size = network.input_shape[1]
     if is_dataset(arguments):
-        collected = collection.from_dataset(arguments[0], size, split)
+        with data.unreadable_files():
+            collected = collection.from_dataset(arguments[0], size, split)
     else:
         collected = collection.from_files(listed, size, faces)
     with data.unreadable_files():
@@ -124,7 +125,7 @@ def _values(
 def _with_clusters(result: Result, found: clustering.Clustering) -> Result:
     """The result with clusters, compared with what is known."""
     compared = clustering.agreements(found, result.truths)
-    truth = result.truths[compared[0].truth] if compared else None
+    truth = _first_truth(result.truths, compared)
     return dataclasses.replace(
         result,
         embeddings=dataclasses.replace(
@@ -136,13 +137,21 @@ def _with_clusters(result: Result, found: clustering.Clustering) -> Result:
     )
 
 
+def _first_truth(
+    truths: dict[str, np.ndarray],
+    compared: Sequence[clustering.Agreement],
+) -> np.ndarray | None:
+    """What is known of the images that the first comparison was with."""
+    return truths[compared[0].truth] if compared else None
+
+
 def _write_clusters(
     folder: Path, thumbnails: np.ndarray, result: Result
 ) -> None:
     folder.mkdir()
     found, values = result.found, result.embeddings.values
     compared = result.agreements
-    truth = result.truths[compared[0].truth] if compared else None
+    truth = _first_truth(result.truths, compared)
     cluster_plots.write_map(folder / "map.png", values, found, result.truths)
     cluster_plots.write_contact_sheets(folder, thumbnails, values, found, truth)
     write_json(

@@ -4,7 +4,6 @@ import contextlib
 import json
 import math
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,7 +66,7 @@ def require_own(folder: Path) -> None:
 
 @contextlib.contextmanager
 def replaced(folder: Path) -> Iterator[Path]:
-    """Lets a folder of embeddings be replaced as a whole, or not at all.
+    """Lets a folder of embeddings be replaced, or stay if the block fails.
 
     Args:
         folder: where the files go in the end; made if it is missing.
@@ -87,14 +86,22 @@ def replaced(folder: Path) -> Iterator[Path]:
         ) as scratch,
         writing(folder),
     ):
-        yield Path(scratch)
+        new, old = Path(scratch, "new"), Path(scratch, "old")
+        new.mkdir()
+        yield new
+        old.mkdir()
         folder.mkdir(exist_ok=True)
-        for name in _TABLES:
-            (folder / name).unlink(missing_ok=True)
+        # A table is there throughout: without one, `require_own` would not
+        # know the folder again.
+        made = {path.name for path in new.iterdir()}
+        tables = made & set(_TABLES)
         for name in (PROJECTOR, CLUSTERS):
-            shutil.rmtree(folder / name, ignore_errors=True)
-        for made in Path(scratch).iterdir():
-            os.replace(made, folder / made.name)
+            if (folder / name).exists():
+                os.replace(folder / name, old / name)
+        for name in (*sorted(tables), *sorted(made - tables)):
+            os.replace(new / name, folder / name)
+        for name in set(_TABLES) - tables:
+            (folder / name).unlink(missing_ok=True)
 
 
 def write(embeddings: Embeddings, path: Path) -> None:
@@ -251,7 +258,7 @@ def _write_metadata(path: Path, embeddings: Embeddings) -> None:
     lines = ["\t".join(shown)] if len(shown) > 1 else []
     for row in zip(*(columns[name] for name in shown), strict=True):
         lines.append("\t".join(" ".join(text.split()) for text in row))
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _write_sprite(path: Path, thumbnails: np.ndarray) -> int:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dfk.evaluation.measure import evaluate
-from dfk.files import write_json
 from dfk.runs import Run, finished
 
 # On a few hundred images, chance alone gives the best threshold less.
@@ -87,13 +86,12 @@ def _row(run: Run, datasets: Sequence[str], split: str) -> Row:
         _cell(name, evaluate(run.path, name, split=split)) for name in datasets
     ]
     trained_on = config["data_dir"] or config["dataset"]
-    results = run.results
-    results["cross"] = {
-        "split": split,
-        "trained_on": trained_on,
-        "cells": [cell._asdict() for cell in cells],
-    }
-    write_json(run.results_path, results)
+    with run.updating_results() as results:
+        results["cross"] = {
+            "split": split,
+            "trained_on": trained_on,
+            "cells": [cell._asdict() for cell in cells],
+        }
     return Row(str(run.path), config["model"], trained_on, cells)
 
 

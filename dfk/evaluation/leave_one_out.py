@@ -9,6 +9,7 @@ measured twice: with the real images that came with it in training, as where one
 trains on one's own photographs, and without these.
 """
 
+import itertools
 from typing import Any
 
 import keras
@@ -21,7 +22,6 @@ from dfk.errors import UserError
 from dfk.evaluation import records
 from dfk.evaluation.by_source import by_source
 from dfk.evaluation.records import Scores
-from dfk.files import write_json
 from dfk.models import head
 from dfk.models.features import (
     Features,
@@ -33,7 +33,12 @@ from dfk.prediction.signatures import answers, forward_pass
 from dfk.progress import track
 from dfk.runs import Run, provenance
 from dfk.training.calibrate import calibrate_head
-from dfk.training.head_fit import KnownSource, fit_to_features
+from dfk.training.head_fit import (
+    KnownSource,
+    Source,
+    fit_to_features,
+    within_memory,
+)
 from dfk.training.plan import made_sources
 from dfk.training.self_blends import FAMILY
 
@@ -61,14 +66,19 @@ def leave_one_out(run_path: str, split: str = "validation") -> dict[str, Any]:
         and how, where and when they were measured.
 
     Raises:
-        UserError: no finished run, or another kind of run; or its data are not
-            there any more.
+        UserError: no finished run, or another kind of run; its data are not
+            there any more; or the training split.
 
     Example:
         >>> record = leave_one_out("runs/clip")
         >>> record["fakes"][-1]["values"]["roc_auc"]["value"]
         0.83
     """
+    if split == "train":
+        raise UserError(
+            "The heads are fitted to training pictures, so these say nothing: "
+            "leave --split out, or pass --split=test. Received: --split=train."
+        )
     run = Run.finished(run_path)
     config = run.config
     detector = models.load(run.path)
@@ -87,30 +97,7 @@ def leave_one_out(run_path: str, split: str = "validation") -> dict[str, Any]:
     )
     entry = models.get(detector.name)
     with data.unreadable_files():
-        known = [
-            {
-                name: backbone_features(detector, images)
-                for name, images in part.splits.items()
-            }
-            for part in faces.parts
-        ]
-        made = [
-            [
-                KnownSource(
-                    source.family,
-                    backbone_features(detector, source.split),
-                    source.weight,
-                )
-                for source in of_part
-            ]
-            for of_part in made_sources(
-                faces.parts,
-                entry.recipe,
-                config["blend"],
-                config["augment"],
-                config["seed"],
-            )
-        ]
+        known, made = _features(detector, faces, entry, config)
     left_out = [row for row, part in enumerate(faces.parts) if part.has_fakes]
     prefixes = names.prefixes([part.name for part in faces.parts])
     found = {what: [] for what in LEFT_OUT}
@@ -129,10 +116,52 @@ def leave_one_out(run_path: str, split: str = "validation") -> dict[str, Any]:
             for what, each in found.items()
         },
     }
-    results = run.results
-    results.setdefault("leave_one_out", {})[split] = record
-    write_json(run.results_path, results)
+    with run.updating_results() as results:
+        results.setdefault("leave_one_out", {})[split] = record
     return record
+
+
+def _features(
+    detector: keras.Model,
+    faces: FaceData,
+    entry: Detector,
+    config: dict[str, Any],
+) -> tuple[list[dict[str, Features]], list[list[KnownSource]]]:
+    """Of each part those of its splits, and what was made of its training.
+
+    They are those that the run's own head was fitted to, from the cache.
+    """
+    made = made_sources(
+        faces.parts,
+        entry.recipe,
+        config["blend"],
+        config["augment"],
+        config["seed"],
+    )
+    sources = [
+        Source(each.family, each.splits["train"]) for each in faces.parts
+    ]
+    sources += itertools.chain.from_iterable(made)
+    fitted = iter(
+        KnownSource(
+            source.family, backbone_features(detector, split), source.weight
+        )
+        for source, split in zip(
+            sources, within_memory(detector, sources), strict=True
+        )
+    )
+    known = [
+        {
+            "train": of_training.features,
+            **{
+                name: backbone_features(detector, images)
+                for name, images in part.splits.items()
+                if name != "train"
+            },
+        }
+        for part, of_training in zip(faces.parts, fitted, strict=False)
+    ]
+    return known, [[next(fitted) for _ in of_part] for of_part in made]
 
 
 def _without(

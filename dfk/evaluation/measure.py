@@ -18,7 +18,6 @@ from dfk.evaluation import guarantees, metrics, plots, records
 from dfk.evaluation.by_source import by_source
 from dfk.evaluation.records import Scores, Source
 from dfk.evaluation.statistics import SEED
-from dfk.files import write_json
 from dfk.models.calibration import Calibration
 from dfk.models.conformal import OUT_OF_DISTRIBUTION
 from dfk.models.features import require_numbers
@@ -81,12 +80,11 @@ def evaluate(
         "sources": _by_source(source, scores),
         "files": _write_files(run, key, scores, calibration),
     }
-    # Read only now: scoring took its time, in which others may have written.
-    results = run.results
-    evaluations = results.setdefault("evaluation", {})
-    _keep_robustness(evaluations.get(key, {}), record)
-    evaluations[key] = record
-    write_json(run.results_path, results)
+    # Scoring took its time, in which others may have written.
+    with run.updating_results() as results:
+        evaluations = results.setdefault("evaluation", {})
+        _keep_robustness(evaluations.get(key, {}), record)
+        evaluations[key] = record
     return record
 
 

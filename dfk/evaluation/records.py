@@ -191,7 +191,10 @@ def relative(path: str | Path) -> str:
 
 def write_table(path: Path, titles: Sequence[str], rows: Iterable) -> None:
     """Writes a CSV file, whole or not at all."""
-    with replacing(path) as partial, partial.open("w", newline="") as file:
+    with (
+        replacing(path) as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
         csv.writer(file).writerows([titles, *rows])
 
 
@@ -222,7 +225,7 @@ def read_scores(run: Run, key: str) -> Scores:
     path = run.path / f"scores-{key}.csv"
     record = run.results["evaluation"][key]
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             _, *rows = csv.reader(file)
         read = Scores(*map(np.array, zip(*rows, strict=True)))
         if len(rows) != record["images"]:

@@ -15,7 +15,7 @@ from dfk.data import FaceSplit
 from dfk.data.faces import fits
 from dfk.evaluation import measure, metrics, plots, records
 from dfk.evaluation.records import Scores
-from dfk.files import scratch_dir, write_json
+from dfk.files import scratch_dir
 from dfk.images.corruptions import CORRUPTIONS, Corruption
 from dfk.runs import Run, provenance
 
@@ -236,7 +236,6 @@ def _write(run: Run, key: str, record: dict[str, Any]) -> None:
     plots.write_robustness(plot, record)
     files = [run.results_path, table, plot]
     record["files"] = [str(file.relative_to(run.path)) for file in files]
-    # Read again: the grid took its time, in which others may have written.
-    results = run.results
-    results["evaluation"][key]["robustness"] = record
-    write_json(run.results_path, results)
+    # The grid took its time, in which others may have written.
+    with run.updating_results() as results:
+        results["evaluation"][key]["robustness"] = record

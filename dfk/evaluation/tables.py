@@ -175,10 +175,14 @@ def find_markers(path: str | Path) -> tuple[str, str]:
         UserError: no such file, or not one pair of markers in it.
     """
     try:
-        text = Path(path).read_text()
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}): pass a Markdown file."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} is not in UTF-8 ({error.reason}): save it so first."
         ) from error
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise UserError(

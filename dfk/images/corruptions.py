@@ -76,12 +76,12 @@ class Corruption:
 
 def _jpeg(pixels, quality, _):
     """Compressed as JPEG with 4:2:0 chroma subsampling, as is usual."""
-    return _compressed(pixels, "JPEG", quality)
+    return compressed(pixels, "JPEG", quality)
 
 
 def _webp(pixels, quality, _):
     """Compressed as lossy WebP, as websites and messengers do."""
-    return _compressed(pixels, "WEBP", quality)
+    return compressed(pixels, "WEBP", quality)
 
 
 def _resize(pixels, scale, _):
@@ -150,7 +150,7 @@ def _screenshot(pixels, times, generator):
         ).astype(int)
         cropped = shown[top : len(shown) - bottom, left : len(shown) - right]
         pixels = _resized(
-            _compressed(cropped, "JPEG", _SCREENSHOT_QUALITY), side
+            compressed(cropped, "JPEG", _SCREENSHOT_QUALITY), side
         )
     return pixels
 
@@ -160,11 +160,12 @@ def _social(pixels, quality, _):
     side = small = len(pixels)
     for _ in range(2):
         small *= _SOCIAL_SCALE
-        pixels = _compressed(_resized(pixels, small), "JPEG", quality)
+        pixels = compressed(_resized(pixels, small), "JPEG", quality)
     return _resized(pixels, side)
 
 
-def _compressed(pixels: np.ndarray, form: str, quality: int) -> np.ndarray:
+def compressed(pixels: np.ndarray, form: str, quality: int) -> np.ndarray:
+    """Pixels, uint8 `[H, W, 3]`, after a file of form `JPEG` or `WEBP`."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, form, quality=quality)
     return np.asarray(Image.open(file))

@@ -177,24 +177,42 @@ def fit(
     logits, labels = np.ravel(logits).astype(np.float32), np.ravel(labels)
     weights = balanced(labels, sources)
     temperature, bias = fit_scaling(logits, labels, weights)
-    # The layer itself computes the probabilities: later the limits are
-    # compared with numbers that were rounded in the same way.
-    layer = CalibratedScore()
-    layer.build((None, 1))
-    layer.calibration = Calibration(temperature, bias)
-    probabilities = np.asarray(layer(logits[:, None]))[:, 0]
-    reals, of_reals = probabilities[labels == 0], weights[labels == 0]
+    scores = probabilities(logits, Calibration(temperature, bias))
+    reals, of_reals = scores[labels == 0], weights[labels == 0]
     alarms = [
         min(upper_quantile(reals, rate, of_reals), 1.0) for rate in ALARM_RATES
     ]
     return Calibration(
         temperature,
         bias,
-        *conformal_limits(probabilities, labels, error_rate, sources),
+        *conformal_limits(scores, labels, error_rate, sources),
         error_rate,
         tuple(map(float, alarms)),
         (len(reals), len(labels) - len(reals)),
     )
+
+
+def probabilities(logits: np.ndarray, fitted: Calibration) -> np.ndarray:
+    """The probabilities of fake that a detector gives with a calibration.
+
+    The layer itself computes them, so that they are rounded as later in the
+    detector, where they are compared with the limits.
+
+    Args:
+        logits: float `[N]`, raw logits.
+        fitted: the calibration.
+
+    Returns:
+        float32 `[N]` in 0..1.
+
+    Example:
+        >>> probabilities(np.array([0.0]), Calibration())
+        array([0.5], dtype=float32)
+    """
+    layer = CalibratedScore()
+    layer.build((None, 1))
+    layer.calibration = fitted
+    return np.asarray(layer(logits.astype(np.float32)[:, None]))[:, 0]
 
 
 def with_false_alarms(fitted: Calibration, rate: float) -> Calibration:

@@ -42,7 +42,7 @@ from dfk.errors import UserError
 from dfk.models import calibration, out_of_distribution
 from dfk.models.combination import combine, flatten
 from dfk.models.features import compute, features
-from dfk.runs import Run, provenance, refuse_repeats
+from dfk.runs import Run, new_run, provenance
 
 # The prior's deviation in shares of the mean weight. In simulations with 100
 # images and 2 to 4 members of ROC AUC .5 to .98, errors correlated by .3 and
@@ -56,8 +56,8 @@ REPEATS = 5
 
 def fit_ensemble(
     runs: Sequence[Run],
-    dataset: str | None = None,
-    data_dir: str | None = None,
+    dataset: str | None,
+    data_dir: str | None,
     limit: int | None = None,
     workdir: str | Path | None = None,
 ) -> tuple[Run, dict[str, Any]]:
@@ -86,7 +86,7 @@ def fit_ensemble(
 
     Example:
         >>> runs = finished(["runs/facenet", "runs/cnn"])
-        >>> run, record = fit_ensemble(runs, data_dir="faces")
+        >>> run, record = fit_ensemble(runs, None, "faces")
         >>> record["ensemble"]["roc_auc"]
         0.982
     """
@@ -107,9 +107,7 @@ def fit_ensemble(
         "limit": limit,
         "runs": [str(run.path) for run in runs],
     }
-    target.finish(ensemble, {"ensemble": provenance() | record})
-    # What makes a folder a run comes last: nothing could go on with half of it.
-    target.write_config(config)
+    target.write(ensemble, {"ensemble": provenance() | record}, config)
     return target, record
 
 
@@ -129,13 +127,21 @@ def _combined(
     ensemble = combine(
         *flatten(detectors, stack.weights, stack.bias), "ensemble"
     )
-    models.score_layer(ensemble).calibration = calibration.fit(held_out, labels)
+    parts = faces.parts or (faces,)
+    validations = [part.splits["validation"] for part in parts]
+    models.score_layer(ensemble).calibration = calibration.fit(
+        held_out,
+        labels,
+        sources=np.repeat(
+            np.arange(len(parts)), [split.size for split in validations]
+        ),
+    )
     few = training.first(out_of_distribution.TRAINING_IMAGES)
     network = models.embedder(ensemble)
     out_of_distribution.fit(
         ensemble,
         compute(network, few).values,
-        [compute(network, validation).values],
+        [compute(network, split).values for split in validations],
     )
     members = [
         {
@@ -328,22 +334,3 @@ def _load(runs: Sequence[Run]) -> tuple[list[keras.Model], int]:
             f"with the same --image_size. Received: {named}."
         )
     return detectors, next(iter(sizes))
-
-
-def new_run(workdir: str | Path | None, name: str) -> Run:
-    """A run's folder that is still to be written.
-
-    Args:
-        workdir: the folder; by default `runs/<name>-<time>`.
-        name: what the default is called after.
-
-    Raises:
-        UserError: it holds a run, or repeats, already.
-    """
-    refuse_repeats(workdir or "")
-    run = Run(workdir or time.strftime(f"runs/{name}-%Y%m%d-%H%M%S"))
-    if run.config_path.is_file():
-        raise UserError(
-            f"{run.path} holds a run already: choose another --workdir."
-        )
-    return run

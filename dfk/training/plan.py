@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -92,7 +91,7 @@ class Config:
         if weights == "none" and "unfreeze" in filled:
             # There is nothing worth freezing in random weights.
             filled["unfreeze"] = "all"
-        if weights not in detector.weights and Path(weights).is_file():
+        if weights not in detector.weights and expanded(weights).is_file():
             weights = _absolute(weights)
         dataset, folder = names.name_or_folder(self.dataset, self.data_dir)
         if dataset is None and folder is None:
@@ -167,6 +166,16 @@ def made_sources(
     return [[kind[row] for kind in kinds] for row in range(len(parts))]
 
 
+def _require_different(families: Sequence[str]) -> None:
+    # They are sorted.
+    for first, second in itertools.pairwise(families):
+        if first == second:
+            raise UserError(
+                "A family of fakes is called after its data set, and two are "
+                f"called {first!r}: rename a folder."
+            )
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a run does, after its data were opened: nothing is looked up again.
@@ -231,7 +240,8 @@ class Plan:
             strategy: its devices.
 
         Raises:
-            UserError: self-blends are asked for, but no face is found.
+            UserError: self-blends are asked for, but no face is found; or two
+                families have one name.
         """
         detector = models.get(config.model)
         training, validation = faces.splits["train"], faces.splits["validation"]
@@ -241,6 +251,7 @@ class Plan:
         families = faces.families
         if families and config.blend:
             families = sorted([*families, FAMILY])
+        _require_different(families)
         if config.unfreeze == "none":
             # No epochs will follow, for which to make new ones.
             made = made_sources(

@@ -1,8 +1,6 @@
 """Self-blended fakes of a split's real images."""
 
 import dataclasses
-import hashlib
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,8 +9,9 @@ from PIL import Image
 
 from dfk.cache import cached_arrays
 from dfk.data import FaceData, FaceSplit
-from dfk.data.faces import fits
+from dfk.data.faces import digest, fits
 from dfk.errors import UserError
+from dfk.images.corruptions import compressed
 from dfk.images.faces import Face, find_faces
 from dfk.images.self_blending import self_blend
 from dfk.progress import track
@@ -129,7 +128,7 @@ class SelfBlends:
             self._split.name + SUFFIX,
             self.size,
             self._blended(seed),
-            hashlib.sha256(repr(settings).encode()).hexdigest(),
+            digest(*settings),
             self._split.listing,
         )
 
@@ -188,7 +187,9 @@ def _blend(
     quality = round(rng.uniform(*_QUALITIES))
     return np.stack(
         [
-            _resized(_compressed(_resized(pixels, kept_at), quality), side)
+            _resized(
+                compressed(_resized(pixels, kept_at), "JPEG", quality), side
+            )
             for pixels in (made.image, made.target)
         ]
     )
@@ -208,12 +209,6 @@ def _scaled(
 def _resized(pixels: np.ndarray, size: int) -> np.ndarray:
     picture = Image.fromarray(pixels).resize((size, size), Image.LANCZOS)
     return np.asarray(picture)
-
-
-def _compressed(pixels: np.ndarray, quality: int) -> np.ndarray:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file))
 
 
 def _find(split: FaceSplit) -> dict[str, np.ndarray]:

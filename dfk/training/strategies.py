@@ -1,6 +1,7 @@
 """The devices of a run, and what its workers must agree on."""
 
 import contextlib
+import functools
 import os
 import signal
 from collections.abc import Iterator
@@ -40,22 +41,28 @@ def choose(name: str = "auto") -> tf.distribute.Strategy:
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if name == "multi_worker":
-        description = os.environ.get("TF_CONFIG")
-        if description is None:
-            raise UserError(
-                "--strategy=multi_worker needs the environment variable "
-                f"TF_CONFIG, which names all workers: see {cluster.GUIDE}."
-            )
-        workers = cluster.parse(description)
-        cluster.wait_for_workers(workers, WAIT_SECONDS)
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        # TensorFlow has taken SIGTERM for itself.
-        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-        return strategy
+        return _multi_worker()
     if name == "mirrored" or (name == "auto" and len(gpus) > 1):
         devices = tf.config.list_logical_devices("GPU" if gpus else "CPU")
         return tf.distribute.MirroredStrategy([d.name for d in devices])
     return tf.distribute.get_strategy()
+
+
+@functools.cache
+def _multi_worker() -> tf.distribute.Strategy:
+    """One a process: its server listens until the process ends."""
+    description = os.environ.get("TF_CONFIG")
+    if description is None:
+        raise UserError(
+            "--strategy=multi_worker needs the environment variable "
+            f"TF_CONFIG, which names all workers: see {cluster.GUIDE}."
+        )
+    workers = cluster.parse(description)
+    cluster.wait_for_workers(workers, WAIT_SECONDS)
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    # TensorFlow has taken SIGTERM for itself.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+    return strategy
 
 
 @contextlib.contextmanager

@@ -344,3 +344,19 @@ def test_chosen_images_are_read_without_the_others(folder, smaller, several):
     for row in found:
         np.testing.assert_array_equal(row["image"], rows[row["id"]]["image"])
         assert row["label"] == 1
+
+
+def test_one_of_two_names_is_to_be_passed():
+    with pytest.raises(UserError, match="pass one of them"):
+        names.name_or_folder("real_fake_faces/kaggle", "mine")
+
+
+def test_several_folders_may_be_named_as_a_data_set(
+    folder, tmp_path, monkeypatch
+):
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    both = f"{folder},other"
+    assert names.name_or_folder(both, None) == (None, both)
+    mixed = "other,real_fake_faces/kaggle"
+    assert names.name_or_folder(mixed, None) == (mixed, None)

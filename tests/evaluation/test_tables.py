@@ -31,6 +31,13 @@ def test_a_file_without_markers_is_left_alone(tmp_path):
     assert page.read_text() == "no place for a table"
 
 
+def test_a_file_that_is_not_in_utf_8_is_left_alone(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_bytes("für".encode("latin-1"))
+    with pytest.raises(UserError, match="save it"):
+        tables.update(page, "table")
+
+
 def test_the_command_prints_a_table_without_tensorflow(write_run):
     runs = [write_run("a", scores(1)), write_run("b", scores(2), model="x")]
     code = (

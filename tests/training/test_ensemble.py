@@ -152,7 +152,7 @@ def runs(tmp_path_factory, faces):
 @pytest.fixture(scope="module")
 def made(runs, faces, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "ensemble"
-    return fit_ensemble(runs, data_dir=str(faces), workdir=workdir)
+    return fit_ensemble(runs, None, str(faces), workdir=workdir)
 
 
 def test_an_ensemble_is_a_run_with_the_weighted_sum_of_its_members(made, runs):
@@ -186,16 +186,33 @@ def test_an_ensemble_is_calibrated_on_what_was_held_out(made, faces):
     assert np.isfinite(scores.ood_score).all()
 
 
+def test_each_data_set_has_its_limits(
+    runs, faces, write_faces, tmp_path, monkeypatch
+):
+    write_faces(tmp_path / "few", {"train": 12, "valid": 6})
+    given = []
+    fit = ensemble.calibration.fit
+
+    def spy(logits, labels, **options):
+        given.append(options["sources"].tolist())
+        return fit(logits, labels, **options)
+
+    monkeypatch.setattr(ensemble.calibration, "fit", spy)
+    both = f"{faces},{tmp_path / 'few'}"
+    fit_ensemble(runs, None, both, workdir=tmp_path / "run")
+    assert given == [[0] * 40 + [1] * 12]
+
+
 def test_a_folder_that_holds_a_run_is_left_alone(made, runs, faces):
     run, _ = made
     with pytest.raises(UserError, match="holds a run already"):
-        fit_ensemble(runs, data_dir=str(faces), workdir=run.path)
+        fit_ensemble(runs, None, str(faces), workdir=run.path)
 
 
 def test_detectors_of_different_sizes_are_refused(runs, faces, tmp_path):
     odd = save_run(tmp_path / "odd", faces, seed=3, size=48)
     with pytest.raises(UserError, match="one image size"):
-        fit_ensemble([runs[0], odd], data_dir=str(faces), workdir=tmp_path)
+        fit_ensemble([runs[0], odd], None, str(faces), workdir=tmp_path)
 
 
 def command(*arguments):

@@ -157,6 +157,22 @@ def test_what_is_made_of_images_is_fitted_to_beside_them(blended, monkeypatch):
     assert {shown[0][1] - sum(blends), shown[2][1] - sum(blends)} == {12 + 6}
 
 
+def test_families_of_one_name_are_refused_before_they_are_trained_on(
+    sources, tmp_path
+):
+    first, second, _ = sources.split(",")
+    same = tmp_path / "elsewhere" / "grids"
+    shutil.copytree(second, same)
+    config = Config("cnn", data_dir=f"{first},{same}", image_size=40)
+    with pytest.raises(UserError, match="two are called 'grids'"):
+        train(config, str(tmp_path / "run"))
+
+
+def test_the_training_part_is_nothing_to_leave_out(run):
+    with pytest.raises(UserError, match="Received: --split=train"):
+        leave_one_out(run.path, "train")
+
+
 def test_only_several_families_can_be_left_out(sources, tmp_path):
     alone = sources.split(",")[0]
     config = Config(

@@ -43,6 +43,21 @@ def test_one_process_is_its_own_chief():
     assert strategies.is_chief(strategies.choose("one_device"))
 
 
+def test_a_process_is_one_worker(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    monkeypatch.setattr(strategies.cluster, "parse", lambda text: text)
+    monkeypatch.setattr(
+        strategies.cluster, "wait_for_workers", lambda *arguments: None
+    )
+    monkeypatch.setattr(
+        strategies.tf.distribute, "MultiWorkerMirroredStrategy", object
+    )
+    first = strategies.choose("multi_worker")
+    # As repeats do; a second one would find its own port in use.
+    assert strategies.choose("multi_worker") is first
+    strategies._multi_worker.cache_clear()
+
+
 def test_several_workers_need_a_description_of_the_cluster(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(UserError, match="TF_CONFIG, which names all workers"):
