@@ -194,7 +194,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [4, 64, 160])
+@pytest.mark.parametrize("size", [4, 160])
 def test_a_full_disk_stops_a_run_that_then_goes_on(
     run, config, small_disk, size
 ):
