@@ -83,8 +83,6 @@ def run(
             if stopped:
                 name = _SIGNALS[stopped[0]]
                 print(f"\n{name}. {after_stop}".strip(" "), file=sys.stderr)
-                # Pools of threads complain when they are torn down halfway.
-                sys.unraisablehook = lambda _: None
                 return 128 + stopped[0]
             failed = error if isinstance(error, OSError) else no_room(error)
             if failed is None or failed.filename is None:
@@ -134,6 +132,9 @@ def stop_on_signals() -> list[int]:
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
         arrived.append(number)
+        # Where Python ignores exceptions, as when it deletes an object, it
+        # would print this one. Pools that are torn down halfway complain, too.
+        sys.unraisablehook = lambda _: None
         raise Stopped(number)
 
     def watch() -> None:

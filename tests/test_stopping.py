@@ -52,6 +52,22 @@ def test_what_does_not_come_back_to_python_is_ended_all_the_same():
     assert seconds < _LIMIT + 1
 
 
+def test_a_signal_where_exceptions_are_ignored_ends_it_without_a_traceback():
+    code = (
+        "import os, signal, time; from dfk import cli\n"
+        "class Deleted:\n"
+        "    def __del__(self): os.kill(os.getpid(), signal.SIGINT)\n"
+        "def main(_):\n"
+        "    Deleted()\n"
+        "    time.sleep(60)\n"
+        "cli.run(main)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (130, "")
+
+
 @pytest.fixture
 def place(faces_dir, tmp_path):
     """A run, a data set and images, for one command to work on."""
