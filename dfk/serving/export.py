@@ -216,6 +216,7 @@ def write_card(
     """
     config, results = run.config, run.results
     calibration = models.score_layer(detector).calibration
+    here = provenance()
     card = pages.render(
         "model_card.md",
         name=name,
@@ -232,7 +233,8 @@ def write_card(
         reduced=reduced,
         memory=memory,
         batch=BATCH,
-        **{key: provenance()[key] for key in ("versions", "machine")},
+        versions=here["versions"],
+        machine=here["machine"],
         calibration=calibration,
         required=required_images(calibration.error_rate),
         image_size=detector.input_shape[1],
