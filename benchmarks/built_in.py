@@ -15,10 +15,10 @@ from pathlib import Path
 import dfk.models
 from dfk import pages
 from dfk.models import built_in
-from dfk.runs import Run
+from dfk.runs import BUILT_IN, Run
 from dfk.serving.export import write_card
 
-FOLDER = Path(dfk.models.__file__).parent / built_in.NAME
+FOLDER = Path(dfk.models.__file__).parent / BUILT_IN
 LICENCE = {
     "id": "cc-by-nc-4.0",
     "text": "These weights are for research and evaluation: CC BY-NC 4.0 "
@@ -59,7 +59,7 @@ def main(path: str) -> None:
     run = Published.finished(path)
     detector = dfk.models.load(run.path)
     card = built_in.write(run, detector, FOLDER)
-    write_card(card, run, detector, built_in.NAME)
+    write_card(card, run, detector, BUILT_IN)
     for file in sorted(FOLDER.iterdir()):
         print(f"{os.path.relpath(file)}: {file.stat().st_size:,} bytes")
 

@@ -3,9 +3,9 @@ r"""Compares runs, and says which differences are significant.
   python -m dfk.compare RUN... [--update=FILE.md] [--learning_curve=FILE.png]
 
 A RUN is the folder of a run or of repeats that `python -m dfk.evaluate` has
-measured; all of them on the same images. Runs that differ only in their seed
-are one row. Prints a table, the best ROC AUC first, with each row's paired
-difference from the best, and a sentence about each difference.
+measured, or `default`; all of them on the same images. Runs that differ only in
+their seed are one row. Prints a table, the best ROC AUC first, with each row's
+paired difference from the best, and a sentence about each difference.
 
 Examples:
   python -m dfk.compare runs/facenet runs/cnn

@@ -47,7 +47,7 @@ from absl import flags
 from dfk import cli
 from dfk.errors import UserError
 from dfk.images.corruptions import CORRUPTIONS, Corruption
-from dfk.runs import finished
+from dfk.runs import BUILT_IN, finished
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,8 +103,11 @@ def main(argv: Sequence[str]) -> None:
     # Mistakes are reported before TensorFlow takes seconds to import.
     grid = _grid(_CORRUPTIONS.value)
     named = argv[1:]
-    if "default" in named:
-        named = _with_built_in(named)
+    if BUILT_IN in named:
+        cli.start_tensorflow()
+        from dfk.models import built_in
+
+        built_in.as_run(BUILT_IN)
     runs = [run.path for run in finished(named)]
     from rich.console import Console
 
@@ -125,13 +128,6 @@ def main(argv: Sequence[str]) -> None:
         given.append(f"--split={_split()}")
         compare = ["python", "-m", "dfk.compare", *named, *given]
         print("Next:", shlex.join(compare))
-
-
-def _with_built_in(named: Sequence[str]) -> list[str]:
-    cli.start_tensorflow()
-    from dfk.models import built_in
-
-    return [str(built_in.as_run(path)) for path in named]
 
 
 def _grid(names: Sequence[str]) -> dict[str, Corruption]:

@@ -42,6 +42,7 @@ from absl import flags
 from dfk import cli
 from dfk.errors import UserError
 from dfk.files import expanded
+from dfk.runs import BUILT_IN
 
 _SAVED_MODELS = flags.DEFINE_string(
     "saved_models", "saved_models", "The folder of all exported models."
@@ -158,7 +159,7 @@ def _export(run: str) -> Path:
     from dfk.serving.export import export
     from dfk.serving.publish import is_served
 
-    name = _NAME.value or (built_in.NAME if run == built_in.NAME else None)
+    name = _NAME.value or (BUILT_IN if run == BUILT_IN else None)
     version = export(
         built_in.as_run(run),
         _SAVED_MODELS.value,

@@ -1,12 +1,9 @@
 """A run is a folder: what is in it, and under which names."""
 
 import contextlib
-import os
-import platform
 import time
 import zipfile
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +19,9 @@ from dfk.files import (
 
 if TYPE_CHECKING:
     import keras
+
+# The detector that comes with dfk.
+BUILT_IN = "default"
 
 
 class Run:
@@ -148,6 +148,16 @@ class Run:
             write_json(self.results_path, results)
 
 
+def built_in_run() -> Run:
+    """Where the built-in detector is a run, once `dfk.evaluate` wrote it.
+
+    Example:
+        >>> built_in_run().path
+        PosixPath('runs/default-2')
+    """
+    return Run(Path("runs", f"{BUILT_IN}-{dfk.__detector_version__}"))
+
+
 def new_run(workdir: str | Path | None, name: str) -> Run:
     """A run's folder that is still to be written.
 
@@ -238,7 +248,8 @@ def finished(paths: Iterable[str | Path]) -> list[Run]:
     """Opens finished runs; a folder of repeats stands for all its seeds.
 
     Args:
-        paths: folders of runs or of repeats. One named twice counts once.
+        paths: folders of runs or of repeats, or `default` for
+            `built_in_run`. One named twice counts once.
 
     Returns:
         The runs, in the order in which they were named.
@@ -255,6 +266,14 @@ def finished(paths: Iterable[str | Path]) -> list[Run]:
 
 
 def _single(path: str | Path) -> list[Path]:
+    if str(path) == BUILT_IN:
+        run = built_in_run()
+        if not run.model_path.is_file():
+            raise UserError(
+                f"No run at {run.path}, where the built-in detector is one: "
+                f"run `python -m dfk.evaluate {BUILT_IN}` first."
+            )
+        return [run.path]
     repeats = seeds(path)
     for run in map(Run, repeats):
         if not run.model_path.is_file():
@@ -278,58 +297,3 @@ def flat(settings: dict[str, Any]) -> dict[str, Any]:
         nested = flat(value) if isinstance(value, dict) else {"": value}
         values |= {f"{name} {k}".strip(): v for k, v in nested.items()}
     return values
-
-
-def provenance() -> dict[str, str | dict[str, str]]:
-    """Versions, machine and time, to be written beside measured numbers.
-
-    Returns:
-        `versions` by package, a description of the `machine`, and the `time`
-        in UTC.
-
-    Example:
-        >>> provenance()["machine"]
-        'Intel(R) Xeon(R) Processor, 2 cores'
-    """
-    import keras
-    import tensorflow as tf
-
-    return {
-        "versions": {
-            "python": platform.python_version(),
-            "dfk": dfk.__version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-        },
-        "machine": machine(),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def machine() -> str:
-    """A short description of this machine: processor, cores and GPUs."""
-    import tensorflow as tf
-
-    cores = _cores()
-    parts = [_processor(), f"{cores} core{'s' if cores > 1 else ''}"]
-    for gpu in tf.config.list_physical_devices("GPU"):
-        details = tf.config.experimental.get_device_details(gpu)
-        parts.append(details.get("device_name", "a GPU"))
-    return ", ".join(parts)
-
-
-def _cores() -> int:
-    """How many cores this process may use, which may not be all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _processor() -> str:
-    # Python itself only knows the architecture on Linux.
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -153,7 +153,7 @@ def main(argv):
     cli.start_tensorflow()
     import dataclasses
 
-    from dfk.training.plan import Config
+    from dfk.training.config import Config
     from dfk.training.repeats import train
 
     values = {

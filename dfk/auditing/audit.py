@@ -19,7 +19,7 @@ from dfk.files import expanded, file_name, write_json, write_text
 from dfk.images import FORMATS
 from dfk.models.extractors import extractor
 from dfk.models.features import features
-from dfk.runs import provenance
+from dfk.provenance import provenance
 
 PAIRS_SHOWN = 12
 

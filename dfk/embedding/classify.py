@@ -26,7 +26,8 @@ from dfk.models.extractors import extractor
 from dfk.models.features import Features, features
 from dfk.models.from_sklearn import to_keras
 from dfk.progress import track
-from dfk.runs import Run, new_run, provenance
+from dfk.provenance import provenance
+from dfk.runs import Run, new_run
 from dfk.training import ensemble
 from dfk.training.ensemble import WeightedSum
 

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from dfk.errors import UserError
-from dfk.evaluation.comparison import Row, describe
 from dfk.evaluation.metrics import TITLES
 from dfk.evaluation.plots import write_figure
+from dfk.evaluation.rows import Row, describe
 
 _METRICS = ("accuracy", "roc_auc")
 _COLORS = colormaps["tab10"].colors

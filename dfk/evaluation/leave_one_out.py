@@ -31,7 +31,8 @@ from dfk.models.features import (
 from dfk.models.registry import Detector
 from dfk.prediction.signatures import answers, forward_pass
 from dfk.progress import track
-from dfk.runs import Run, provenance
+from dfk.provenance import provenance
+from dfk.runs import Run
 from dfk.training.calibrate import calibrate_head
 from dfk.training.head_fit import (
     KnownSource,

@@ -23,7 +23,8 @@ from dfk.models.conformal import OUT_OF_DISTRIBUTION
 from dfk.models.features import require_numbers
 from dfk.prediction.signatures import answers, forward_pass
 from dfk.progress import track
-from dfk.runs import Run, provenance
+from dfk.provenance import provenance
+from dfk.runs import Run
 
 BATCH_SIZE = 64
 

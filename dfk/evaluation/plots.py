@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -42,11 +41,6 @@ STYLE = {
 BINS = 25
 
 _GUESSING = {"color": FAINT, "linestyle": "--", "linewidth": 1.5}
-_ROBUSTNESS = {
-    "accuracy": (COLORS["fake"], "o-"),
-    "roc_auc": (COLORS["real"], "s-"),
-}
-_COLUMNS = 2
 
 
 def write_figure(
@@ -295,65 +289,4 @@ def draw_scores(
     axes.set(xlabel="probability of fake", ylabel="share of the class")
     # Steps of 2.5 would be rounded to 2, 5, 8.
     axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter("{x:.0%}")
-
-
-def write_robustness(path: Path, record: dict[str, Any]) -> Path:
-    """Draws accuracy and ROC AUC against the levels of each corruption.
-
-    Args:
-        path: of the PNG file; its folder is made if it is missing.
-        record: what `dfk.evaluation.robustness.summary` returned.
-
-    Returns:
-        The path.
-
-    Example:
-        >>> write_robustness(Path("plots/robustness-faces-test.png"), record)
-    """
-    names = list(record["corruptions"])
-    rows = -(-len(names) // _COLUMNS)
-
-    def draw(figure: Figure) -> None:
-        figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)
-        panels = figure.subplots(rows, _COLUMNS, sharey=True, squeeze=False)
-        for name, axes in zip(names, panels.flat, strict=False):
-            draw_corruption(axes, name, record)
-        for axes in panels.flat[len(names) :]:
-            axes.set_axis_off()
-        figure.legend(
-            *panels[0, 0].get_legend_handles_labels(),
-            loc="outside upper center",
-            ncols=3,
-            columnspacing=1.2,
-            handlelength=1.6,
-        )
-
-    return write_figure(path, draw, (6.4, 1 + 2.5 * rows))
-
-
-def draw_corruption(axes: Axes, name: str, record: dict[str, Any]) -> None:
-    """Draws accuracy and ROC AUC against the levels of one corruption.
-
-    Args:
-        axes: empty.
-        name: the corruption's.
-        record: what `dfk.evaluation.robustness.summary` returned.
-    """
-    corruption = record["corruptions"][name]
-    cells = [record["clean"], *corruption["cells"]]
-    for curve, (color, style) in _ROBUSTNESS.items():
-        values = [cell[curve] for cell in cells]
-        if None in values:
-            continue
-        axes.axhline(values[0], color=color, linestyle="--", linewidth=1)
-        label = metrics.TITLES[curve]
-        axes.plot(values, style, color=color, label=label, linewidth=2)
-    axes.axhline(0.5, color=FAINT, label="guessing", zorder=1)
-    axes.set_title(name.replace("_", " "), fontsize=14, pad=8)
-    axes.set_xlabel(corruption["unit"], fontsize=12, labelpad=4)
-    levels = [f"{cell['level']:g}" for cell in corruption["cells"]]
-    axes.set_xticks(range(len(cells)), ["clean", *levels], fontsize=11)
-    axes.set_ylim(top=1.02)
-    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter("{x:.0%}")

@@ -13,11 +13,12 @@ import tensorflow as tf
 from dfk import data, models
 from dfk.data import FaceSplit
 from dfk.data.faces import fits
-from dfk.evaluation import measure, metrics, plots, records
+from dfk.evaluation import measure, metrics, records, robustness_plots
 from dfk.evaluation.records import Scores
 from dfk.files import scratch_dir
 from dfk.images.corruptions import CORRUPTIONS, Corruption
-from dfk.runs import Run, provenance
+from dfk.provenance import provenance
+from dfk.runs import Run
 
 # What has an area under its curve.
 CURVES = ("accuracy", "balanced_accuracy", "roc_auc")
@@ -233,7 +234,7 @@ def _write(run: Run, key: str, record: dict[str, Any]) -> None:
     lines = [[row.get(title) for title in titles] for row in rows]
     records.write_table(table, titles, lines)
     plot = run.path / "plots" / f"robustness-{key}.png"
-    plots.write_robustness(plot, record)
+    robustness_plots.write(plot, record)
     files = [run.results_path, table, plot]
     record["files"] = [str(file.relative_to(run.path)) for file in files]
     # The grid took its time, in which others may have written.

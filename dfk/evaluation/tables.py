@@ -11,8 +11,8 @@ from dfk.evaluation.comparison import (
     RESAMPLES,
     Comparison,
     Difference,
-    Row,
 )
+from dfk.evaluation.rows import Row
 from dfk.files import write_text
 
 BEGIN, END = "<!-- dfk.compare:begin -->", "<!-- dfk.compare:end -->"

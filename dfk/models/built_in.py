@@ -14,15 +14,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from dfk import __detector_version__
 from dfk.errors import UserError
 from dfk.files import replacing, write_json
 from dfk.models.named_layers import HEAD, LOGIT
 from dfk.models.registry import build
-from dfk.runs import Run
+from dfk.runs import BUILT_IN, Run, built_in_run
 
-NAME = "default"
-FOLDER = resources.files("dfk.models") / NAME
+FOLDER = resources.files("dfk.models") / BUILT_IN
 _HEAD, _ABOUT, _CARD = "head.npz", "about.json", "card.md"
 
 
@@ -80,10 +78,10 @@ def as_run(path: str | Path) -> str | Path:
         >>> as_run("default")
         PosixPath('runs/default-2')
     """
-    if str(path) != NAME:
+    if str(path) != BUILT_IN:
         return path
     about = _about()
-    run = Run(Path("runs", f"{NAME}-{__detector_version__}"))
+    run = built_in_run()
     head = hashlib.sha256((FOLDER / _HEAD).read_bytes()).hexdigest()
     if not run.model_path.is_file() or run.config.get("head") != head:
         detector = load()

@@ -6,9 +6,10 @@ import keras
 
 from dfk import models
 from dfk.errors import UserError
-from dfk.models import facenet
+from dfk.models import built_in, facenet
 from dfk.models.layers import FlipAverage, Resize, UnitLength, WithFlips
 from dfk.models.weights import load_by_name
+from dfk.runs import BUILT_IN
 
 # Of detectors without a size of their own: that of most ImageNet weights.
 _USUAL_SIZE = 224
@@ -20,8 +21,8 @@ def extractor(model: str, image_size: int | None = None) -> keras.Model:
     Args:
         model: `facenet` for FaceNet's own embedding, which tells people
             apart; another detector's name for the pretrained features of its
-            stages; or the folder of a run, or a `.keras` file, for the
-            features of that detector.
+            stages; or `default`, the folder of a run, or a `.keras` file, for
+            the features of that detector.
         image_size: the side S of the square images it takes, in pixels; by
             default the size that the model was trained at.
 
@@ -44,7 +45,7 @@ def extractor(model: str, image_size: int | None = None) -> keras.Model:
     """
     if model == "facenet":
         return _recognizer(image_size or facenet.NATIVE_SIZE)
-    if "/" in model or Path(model).exists():
+    if model == BUILT_IN or "/" in model or Path(model).exists():
         return _trained(model, image_size)
     return _pretrained(model, image_size)
 
@@ -76,7 +77,8 @@ def _pretrained(name: str, image_size: int | None) -> keras.Model:
 
 
 def _trained(path: str, image_size: int | None) -> keras.Model:
-    detector = models.load(path)
+    is_built_in = path == BUILT_IN
+    detector = built_in.load() if is_built_in else models.load(path)
     takes = detector.input_shape[1]
     if image_size not in (None, takes):
         raise UserError(

@@ -29,7 +29,7 @@ from dfk.prediction.predictions import (
 )
 from dfk.prediction.predictor import Predictor
 from dfk.prediction.signatures import signatures
-from dfk.runs import require_format
+from dfk.runs import BUILT_IN, require_format
 
 _LOADING = threading.Lock()
 # What the signature takes and answers, for any number of images.
@@ -96,7 +96,7 @@ class LoadedDetector(Predictor):
 
 
 def load(
-    path: str | Path = built_in.NAME, max_false_alarms: float | None = None
+    path: str | Path = BUILT_IN, max_false_alarms: float | None = None
 ) -> LoadedDetector:
     """Loads a detector for predictions.
 
@@ -125,10 +125,10 @@ def load(
         >>> load("saved_models/facenet").version
         3
     """
-    if str(path) == built_in.NAME:
+    if str(path) == BUILT_IN:
         return _of_keras(
             built_in.load(),
-            built_in.NAME,
+            BUILT_IN,
             __detector_version__,
             max_false_alarms,
         )

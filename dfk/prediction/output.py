@@ -6,7 +6,13 @@ import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from dfk.prediction.predictions import FacePrediction, Prediction
+from dfk.prediction.predictions import (
+    CSV,
+    JSON,
+    TABLE,
+    FacePrediction,
+    Prediction,
+)
 from dfk.prediction.predictor import Predictor
 from dfk.progress import track
 
@@ -19,7 +25,6 @@ _COLUMNS = [
     for field in dataclasses.fields(Prediction)
     if field.name != "faces"
 ]
-TABLE, JSON, CSV = ("table", "json", "csv")
 
 
 def print_predictions(

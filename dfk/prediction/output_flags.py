@@ -4,6 +4,7 @@ from absl import flags
 
 from dfk.errors import UserError
 from dfk.prediction.crops import AUTO, CROPS
+from dfk.prediction.predictions import CSV, JSON, TABLE
 
 CROP = flags.DEFINE_enum(
     "crop",
@@ -27,5 +28,5 @@ def output_format() -> str:
     if _JSON.value and _CSV.value:
         raise UserError("--json and --csv exclude each other: pass one.")
     if _JSON.value:
-        return "json"
-    return "csv" if _CSV.value else "table"
+        return JSON
+    return CSV if _CSV.value else TABLE

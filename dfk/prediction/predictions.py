@@ -9,6 +9,8 @@ from dfk.errors import UserError
 UNREADABLE = "unreadable"
 # Outputs beside the probability.
 TEXTS = ("verdict", "reason", "family")
+# How predictions are printed.
+TABLE, JSON, CSV = "table", "json", "csv"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,7 +33,8 @@ from dfk.prediction.exported import (
 )
 from dfk.prediction.predictor import BATCH
 from dfk.prediction.signatures import signatures
-from dfk.runs import Run, provenance
+from dfk.provenance import provenance
+from dfk.runs import Run
 from dfk.serving import model_config, warmup
 from dfk.serving.footprint import Footprint, footprint, require_linux
 from dfk.serving.precision import BFLOAT16, FLOAT32, compared

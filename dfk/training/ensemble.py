@@ -42,7 +42,8 @@ from dfk.errors import UserError
 from dfk.models import calibration, out_of_distribution
 from dfk.models.combination import combine, flatten
 from dfk.models.features import compute, features
-from dfk.runs import Run, new_run, provenance
+from dfk.provenance import provenance
+from dfk.runs import Run, new_run
 
 # The prior's deviation in shares of the mean weight. In simulations with 100
 # images and 2 to 4 members of ROC AUC .5 to .98, errors correlated by .3 and

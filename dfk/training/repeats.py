@@ -15,7 +15,7 @@ from dfk.files import write_json
 from dfk.runs import Run
 from dfk.training import strategies
 from dfk.training import train as single
-from dfk.training.plan import Config
+from dfk.training.config import Config
 from dfk.training.resume import (
     difference,
     find_folder,

@@ -16,7 +16,7 @@ def find_run(settings: dict[str, Any], workdir: str | None = None) -> Run:
     """Finds the run to go on with, or names a new one.
 
     Args:
-        settings: of a resolved `dfk.training.plan.Config`.
+        settings: of a resolved `dfk.training.config.Config`.
         workdir: the run's folder; by default the one under `runs/` that equal
             settings left unfinished and no other process is training into, or
             a new one there.
@@ -43,7 +43,7 @@ def find_folder(
     """Chooses the folder of a run, or of several runs.
 
     Args:
-        settings: of a resolved `dfk.training.plan.Config`.
+        settings: of a resolved `dfk.training.config.Config`.
         workdir: the folder that the user chose, if any.
         unfinished: folders that could be resumed, the best one first.
 
@@ -77,7 +77,7 @@ def require_same_run(run: Run, settings: dict[str, Any]) -> None:
 
     Args:
         run: its folder may be new, or hold a run.
-        settings: of a resolved `dfk.training.plan.Config`.
+        settings: of a resolved `dfk.training.config.Config`.
 
     Raises:
         UserError: the folder holds another run, or one of an earlier version.
@@ -125,7 +125,7 @@ def require_same(
         folder: of a run, or of several.
         what: it holds, for the message.
         held: its settings.
-        settings: of a resolved `dfk.training.plan.Config`.
+        settings: of a resolved `dfk.training.config.Config`.
 
     Raises:
         UserError: they differ, or an earlier version wrote the folder.
@@ -149,7 +149,7 @@ def difference(
     Args:
         held: the folder's settings. Its plan is not compared: it follows from
             the settings, the data and the devices.
-        settings: of a resolved `dfk.training.plan.Config`. Its epochs may
+        settings: of a resolved `dfk.training.config.Config`. Its epochs may
             still be open (`None`), which differs from nothing.
 
     Returns:

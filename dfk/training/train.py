@@ -13,13 +13,15 @@ from rich.console import Console
 
 from dfk import cli, data, models
 from dfk.files import scratch_dir
-from dfk.runs import Run, provenance
+from dfk.provenance import provenance
+from dfk.runs import Run
 from dfk.training import optimizer, strategies
 from dfk.training.batches import TrainingBatches
 from dfk.training.calibrate import calibrate
+from dfk.training.config import Config
 from dfk.training.head_fit import fit_head
 from dfk.training.loop import FineTuning
-from dfk.training.plan import Config, Plan
+from dfk.training.plan import Plan
 from dfk.training.resume import (
     find_run,
     locked,

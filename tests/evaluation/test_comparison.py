@@ -8,6 +8,7 @@ from skilled import LABELS, scores
 from dfk.errors import UserError
 from dfk.evaluation import comparison, tables
 from dfk.evaluation.comparison import compare
+from dfk.evaluation.rows import FROZEN
 from dfk.evaluation.statistics import holm
 
 
@@ -61,13 +62,13 @@ def test_a_row_says_what_sets_it_apart(write_run):
     assert [row.settings for row in rows] == [
         "",
         "limit 350",
-        comparison.FROZEN,
+        FROZEN,
     ]
     part = write_run("part", scores(0.2), limit=None, unfreeze="stage3")
     rows = compare([frozen, full, part]).rows
     assert [row.settings for row in rows] == [
         "unfreeze all",
-        comparison.FROZEN,
+        FROZEN,
         "unfreeze stage3",
     ]
 

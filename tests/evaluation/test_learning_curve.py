@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from dfk.errors import UserError
 from dfk.evaluation import learning_curve
-from dfk.evaluation.comparison import Row, ScoredRun
+from dfk.evaluation.rows import Row, ScoredRun
 
 
 def row(images, accuracies, detector="cnn", limit=None, **config):

@@ -6,7 +6,7 @@ from PIL import Image
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from dfk.data.folders import LABELS
-from dfk.evaluation import metrics, plots
+from dfk.evaluation import metrics, plots, robustness_plots
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_a_corruption_is_drawn_from_clean_to_severe(axes):
         "clean": {"accuracy": 0.95, "roc_auc": None},
         "corruptions": {"jpeg": {"unit": "quality", "cells": cells}},
     }
-    plots.draw_corruption(axes, "jpeg", record)
+    robustness_plots.draw_corruption(axes, "jpeg", record)
     _, curve, _ = axes.lines
     assert curve.get_ydata().tolist() == [0.95, 0.9, 0.6]
     labels = [label.get_text() for label in axes.get_xticklabels()]

@@ -10,8 +10,9 @@ import dfk
 from dfk import models
 from dfk.errors import UserError
 from dfk.models import built_in
+from dfk.models.extractors import extractor
 from dfk.models.named_layers import HEAD
-from dfk.runs import Run
+from dfk.runs import Run, finished
 
 FAMILIES = ["gan", "swap"]
 
@@ -71,6 +72,23 @@ def test_it_is_a_run_like_others(shipped):
     assert built_in.as_run("default") == path
     assert os.stat(run.model_path) == before
     assert built_in.as_run("runs/mine") == "runs/mine"
+    # By which dfk.compare finds what dfk.evaluate wrote.
+    assert [run.path for run in finished(["default"])] == [path]
+
+
+def test_it_is_compared_once_it_was_evaluated(shipped):
+    with pytest.raises(UserError, match=r"dfk\.evaluate default"):
+        finished(["default"])
+
+
+def test_embeddings_can_be_its_own(shipped, monkeypatch):
+    # The backbone's weights, which come with pip, are random here.
+    monkeypatch.setattr(built_in, "load", lambda: shipped)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 40, 40, 3))
+    features = models.embedder(shipped)(images).numpy()
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    made = extractor("default")(images)
+    np.testing.assert_allclose(made, features / lengths, atol=1e-5)
 
 
 def test_a_backbone_that_was_trained_cannot_come_with_pip(shipped, tmp_path):

@@ -5,7 +5,7 @@ import small_detector
 
 from dfk.models import registry
 from dfk.training import self_blends
-from dfk.training.plan import Config
+from dfk.training.config import Config
 from dfk.training.train import train
 
 

@@ -10,7 +10,7 @@ import small_detector
 import tensorflow as tf
 
 from dfk.training import train
-from dfk.training.plan import Config
+from dfk.training.config import Config
 
 
 def main(strategy, faces, workdir, weights_path, accumulate="1"):

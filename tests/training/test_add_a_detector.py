@@ -8,7 +8,7 @@ import pytest
 
 from dfk import data, models
 from dfk.models import registry
-from dfk.training.plan import Config
+from dfk.training.config import Config
 from dfk.training.train import train
 
 ROOT = Path(__file__).parents[2]

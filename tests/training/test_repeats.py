@@ -11,7 +11,7 @@ from dfk import models, runs
 from dfk.errors import UserError
 from dfk.files import exclusive_lock
 from dfk.training import train as single
-from dfk.training.plan import Config
+from dfk.training.config import Config
 from dfk.training.repeats import train
 
 

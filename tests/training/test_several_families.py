@@ -12,7 +12,7 @@ from dfk.evaluation.leave_one_out import leave_one_out
 from dfk.evaluation.measure import evaluate
 from dfk.evaluation.report import write_report
 from dfk.training import calibrate
-from dfk.training.plan import Config
+from dfk.training.config import Config
 from dfk.training.train import train
 
 

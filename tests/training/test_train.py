@@ -20,7 +20,7 @@ from dfk.errors import UserError
 from dfk.files import exclusive_lock, write_json
 from dfk.runs import Run
 from dfk.training import strategies
-from dfk.training.plan import Config
+from dfk.training.config import Config
 from dfk.training.resume import difference, find_run
 from dfk.training.train import train
 
