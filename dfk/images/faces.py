@@ -199,4 +199,10 @@ def _mtcnn():
 def _loaded_mtcnn():
     from mtcnn import MTCNN
 
-    return MTCNN()
+    finder = MTCNN()
+    images = tf.TensorSpec([None, None, None, 3])
+    for stage in finder.stages:
+        # Layer by layer, Python would take most of the time, and keep other
+        # threads waiting.
+        stage.model.call = tf.function(stage.model.call, [images])
+    return finder

@@ -4,6 +4,7 @@ import matplotlib.cbook
 import numpy as np
 import pytest
 import tensorflow as tf
+from mtcnn import MTCNN
 from PIL import Image
 
 from dfk.images import decode, faces
@@ -51,6 +52,13 @@ def test_the_face_of_a_photograph_is_found(found):
     assert abs(x + width / 2 - 267) < 25
     assert abs(y + height / 2 - 235) < 25
     assert all(x < a < x + width for a, _ in found.keypoints)
+
+
+def test_they_are_what_mtcnn_itself_finds(pixels, found):
+    (answer,) = MTCNN().detect_faces(pixels)
+    assert list(found.box) == answer["box"]
+    assert found.confidence == pytest.approx(answer["confidence"], abs=1e-5)
+    assert found.keypoints[2] == pytest.approx(answer["keypoints"]["nose"])
 
 
 def test_two_faces_are_sorted_by_confidence(small):
