@@ -7,9 +7,9 @@ Example:
     >>> import dfk
     >>> [prediction] = dfk.detect("photo.jpg")
     >>> prediction.verdict, prediction.fake_probability
-    ('fake', 0.93)
+    ('fake', 0.93...)
     >>> dfk.load("runs/facenet").predict(["a.jpg", "b.jpg"])
-    [Prediction(image='a.jpg', verdict='fake', fake_probability=0.93, ...), ...]
+    [Prediction(image='a.jpg', verdict='fake', ...), Prediction(...)]
     >>> dfk.Client("localhost:8500", model="clip").predict("photo.jpg")
     [Prediction(image='photo.jpg', verdict='fake', ...)]
 """

@@ -3,9 +3,9 @@
 Example:
     >>> from dfk import models
     >>> models.names()
-    ['cnn', 'efficientnet', 'efficientnet_lite', 'facenet', 'forensic', ...]
-    >>> detector = models.build("facenet", image_size=128)
-    >>> trained = models.load("runs/facenet-20260101-120000")
+    ['clip', 'cnn', 'efficientnet', 'efficientnet_lite', 'facenet', ...]
+    >>> detector = models.build("cnn", image_size=128)
+    >>> trained = models.load("runs/facenet")
 """
 
 # Comes first, since Keras reads its backend only once.

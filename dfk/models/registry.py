@@ -258,7 +258,7 @@ def build(
             weights are never used instead.
 
     Example:
-        >>> detector = build("facenet", image_size=128)
+        >>> detector = build("cnn", image_size=128)
         >>> detector(tf.zeros([1, 128, 128, 3])).shape
         TensorShape([1, 1])
     """

@@ -35,7 +35,8 @@ def load(path: str | Path) -> keras.Model:
 
     Example:
         >>> detector = load("runs/facenet")
-        >>> detector(tf.zeros([1, 128, 128, 3]))
+        >>> detector(tf.zeros([1, 128, 128, 3])).shape
+        TensorShape([1, 1])
     """
     refuse_repeats(path)
     path = expanded(path)

@@ -54,7 +54,7 @@ class LoadedDetector(Predictor):
         >>> detector = load("runs/facenet")
         >>> [prediction] = detector.predict(["face.jpg"])
         >>> prediction.verdict, prediction.fake_probability
-        ('fake', 0.93)
+        ('fake', 0.93...)
     """
 
     # What a large network makes of more images does not fit a CPU's caches,

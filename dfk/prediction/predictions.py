@@ -114,7 +114,7 @@ class Prediction:
 
     Example:
         >>> print(prediction.to_json())
-        {"image": "a.jpg", "verdict": "fake", "fake_probability": 0.93, ...}
+        {"image": "a.jpg", "verdict": "fake", "fake_probability": 0.93...}
     """
 
     image: str | None

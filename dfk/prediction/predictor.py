@@ -65,7 +65,7 @@ class Predictor(abc.ABC):
 
         Example:
             >>> detector.score([Path("face.jpg").read_bytes()])
-            [Score(fake_probability=0.93, verdict='fake', reason='')]
+            [Score(fake_probability=0.93..., verdict='fake', reason='', ...)]
         """
         batches = self._batches(image_bytes, lambda encoded: [encoded])
         scores = self._map(self._score_batch, batches)
