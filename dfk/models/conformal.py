@@ -37,7 +37,7 @@ def verdicts(
 
     Example:
         >>> verdicts(tf.constant([0.9]), tf.constant([0.4]), limits)["verdict"]
-        <tf.Tensor: shape=(1,), dtype=string, numpy=array([b'fake'])>
+        <tf.Tensor: shape=(1,), dtype=string, numpy=array([b'fake'], ...)>
     """
     real, fake, uncertain, unreadable = VERDICTS
     can_be_real = probability <= limits[0]

@@ -118,7 +118,7 @@ def signatures(detector: keras.Model) -> dict[str, Callable]:
     Example:
         >>> answer = signatures(detector)["serving_default"]
         >>> answer(tf.constant([open("face.jpg", "rb").read()]))["verdict"]
-        <tf.Tensor: shape=(1,), dtype=string, numpy=array([b'fake'])>
+        <tf.Tensor: shape=(1,), dtype=string, numpy=array([b'fake'], ...)>
     """
     size = detector.input_shape[1]
     limits = models.score_layer(detector).limits
