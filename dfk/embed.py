@@ -41,8 +41,8 @@ _MODEL = flags.DEFINE_string(
     "model",
     "facenet",
     "facenet, which tells people apart; the pretrained features of clip, "
-    "resnet, efficientnet or efficientnet_lite; or those of a run, a .keras "
-    "file or default, the built-in detector.",
+    "resnet, efficientnet or efficientnet_lite; or, but for --classify, those "
+    "of a run, a .keras file or default, the built-in detector.",
 )
 _FACES = flags.DEFINE_bool(
     "faces", False, "Crop each file to its largest face first."

@@ -104,6 +104,7 @@ def main(argv: Sequence[str]) -> None:
     grid = _grid(_CORRUPTIONS.value)
     named = argv[1:]
     if BUILT_IN in named:
+        finished(name for name in named if name != BUILT_IN)
         cli.start_tensorflow()
         from dfk.models import built_in
 

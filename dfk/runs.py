@@ -149,11 +149,13 @@ class Run:
 
 
 def built_in_run() -> Run:
-    """Where the built-in detector is a run, once `dfk.evaluate` wrote it.
+    """Where the built-in detector is a run, once a command wrote it.
+
+    `dfk.evaluate` and `dfk.export` do.
 
     Example:
         >>> built_in_run().path
-        PosixPath('runs/default-2')
+        PosixPath('runs/default-...')
     """
     return Run(Path("runs", f"{BUILT_IN}-{dfk.__detector_version__}"))
 
@@ -271,7 +273,8 @@ def _single(path: str | Path) -> list[Path]:
         if not run.model_path.is_file():
             raise UserError(
                 f"No run at {run.path}, where the built-in detector is one: "
-                f"run `python -m dfk.evaluate {BUILT_IN}` first."
+                f"run `python -m dfk.evaluate {BUILT_IN} --data_dir=FACES` "
+                "first, on your pictures."
             )
         return [run.path]
     repeats = seeds(path)

@@ -1,6 +1,7 @@
-"""The examples in docstrings: of the Python API, and wherever they can run.
+"""The examples in docstrings: of the Python API, and of some other modules.
 
-Other examples show a call among others of a training or an evaluation.
+What is not listed here has examples that show a call among others, with names
+that come from there.
 """
 
 import contextlib

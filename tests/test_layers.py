@@ -20,6 +20,7 @@ ORDER = (
         "cache",
         "download",
         "progress",
+        "provenance",
         "runs",
         "pages",
     },

@@ -1,7 +1,7 @@
 """Which detector is better, and whether the difference is significant.
 
-Runs that differ only in their seed are one row. All rows were scored on the
-same images, so that they can be compared image by image.
+All rows were scored on the same images, so that they can be compared image by
+image.
 """
 
 import dataclasses
@@ -91,7 +91,7 @@ def compare(
     would call too many differences significant.
 
     Args:
-        paths: folders of runs or of repeats.
+        paths: folders of runs or of repeats, or `default`.
         dataset: a TFDS name, or a folder, to say which evaluation if the runs
             share more than one.
         data_dir: likewise a folder.

@@ -61,7 +61,7 @@ def cross_table(
     as `cross` in its `results.json`.
 
     Args:
-        runs: folders of runs, or of repeats for all their seeds.
+        runs: folders of runs, or of repeats for all their seeds; or `default`.
         datasets: TFDS names, or folders; those may hold one class only, or
             `{real,fake}/*` without splits.
         split: which split of each.

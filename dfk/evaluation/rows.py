@@ -11,12 +11,12 @@ import numpy as np
 from dfk.data import names
 from dfk.errors import UserError
 from dfk.evaluation.records import Scores
-from dfk.runs import flat
+from dfk.runs import BUILT_IN, flat
 
 FROZEN = "frozen features"
 
 # What decides nothing about a detector, and what makes it another repeat.
-_NO_SETTINGS = ("format", "model", "manual_dir", "seed", "plan")
+_NO_SETTINGS = ("format", "model", "manual_dir", "seed", "plan", "licence")
 # What means nothing to a run that trains no backbone.
 _TUNING = ("unfreeze", "epochs", "batch_size", "accumulate", "learning_rate")
 
@@ -83,14 +83,15 @@ def make_rows(scored: Sequence[ScoredRun]) -> list[Row]:
     """
     repeats: dict[str, list[ScoredRun]] = {}
     for run in scored:
-        shared = [run.config["model"], _settings(run.config)]
+        shared = [_detector(run.config), _settings(run.config)]
         key = json.dumps(shared, sort_keys=True)
         repeats.setdefault(key, []).append(run)
     configs = [group[0].config for group in repeats.values()]
     rows = []
     for group, config in zip(repeats.values(), configs, strict=True):
         _require_other_seeds(group)
-        rows.append(Row(config["model"], describe(config, configs), group))
+        settings = describe(config, configs)
+        rows.append(Row(_detector(config), settings, group))
     return sorted(rows, key=lambda row: -np.mean(row.values("roc_auc")))
 
 
@@ -123,7 +124,7 @@ def describe(config: dict[str, Any], configs: list[dict[str, Any]]) -> str:
         'limit 350'
     """
     phrases = [] if _trains_backbone(config) else [FROZEN]
-    alike = [c for c in configs if c["model"] == config["model"]]
+    alike = [c for c in configs if _detector(c) == _detector(config)]
     tuned = [c for c in alike if _trains_backbone(c)]
     for name, value in _settings(config).items():
         is_tuning = name in _TUNING or name.startswith("recipe ")
@@ -132,6 +133,11 @@ def describe(config: dict[str, Any], configs: list[dict[str, Any]]) -> str:
         if value is not None and any(other != value for other in known):
             phrases.append(_phrase(name, value))
     return ", ".join(phrases)
+
+
+def _detector(config: dict[str, Any]) -> str:
+    # Only what `built_in.as_run` wrote has a `head`.
+    return BUILT_IN if "head" in config else config["model"]
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:

@@ -200,9 +200,10 @@ def _loaded_mtcnn():
     from mtcnn import MTCNN
 
     finder = MTCNN()
-    images = tf.TensorSpec([None, None, None, 3])
     for stage in finder.stages:
+        model = stage.model
+        images = tf.TensorSpec([None, None, None, 3], model.compute_dtype)
         # Layer by layer, Python would take most of the time, and keep other
         # threads waiting.
-        stage.model.call = tf.function(stage.model.call, [images])
+        model.call = tf.function(model.call, [images])
     return finder

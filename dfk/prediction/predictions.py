@@ -1,4 +1,4 @@
-"""What a detector says of images, as it is handed to callers."""
+"""What a detector says of images, as callers get it, and in which forms."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ from dfk.errors import UserError
 UNREADABLE = "unreadable"
 # Outputs beside the probability.
 TEXTS = ("verdict", "reason", "family")
-# How predictions are printed.
+# The forms in which commands print it.
 TABLE, JSON, CSV = "table", "json", "csv"
 
 

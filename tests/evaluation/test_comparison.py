@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from skilled import LABELS, scores
 
+import dfk
 from dfk.errors import UserError
 from dfk.evaluation import comparison, tables
 from dfk.evaluation.comparison import compare
@@ -52,6 +53,22 @@ def test_runs_that_differ_in_their_seed_are_one_row(write_run):
     expected = found.rows[1].values("roc_auc")[0] - mean
     assert difference.auc.value == pytest.approx(expected)
     assert difference.mcnemar is None
+
+
+def test_the_built_in_detector_is_called_default(write_run, monkeypatch):
+    clip = write_run("clip", scores(1), model="clip", unfreeze="none")
+    monkeypatch.chdir(clip.parent)
+    write_run(
+        f"runs/default-{dfk.__detector_version__}",
+        scores(2),
+        model="clip",
+        unfreeze="none",
+        blend=0.3,
+        head="a digest",
+        licence={"id": "cc-by-nc-4.0"},
+    )
+    labels = [row.label for row in compare(["default", clip]).rows]
+    assert labels == [f"default ({FROZEN})", f"clip ({FROZEN})"]
 
 
 def test_a_row_says_what_sets_it_apart(write_run):

@@ -77,7 +77,7 @@ def test_it_is_a_run_like_others(shipped):
 
 
 def test_it_is_compared_once_it_was_evaluated(shipped):
-    with pytest.raises(UserError, match=r"dfk\.evaluate default"):
+    with pytest.raises(UserError, match=r"dfk\.evaluate default --data_dir"):
         finished(["default"])
 
 
