@@ -20,7 +20,7 @@ from PIL import Image
 
 import dfk
 from dfk import models
-from dfk.models import built_in
+from dfk.models import built_in, registry
 from dfk.models.head import assemble
 from dfk.runs import Run
 from dfk.serving.export import export
@@ -133,6 +133,8 @@ def names(place):
 def test_the_examples_are_true(module, place, server, names, monkeypatch):
     monkeypatch.chdir(place)
     monkeypatch.setattr(built_in, "load", _always_fake)
+    # An example registers a detector, which other tests are not to see.
+    monkeypatch.setattr(registry, "_DETECTORS", dict(registry._DETECTORS))
     finder = doctest.DocTestFinder(exclude_empty=True)
     found = finder.find(importlib.import_module(module), extraglobs=names)
     assert found
