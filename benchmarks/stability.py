@@ -6,14 +6,15 @@ Each FOLDER has pictures in `{real,fake}/*`, such as the test part of a data
 set. Of each, so many reals and fakes are predicted as they are and as variants:
 compressed again, rescaled, mirrored, shifted by a twentieth, and with
 `crop=face` in place of the whole picture. Prints a Markdown table: the share of
-flips between `real` and `fake`, and the share of all changes of the verdict.
+verdicts that change, by folder and on average, and in brackets of those that
+flip between `real` and `fake`.
 """
 
 import io
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from absl import flags
 from PIL import Image, ImageOps
 
@@ -65,6 +66,7 @@ VARIANTS = {
     "mirrored": lambda image: _png(ImageOps.mirror(image)),
     "shifted by 5 %": _shifted,
 }
+MEAN = "mean of these"
 CROPPED = "crop=face, not none"
 
 
@@ -89,33 +91,49 @@ def verdicts(
             with Image.open(path) as image:
                 images.append(variant(image.convert("RGB")))
         found[name] = zip(before, ask(name, images), strict=True)
-    return {name: list(pairs) for name, pairs in found.items()}
+    found = {name: list(pairs) for name, pairs in found.items()}
+    return found | {MEAN: [p for name in VARIANTS for p in found[name]]}
+
+
+def share(pairs: list[tuple[str, str]], flips: bool = False) -> float:
+    """Of pairs of verdicts, those that differ, or that flip."""
+    counted = [
+        {"real", "fake"} == set(pair) if flips else pair[0] != pair[1]
+        for pair in pairs
+    ]
+    return float(np.mean(counted))
+
+
+def cells(found: list[list[tuple[str, str]]]) -> str:
+    """The cells of one variant: each folder's, and their mean."""
+    shares = [(share(pairs), share(pairs, flips=True)) for pairs in found]
+    shares.append(tuple(np.mean(shares, axis=0)))
+    texts = [
+        f"{changes:.0%}" + (f" ({flips:.1%})" if flips else "")
+        for changes, flips in shares
+    ]
+    return " | ".join(texts) + " |"
 
 
 def main(argv: list[str]) -> None:
     """Prints the table."""
     detector = dfk.load(_MODEL.value)
-    print("| pictures | variant | number | flips | changes |")
-    print("| --- | --- | --- | --- | --- |")
+    found = {}
     for folder in map(Path, argv[1:]):
         files = ImageFolder(folder).tree()
-        by_label = (
-            [file.path for file in files if file.label == label]
-            for label in LABELS
+        paths = []
+        for label in LABELS:
+            of_label = [file.path for file in files if file.label == label]
+            # Spread, since neighbours may be of one person or video.
+            step = max(1, len(of_label) // _LIMIT.value)
+            paths += of_label[::step][: _LIMIT.value]
+        found[f"{'/'.join(folder.parts[-2:])}, {len(paths)}"] = verdicts(
+            detector, paths
         )
-        paths = [
-            path
-            for of_label in by_label
-            for path in itertools.islice(of_label, _LIMIT.value)
-        ]
-        for name, pairs in verdicts(detector, paths).items():
-            flips = sum({"real", "fake"} == set(pair) for pair in pairs)
-            changes = sum(a != b for a, b in pairs)
-            print(
-                f"| {'/'.join(folder.parts[-2:])} | {name} | {len(pairs)} | "
-                f"{flips / len(pairs):.1%} | {changes / len(pairs):.1%} |",
-                flush=True,
-            )
+    print("| variant |", " | ".join(found), "| mean |")
+    print("| --- |" + " --- |" * (len(found) + 1))
+    for name in (*VARIANTS, MEAN, CROPPED):
+        print("|", name, "|", cells([each[name] for each in found.values()]))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,14 @@ def own_cache(tmp_path_factory):
     os.environ["DFK_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_intervals():
+    """Intervals from few resamples, which are quick and not accurate."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dfk.evaluation.statistics.RESAMPLES", 50)
+        yield
+
+
 @pytest.fixture(scope="session")
 def faces_dir(tmp_path_factory):
     """A folder data set: 24 + 24 training, 20 + 20 other images."""

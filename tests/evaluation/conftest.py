@@ -1,4 +1,3 @@
-import contextlib
 import json
 import shutil
 import zipfile
@@ -10,7 +9,7 @@ from PIL import Image
 from skilled import LABELS
 
 import dfk
-from dfk.evaluation import metrics, records, statistics
+from dfk.evaluation import metrics, records
 from dfk.evaluation.measure import evaluate
 from dfk.evaluation.records import Scores
 from dfk.models import Calibration, score_layer
@@ -18,26 +17,6 @@ from dfk.models.head import assemble
 from dfk.runs import Run
 
 SIZE = 16
-
-
-@pytest.fixture(scope="session")
-def few_resamples():
-    """Intervals from few resamples, which are quick and not accurate."""
-
-    @contextlib.contextmanager
-    def few():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(statistics, "RESAMPLES", 50)
-            yield
-
-    return few
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_intervals(few_resamples):
-    """For all tests in this folder."""
-    with few_resamples():
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -116,11 +95,10 @@ def make_run(tmp_path_factory, detector):
 
 
 @pytest.fixture(scope="session")
-def evaluated(make_run, faces, few_resamples):
+def evaluated(make_run, faces):
     """A run that no test changes, and the record of its one evaluation."""
     run = make_run(faces)
-    with few_resamples():
-        return run, evaluate(run)
+    return run, evaluate(run)
 
 
 @pytest.fixture
