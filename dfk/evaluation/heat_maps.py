@@ -93,14 +93,17 @@ def heat_maps(
 
 
 def _with_maps(part: Part) -> Part:
-    """The part with an extractor that gives the last maps as well."""
+    """The part divided at its maps, the last stage's at the end."""
     inputs, (features,) = part.extractor.inputs, part.extractor.outputs
     layers = part.extractor.layers
-    pooled = [x.input for x in layers if isinstance(x, _POOLING)]
-    if not pooled:
+    maps = [x.input for x in layers if isinstance(x, _POOLING)]
+    if not maps:
         raise _unexplained("has no feature maps")
-    extractor = keras.Model(inputs, [pooled[-1], features])
-    return dataclasses.replace(part, extractor=extractor)
+    return dataclasses.replace(
+        part,
+        extractor=keras.Model(inputs, maps),
+        head=keras.Model(maps, part.head(features)),
+    )
 
 
 def _unexplained(reason: str) -> UserError:
@@ -114,11 +117,13 @@ def _evidence(
     part: Part, weight: float, images: tf.Tensor, size: int
 ) -> tf.Tensor:
     """What each position adds to the logit, `[N, size, size, 1]`."""
-    with tf.GradientTape() as tape:
-        # Frozen layers have no variables that the tape would watch.
-        tape.watch(images)
-        maps, features = part.extractor(images, training=False)
-        logit = weight * part.head(features, training=False)
+    # Of a single stage it is no list.
+    found = keras.tree.flatten(part.extractor(images, training=False))
+    *before, maps = found
+    # Not through all that comes before the maps, where most of the time is.
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(maps)
+        logit = weight * part.head([*before, maps], training=False)
     gradient = tape.gradient(logit, maps)
     if gradient is None:
         raise _unexplained("decides by trees")
