@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM end each command soon, and leave nothing half written."""
 
+import itertools
 import random
 import signal
 import subprocess
@@ -86,8 +87,10 @@ COMMANDS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("command", "number"),
+    zip(COMMANDS, itertools.cycle([signal.SIGINT, signal.SIGTERM])),
+)
 def test_a_signal_at_any_moment_ends_a_command(place, command, number):
     folder, faces = place
     chance = random.Random(f"{command}{number}")

@@ -119,11 +119,11 @@ def _evidence(
     """What each position adds to the logit, `[N, size, size, 1]`."""
     # Of a single stage it is no list.
     found = keras.tree.flatten(part.extractor(images, training=False))
-    *before, maps = found
+    maps = found[-1]
     # Not through all that comes before the maps, where most of the time is.
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(maps)
-        logit = weight * part.head([*before, maps], training=False)
+        logit = weight * part.head(found, training=False)
     gradient = tape.gradient(logit, maps)
     if gradient is None:
         raise _unexplained("decides by trees")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 # `python tests/images/fuzz.py 10000` takes minutes.
-IMAGES = os.environ.get("DFK_FUZZ_IMAGES", "300")
+IMAGES = os.environ.get("DFK_FUZZ_IMAGES", "150")
 
 
 @pytest.mark.slow
