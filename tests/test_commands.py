@@ -123,6 +123,7 @@ def test_a_file_called_help_is_no_question():
     assert "no_such_flag" in result.stderr
 
 
+@pytest.mark.slow
 def test_another_backend_of_the_users_does_not_matter():
     code = "import dfk.models, keras; print(keras.backend.backend())"
     result = _command("-c", code, KERAS_BACKEND="jax")

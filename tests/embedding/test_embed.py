@@ -32,6 +32,7 @@ def command(*arguments):
     )
 
 
+@pytest.mark.slow
 def test_the_command_embeds_and_clusters_a_data_set(tmp_path, faces, model):
     (faces / "train" / "real" / "broken.jpg").write_text("hello")
     result = command(

@@ -110,6 +110,7 @@ def test_every_path_gives_the_same_score(detector, place):
     assert_one_score(detector, place)
 
 
+@pytest.mark.slow
 def test_every_path_gives_a_combination_the_same_score(tmp_path):
     detector = build_combination()
     export_to(tmp_path, detector)

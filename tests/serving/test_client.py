@@ -151,6 +151,7 @@ def test_each_code_has_its_sentence(images, code, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_server_that_starts_again_is_found_again(place, images):
     def start(port):
         config, root = place / "models.config", place / "saved_models"

@@ -134,6 +134,7 @@ def test_a_port_in_use_is_named(start, free_port, settings, beyond, use):
     assert err.startswith(f"error: Port {free_port + beyond}, for {use}, ")
 
 
+@pytest.mark.slow
 def test_what_becomes_of_each_version_is_told(start, toy, tmp_path, free_port):
     process = start(SERVE)
     lines = iter(process.stdout.readline, "")

@@ -97,6 +97,7 @@ def test_serve_says_that_there_is_nothing_to_serve(toy):
     assert "Nothing to serve" in done.stderr
 
 
+@pytest.mark.slow
 def test_export_says_where_it_went_and_how_it_is_served(run, tmp_path):
     done = command(
         "export",

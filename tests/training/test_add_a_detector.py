@@ -29,6 +29,7 @@ def example():
     registry._DETECTORS.pop("mine", None)
 
 
+@pytest.mark.slow
 def test_a_detector_of_ones_own_trains_loads_and_scores(
     example, faces_dir, tmp_path
 ):

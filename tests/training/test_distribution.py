@@ -14,6 +14,9 @@ import tensorflow as tf
 SCRIPT = Path(__file__).with_name("distributed_run.py")
 
 
+pytestmark = pytest.mark.slow
+
+
 def _start(arguments, **environment):
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), *map(str, arguments)],
@@ -84,7 +87,6 @@ def test_the_chief_saves_the_weights_that_all_workers_have(two_workers):
         np.testing.assert_array_equal(weight, held[f"weight{number}"])
 
 
-@pytest.mark.slow
 def test_mirrored_trains_on_two_logical_devices(faces_dir, tmp_path):
     run, weights = tmp_path / "run", tmp_path / "w"
     # Two steps make one update.

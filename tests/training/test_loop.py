@@ -88,6 +88,7 @@ def test_the_last_steps_of_an_epoch_make_an_update_too(train):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_overflow_on_any_device_skips_the_update():
     """In a process of its own, for the sake of its two devices."""
     script = Path(__file__).with_name("overflow_run.py")

@@ -72,6 +72,7 @@ def test_a_detector_from_scratch_ends_with_a_regression(run):
     assert np.any(mean != 0)
 
 
+@pytest.mark.slow
 def test_a_regression_that_validation_finds_no_better_is_not_used(
     run, config, tmp_path, monkeypatch
 ):
