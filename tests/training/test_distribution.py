@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-SCRIPT = Path(__file__).with_name("distributed_run.py")
-
-
 pytestmark = pytest.mark.slow
+SCRIPT = Path(__file__).with_name("distributed_run.py")
 
 
 def _start(arguments, **environment):
