@@ -156,10 +156,13 @@ def stop_on_signals() -> list[int]:
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
-    """Parses flags as absl does, but `--help` ends with status 0."""
+    """Parses flags; a mistake is a sentence, and `--help` ends with 0."""
     argv = ["--help" if argument == "-h" else argument for argument in argv]
     try:
-        return app.parse_flags_with_usage(argv)
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        print(f"error: {error} (see --help)", file=sys.stderr)
+        sys.exit(1)
     except SystemExit:
         if _HELP.intersection(argv[1:]):
             sys.exit(0)

@@ -134,8 +134,9 @@ def main(argv: Sequence[str]) -> None:
         _print_clusters(result)
     count, size = result.embeddings.values.shape
     print(
-        f"{count:,} embeddings of {size} numbers by {_MODEL.value}, in "
-        f"{_OUTPUT_DIR.value}."
+        f"{count:,} embedding{'' if count == 1 else 's'} of {size} numbers "
+        f"(--model={_MODEL.value}): "
+        f"{_OUTPUT_DIR.value}/embeddings.{_FORMAT.value}"
     )
     print(f"Next: tensorboard --logdir {_OUTPUT_DIR.value}/projector")
 

@@ -125,7 +125,8 @@ def _print_card(argv: Sequence[str]) -> int:
     cli.start_tensorflow()
     from dfk.models import built_in
 
-    print(built_in.card())
+    # Without the part for programs.
+    print(built_in.card().split("\n---\n", 1)[-1].strip())
     return 0
 
 

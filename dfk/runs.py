@@ -272,9 +272,9 @@ def _single(path: str | Path) -> list[Path]:
         run = built_in_run()
         if not run.model_path.is_file():
             raise UserError(
-                f"No run at {run.path}, where the built-in detector is one: "
-                f"run `python -m dfk.evaluate {BUILT_IN} --data_dir=FACES` "
-                "first, on your pictures."
+                "The built-in detector was not evaluated here (there is no "
+                f"{run.path}): run `python -m dfk.evaluate {BUILT_IN} "
+                "--data_dir=FACES` first, on your pictures."
             )
         return [run.path]
     repeats = seeds(path)

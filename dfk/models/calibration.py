@@ -232,7 +232,7 @@ def with_false_alarms(fitted: Calibration, rate: float) -> Calibration:
         raise UserError(
             f"False alarms can be limited to between {min(ALARM_RATES):.1%} "
             f"and {max(ALARM_RATES):.0%} of the real pictures. Received: "
-            f"{rate:.4%}."
+            f"{100 * rate:g}%."
         )
     reals, _ = fitted.images
     if reals < required_images(max(carried)):

@@ -82,7 +82,8 @@ class Predictor(abc.ABC):
         Args:
             images: one image or many: paths, encoded images, open files,
                 images of Pillow, or RGB pixels in 0..255, `[H, W, 3]` or
-                `[N, H, W, 3]`.
+                `[N, H, W, 3]`. Pixels that another library decoded from a
+                JPEG may get a slightly different score than the file.
             crop: what of an image is predicted: each `face` in it; all of it,
                 `none`; or `auto`, its faces, but all of an image that is the
                 crop of a face already. Except with `none`, that is stored as
